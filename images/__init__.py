@@ -1,0 +1,1 @@
+"""Guest images that this project builds for its demo and its tests."""

@@ -1,0 +1,1 @@
+"""A guest that boots in seconds: see README.md."""
