@@ -1,0 +1,135 @@
+"""Between the API server's JSON and frozen dataclasses: parse once, then pass on only what is typed.
+
+Field names are `snake_case` here and `camelCase` on the wire. Unknown fields are passed over when reading (a newer
+writer may know more); absent and null mean the field's default; fields that are None or empty are left out when
+writing, so that a server-side apply owns no more than it says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import cache
+from typing import Any, TypeAlias, TypeVar, cast
+
+from operators.contract.quantity import Duration, Quantity
+
+T = TypeVar("T")
+Json: TypeAlias = dict[str, Any]
+_Read: TypeAlias = Callable[[Any], Any]
+
+
+class ContractError(ValueError):
+    """An object does not have the shape that the contract gives its kind."""
+
+
+@cache
+def camel(name: str) -> str:
+    """The wire's spelling of a field: `host_name` becomes `hostName`; a trailing underscore is dropped."""
+    head, *tail = name.rstrip("_").split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+def from_wire(cls: type[T], data: Mapping[str, Any] | None) -> T:
+    """Parse a JSON object into the dataclass `cls`. Raises ContractError that names the field."""
+    return cast(T, _reader(cls)(data or {}))
+
+
+def to_wire(value: Any) -> Any:
+    """Turn a dataclass, or a tuple or mapping of them, into plain JSON data."""
+    if isinstance(value, Quantity | Duration):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        out = {}
+        for wire, attribute in _fields(type(value)):
+            item = getattr(value, attribute)
+            plain = to_wire(item)
+            if plain is None or plain == "" or plain == [] or plain == {}:
+                continue
+            out[wire] = plain
+        return out
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple | list | frozenset):
+        items = sorted(value) if isinstance(value, frozenset) else value
+        return [to_wire(item) for item in items]
+    if isinstance(value, Mapping):
+        return {key: to_wire(item) for key, item in value.items()}
+    return value
+
+
+@cache
+def _fields(cls: type) -> tuple[tuple[str, str], ...]:
+    return tuple((camel(field.name), field.name) for field in dataclasses.fields(cls))
+
+
+@cache
+def _reader(cls: type) -> _Read:
+    """Compile the reader of one dataclass; ten thousand objects then cost no reflection."""
+    hints = typing.get_type_hints(cls)
+    required = {
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    plan = tuple((camel(f.name), f.name, _converter(hints[f.name]), f.name in required) for f in dataclasses.fields(cls))
+
+    def read(data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            raise ContractError(f"{cls.__name__}: expected an object, not {type(data).__name__}")
+        values = {}
+        for wire, attribute, convert, must in plan:
+            raw = data.get(wire)
+            if raw is None:
+                if must:
+                    raise ContractError(f"{cls.__name__}.{wire}: required")
+                continue
+            try:
+                values[attribute] = convert(raw)
+            except ContractError as error:
+                raise ContractError(f"{cls.__name__}.{wire}: {error}") from error
+            except (TypeError, ValueError) as error:
+                raise ContractError(f"{cls.__name__}.{wire}: {error}") from error
+        return cls(**values)
+
+    return read
+
+
+def _converter(hint: Any) -> _Read:
+    """The function that reads one field of the given type."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        (inner,) = (arg for arg in args if arg is not type(None))
+        return _converter(inner)
+    if origin is tuple:
+        item = _converter(args[0])
+        return lambda raw: tuple(item(each) for each in raw)
+    if origin is frozenset:
+        return frozenset
+    if origin is Mapping:
+        value = _converter(args[1])
+        return lambda raw: {key: value(each) for key, each in raw.items()}
+    if isinstance(hint, type):
+        if issubclass(hint, Quantity | Duration):
+            return hint.parse
+        if issubclass(hint, Enum):
+            return hint
+        if dataclasses.is_dataclass(hint):
+            return lambda raw: _reader(hint)(raw)
+        if hint is float:
+            return float
+        if hint in (str, int, bool):
+            return _exactly(hint)
+    return lambda raw: raw
+
+
+def _exactly(hint: type) -> _Read:
+    def check(raw: Any) -> Any:
+        if type(raw) is not hint:
+            raise ContractError(f"expected {hint.__name__}, not {type(raw).__name__}")
+        return raw
+
+    return check

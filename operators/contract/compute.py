@@ -1,0 +1,196 @@
+"""The compute group: virtual machines, the offerings they take, and the instances that run them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from operators.contract import names
+from operators.contract.meta import Condition, Kind, ObjectRef
+from operators.contract.quantity import Quantity
+
+
+class RunPolicy(StrEnum):
+    """What a user wants of a VirtualMachine's power."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+
+
+class Power(StrEnum):
+    """What the hypervisor says of a domain."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+    PAUSED = "Paused"
+    CRASHED = "Crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """One network interface that a user asks for; addresses are chosen where left out."""
+
+    network: str
+    ip: str = ""
+    mac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a user wants a VirtualMachine to run; what is left out is the scheduler's choice."""
+
+    zone: str = ""
+    group: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserData:
+    """What first boot gets to run or read."""
+
+    inline: str = ""
+    """Plain text, `#!` script or `#cloud-config`; at most 8 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMachineSpec:
+    """A virtual machine, as its user states it. Exactly one of `image` and `root_volume` is given."""
+
+    offering: str
+    image: str = ""
+    """An Image of the same namespace, else of the catalogue; or `namespace/name` of a public one."""
+    root_volume: str = ""
+    root_disk_size: Quantity | None = None
+    root_disk_offering: str = ""
+    """DiskOffering of the root disk; `standard` by default."""
+    run_policy: RunPolicy = RunPolicy.RUNNING
+    volumes: tuple[str, ...] = ()
+    """Names of data Volumes in the same namespace, in the order the guest sees them."""
+    nics: tuple[Nic, ...] = ()
+    ssh_keys: tuple[str, ...] = ()
+    """Public keys in authorized_keys form."""
+    user_data: UserData = field(default_factory=UserData)
+    hostname: str = ""
+    """The guest's own host name; the VirtualMachine's name by default."""
+    placement: Placement = field(default_factory=Placement)
+    ha_enabled: bool = False
+    delete_protection: bool = False
+    reboot_request: int = 0
+    """Raised by one, the guest is rebooted once; compare `status.rebootObserved`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMachineStatus:
+    """Written by Compute."""
+
+    observed_generation: int = 0
+    phase: str = ""
+    """For printing only: derived from the conditions, never read."""
+    host_name: str = ""
+    instance: str = ""
+    addresses: tuple[str, ...] = ()
+    """The addresses of its NICs, first NIC first."""
+    reboot_observed: int = 0
+    started_at: str = ""
+    restarts: int = 0
+    """How often the guest was started again after it crashed."""
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeOfferingSpec:
+    """A size of virtual machine."""
+
+    cpus: int
+    memory: Quantity
+    display_name: str = ""
+    cpu_weight: int = 100
+    """Relative share of a busy host's processors, 1 to 10000."""
+    host_tags: frozenset[str] = frozenset()
+    """Tags that a Host must all carry."""
+    ha: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueStatus:
+    """Status of a kind that needs no work: an offering is what it says."""
+
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDisk:
+    """A Disk that an Instance is to have, in the order of its devices (vda, vdb, …)."""
+
+    disk: str
+    """Name of a Disk in the Instance's namespace."""
+    volume: str
+    """Name of the Volume behind it."""
+    serial: str
+    """What the guest reads as the disk's serial number; at most 20 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceNic:
+    """A PortBinding that an Instance is to have, in the order of its devices."""
+
+    port: str
+    port_binding: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloudInit:
+    """What the NoCloud disk tells the guest."""
+
+    instance_id: str
+    hostname: str
+    ssh_keys: tuple[str, ...] = ()
+    user_data: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """A virtual machine on one host, fully resolved. Written by Compute; only `power` and the counters change."""
+
+    host_name: str
+    virtual_machine: ObjectRef
+    domain: str
+    """The libvirt domain's name. Its uuid is the VirtualMachine's uid."""
+    cpus: int
+    memory: Quantity
+    cpu_weight: int = 100
+    disks: tuple[InstanceDisk, ...] = ()
+    nics: tuple[InstanceNic, ...] = ()
+    cloud_init: CloudInit | None = None
+    power: Power = Power.RUNNING
+    reboot_request: int = 0
+    start_request: int = 0
+    """Raised by Compute to have a guest that ended by itself started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    """Written by the hypervisor agent of `spec.hostName`."""
+
+    observed_generation: int = 0
+    domain_uuid: str = ""
+    power: str = ""
+    """One of Power, as the hypervisor last said."""
+    stop_reason: str = ""
+    """Why it is not running: `Shutdown` (by the guest), `Destroyed` (by us), `Crashed` (QEMU died or the guest panicked)."""
+    started_at: str = ""
+    start_observed: int = 0
+    reboot_observed: int = 0
+    console_log: str = ""
+    conditions: tuple[Condition, ...] = ()
+    """`Realised`, `Released`."""
+
+
+VIRTUAL_MACHINE = Kind(names.COMPUTE, "VirtualMachine", "virtualmachines", VirtualMachineSpec, VirtualMachineStatus)
+COMPUTE_OFFERING = Kind(
+    names.COMPUTE, "ComputeOffering", "computeofferings", ComputeOfferingSpec, CatalogueStatus, namespaced=False
+)
+INSTANCE = Kind(names.COMPUTE, "Instance", "instances", InstanceSpec, InstanceStatus, host_side=True)
+
+KINDS: tuple[Kind[object, object], ...] = (VIRTUAL_MACHINE, COMPUTE_OFFERING, INSTANCE)

@@ -1,0 +1,191 @@
+"""The fabric group: what an operator of the cloud owns and arranges, and what its hosts report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from operators.contract import names
+from operators.contract.compute import CatalogueStatus
+from operators.contract.meta import Condition, Kind
+from operators.contract.quantity import Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSpec:
+    """A data centre: the largest failure domain."""
+
+    dns: tuple[str, ...] = ()
+    """Name servers for guests; without any, a router resolves only its own network's names."""
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RackSpec:
+    """CloudStack's pod: hosts behind one switch."""
+
+    zone: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class HostGroupSpec:
+    """CloudStack's cluster: hosts alike enough to migrate among."""
+
+    zone: str = "default"
+    rack: str = "default"
+    hypervisor: str = "KVM"
+
+
+@dataclass(frozen=True, slots=True)
+class Overcommit:
+    """How many times a host's capacity is given out. Decimal text, since CRDs have no exact fractions."""
+
+    cpu: str = "4"
+    memory: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """A hypervisor host. Fabric Admin makes one for each node that runs an agent and never writes it again."""
+
+    node: str
+    group: str = "default"
+    rack: str = "default"
+    zone: str = "default"
+    tags: frozenset[str] = frozenset()
+    schedulable: bool = True
+    maintenance: bool = False
+    overcommit: Overcommit = field(default_factory=Overcommit)
+
+
+class HostState(StrEnum):
+    """What Fabric Monitoring makes of a host's heartbeats."""
+
+    UP = "Up"
+    SUSPECT = "Suspect"
+    DOWN = "Down"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """`Accepted` by Fabric Admin; the rest by Fabric Monitoring."""
+
+    observed_generation: int = 0
+    state: str = ""
+    """One of HostState; for printing, read `Reachable` instead."""
+    address: str = ""
+    conditions: tuple[Condition, ...] = ()
+    """`Accepted`, `Reachable`, `Ready`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostReportSpec:
+    """Made by Fabric Admin, for the agents of `host_name` to report into."""
+
+    host_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HypervisorReport:
+    """Written by the hypervisor agent."""
+
+    cpus: int = 0
+    memory: Quantity = Quantity(0)
+    cpu_model: str = ""
+    driver: str = ""
+    """`kvm`, `qemu` (software emulation) or `simulated`."""
+    libvirt: str = ""
+    qemu: str = ""
+    unknown_domains: tuple[str, ...] = ()
+    """Domains on the host that no Instance stands for; reported and left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReport:
+    """One pool of the host, as the storage agent sees it."""
+
+    pool: str
+    online: bool
+    capacity: Quantity = Quantity(0)
+    free: Quantity = Quantity(0)
+    """Rounded, so that a report changes only when it matters."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageReport:
+    """Written by the storage agent."""
+
+    pools: tuple[PoolReport, ...] = ()
+    unknown_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkReport:
+    """Written by the network agent."""
+
+    underlay_address: str = ""
+    bridges: tuple[str, ...] = ()
+    """Bridges that uplinks may use."""
+    unknown_devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostReportStatus:
+    """One field manager for each of its three parts."""
+
+    hypervisor: HypervisorReport | None = None
+    storage: StorageReport | None = None
+    network: NetworkReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePoolSpec:
+    """A place for disks."""
+
+    type: str = "Directory"
+    """`Directory` (of one host) or `SharedDirectory` (the same folder on every host of its scope)."""
+    path: str = ""
+    """The folder on the host, beneath the agents' pool root."""
+    host_name: str = ""
+    """The host, for a Directory."""
+    zone: str = "default"
+    tags: frozenset[str] = frozenset()
+    schedulable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePoolStatus:
+    """Written by Fabric Monitoring."""
+
+    observed_generation: int = 0
+    capacity: Quantity | None = None
+    free: Quantity | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IPRangeSpec:
+    """Public addresses that routers may take."""
+
+    cidr: str
+    gateway: str
+    start: str
+    end: str
+    bridge: str
+    """The hosts' bridge to that network."""
+    zone: str = "default"
+
+
+ZONE = Kind(names.FABRIC, "Zone", "zones", ZoneSpec, CatalogueStatus, namespaced=False)
+RACK = Kind(names.FABRIC, "Rack", "racks", RackSpec, CatalogueStatus, namespaced=False)
+HOST_GROUP = Kind(names.FABRIC, "HostGroup", "hostgroups", HostGroupSpec, CatalogueStatus, namespaced=False)
+HOST = Kind(names.FABRIC, "Host", "hosts", HostSpec, HostStatus, namespaced=False)
+HOST_REPORT = Kind(
+    names.FABRIC, "HostReport", "hostreports", HostReportSpec, HostReportStatus, namespaced=False, host_side=True
+)
+STORAGE_POOL = Kind(names.FABRIC, "StoragePool", "storagepools", StoragePoolSpec, StoragePoolStatus, namespaced=False)
+IP_RANGE = Kind(names.FABRIC, "IPRange", "ipranges", IPRangeSpec, CatalogueStatus, namespaced=False)
+
+KINDS: tuple[Kind[object, object], ...] = (ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL, IP_RANGE)

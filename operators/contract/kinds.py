@@ -1,0 +1,18 @@
+"""All kinds of the cloud, in one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from operators.contract import compute, fabric, networking, orchestration, storage
+from operators.contract.meta import Kind
+
+ALL: tuple[Kind[Any, Any], ...] = (
+    *compute.KINDS,
+    *storage.KINDS,
+    *networking.KINDS,
+    *fabric.KINDS,
+    *orchestration.KINDS,
+)
+
+HOST_SIDE: tuple[Kind[Any, Any], ...] = tuple(kind for kind in ALL if kind.host_side)

@@ -1,0 +1,135 @@
+"""Names that more than one component must spell alike: groups, finalizers, labels, object names.
+
+Names of dependent objects are pure functions of their owners, so that creating one twice is creating it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+DOMAIN = "cloudstack.dev"
+VERSION = "v1alpha1"
+CATEGORY = "cloudstack"
+
+COMPUTE = f"compute.{DOMAIN}"
+STORAGE = f"storage.{DOMAIN}"
+NETWORKING = f"networking.{DOMAIN}"
+FABRIC = f"fabric.{DOMAIN}"
+ORCHESTRATION = f"orchestration.{DOMAIN}"
+
+LABEL_VM_UID = f"{DOMAIN}/vm-uid"
+"""On every object made for one VirtualMachine: its uid."""
+LABEL_FLOW = f"{DOMAIN}/flow"
+"""On every object made for one VirtualMachine: the Flow it was made in, so that logs and people can follow it."""
+LABEL_COMPONENT = f"{DOMAIN}/component"
+LABEL_NODE = f"{DOMAIN}/node"
+"""On an agent's heartbeat Lease: the node it beats for."""
+
+MAX_NAME = 63
+"""Kept to a DNS label, so that any name can also be a label value or a host name."""
+
+
+def api_version(group: str) -> str:
+    """The `apiVersion` of a group's objects, for example `compute.cloudstack.dev/v1alpha1`."""
+    return f"{group}/{VERSION}"
+
+
+def finalizer(component: str) -> str:
+    """The finalizer that `component` puts on the objects whose end it must see to."""
+    return f"{DOMAIN}/{component}"
+
+
+def digest(*parts: str, length: int = 8) -> str:
+    """A short, stable, lower-case hexadecimal digest of some strings."""
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:length]
+
+
+def joined(*parts: str) -> str:
+    """Join parts by dashes into a valid object name; a long result keeps its start and ends in a digest."""
+    name = "-".join(parts).lower().replace(".", "-").replace("/", "-")
+    if len(name) <= MAX_NAME:
+        return name
+    return f"{name[: MAX_NAME - 9].rstrip('-')}-{digest(name)}"
+
+
+def root_volume(vm: str) -> str:
+    """The Volume that Orchestration makes from a VirtualMachine's image."""
+    return joined(vm, "root")
+
+
+def port(vm: str, nic: int) -> str:
+    """The Port of a VirtualMachine's NIC, counted from 0 in the order of `spec.nics`."""
+    return joined(vm, f"nic{nic}")
+
+
+def instance(vm: str, host: str) -> str:
+    """The Instance of a VirtualMachine on one host; on another host it is another object."""
+    return joined(vm, digest(host, length=5))
+
+
+def disk(volume: str) -> str:
+    """The first Disk of a Volume, wherever it is placed, so that an Instance can name it before that is decided."""
+    return joined(volume, "d0")
+
+
+def image_copy(image: str, pool: str) -> str:
+    """The ImageCopy of an Image on one pool, in the Image's namespace."""
+    return joined(image, digest(pool, length=5))
+
+
+def port_binding(port_name: str, host: str) -> str:
+    """The PortBinding of a Port on one host."""
+    return joined(port_name, digest(host, length=5))
+
+
+def host_network(network: str, host: str) -> str:
+    """The HostNetwork of a Network on one host."""
+    return joined(network, digest(host, length=5))
+
+
+def router(network: str) -> str:
+    """The Router of a Network; there is one at a time."""
+    return joined(network, "router")
+
+
+def flow(target: str, uid: str, operation: str, generation: int) -> str:
+    """The Flow of one operation on one generation of one target, whoever starts it."""
+    return joined(target, operation.lower(), uid[:5], str(generation))
+
+
+def local_pool(host: str) -> str:
+    """The StoragePool that Fabric Admin makes for a host's own directory."""
+    return joined("local", host)
+
+
+def heartbeat(agent: str, node: str) -> str:
+    """The coordination Lease that one agent on one node renews, in the system namespace."""
+    return f"agent-{agent}-{node}"
+
+
+# Names on the host. Linux limits an interface name to 15 bytes.
+
+
+def bridge(segment: int) -> str:
+    """The Linux bridge of a network segment."""
+    return f"csbr{segment}"
+
+
+def vxlan(segment: int) -> str:
+    """The VXLAN device of a network segment."""
+    return f"csvx{segment}"
+
+
+def tap(port_uid: str) -> str:
+    """The tap device of a Port, the same on every host."""
+    return f"cst{digest(port_uid, length=10)}"
+
+
+def router_netns(segment: int) -> str:
+    """The network namespace of a segment's router."""
+    return f"csr{segment}"
+
+
+def domain(namespace: str, vm: str, uid: str) -> str:
+    """The libvirt domain's name: readable for an operator, unique by the VirtualMachine's uid."""
+    return joined(namespace, vm, uid[:8])

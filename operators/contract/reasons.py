@@ -1,0 +1,95 @@
+"""Every `reason` of a condition, in one list; the messages beside them tell the reader what to do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Type(StrEnum):
+    """Types of conditions. `Ready`, `Reconciling` and `Stalled` are kstatus's; the kernel writes them."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    SCHEDULED = "Scheduled"
+    INSTANCE_READY = "InstanceReady"
+    VOLUMES_READY = "VolumesReady"
+    NETWORK_READY = "NetworkReady"
+    BOUND = "Bound"
+    ATTACHED = "Attached"
+    PROVISIONED = "Provisioned"
+    PROGRAMMED = "Programmed"
+    REALISED = "Realised"
+    RELEASED = "Released"
+    SOURCE_NAT = "SourceNAT"
+    REACHABLE = "Reachable"
+    ACCEPTED = "Accepted"
+    SUCCEEDED = "Succeeded"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is."""
+
+    # Going well.
+    AS_SPECIFIED = "AsSpecified"
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+    IN_USE = "InUse"
+    RELEASED = "Released"
+    HELD = "Held"
+    SUCCEEDED = "Succeeded"
+
+    # On the way: nobody needs to do anything.
+    PROGRESSING = "Progressing"
+    PROVISIONING = "Provisioning"
+    IMPORTING = "Importing"
+    STARTING = "Starting"
+    STOPPING = "Stopping"
+    DELETING = "Deleting"
+    WAITING_FOR_HOST = "WaitingForHost"
+    WAITING_FOR_VOLUMES = "WaitingForVolumes"
+    WAITING_FOR_NETWORK = "WaitingForNetwork"
+    WAITING_FOR_IMAGE = "WaitingForImage"
+    WAITING_FOR_FIRST_CONSUMER = "WaitingForFirstConsumer"
+    WAITING_FOR_FLOW = "WaitingForFlow"
+    RETRYING = "Retrying"
+
+    # Somebody has to do something; it heals by itself once that is done.
+    OFFERING_NOT_FOUND = "OfferingNotFound"
+    IMAGE_NOT_FOUND = "ImageNotFound"
+    NETWORK_NOT_FOUND = "NetworkNotFound"
+    VOLUME_NOT_FOUND = "VolumeNotFound"
+    ZONE_NOT_FOUND = "ZoneNotFound"
+    NO_HOST_FITS = "NoHostFits"
+    NO_POOL_FITS = "NoPoolFits"
+    NO_ADDRESS_LEFT = "NoAddressLeft"
+    NO_SEGMENT_LEFT = "NoSegmentLeft"
+    NO_PUBLIC_ADDRESS = "NoPublicAddress"
+    ADDRESS_IN_USE = "AddressInUse"
+    CIDR_OVERLAP = "CIDROverlap"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
+    UNSAFE_IMAGE = "UnsafeImage"
+    IMAGE_TOO_LARGE = "ImageTooLarge"
+    SIZE_TOO_SMALL = "SizeTooSmall"
+    POOL_FULL = "PoolFull"
+    POOL_OFFLINE = "PoolOffline"
+    STILL_ATTACHED = "StillAttached"
+    STILL_IN_USE = "StillInUse"
+    RESTART_REQUIRED = "RestartRequired"
+    DELETE_PROTECTED = "DeleteProtected"
+    HOST_DOWN = "HostDown"
+    HOST_MAINTENANCE = "HostMaintenance"
+    AGENT_SILENT = "AgentSilent"
+    HYPERVISOR_ERROR = "HypervisorError"
+    NETWORK_ERROR = "NetworkError"
+    STORAGE_ERROR = "StorageError"
+    CRASHED = "Crashed"
+
+    # Final, until the user changes the spec.
+    INVALID = "Invalid"
+    CANCELLED = "Cancelled"
+    SUSPENDED = "Suspended"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    FAILED = "Failed"
+    INTERNAL_ERROR = "InternalError"

@@ -1,0 +1,173 @@
+"""The storage group: volumes and images as users state them, disks and image copies as agents make them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from operators.contract import names
+from operators.contract.compute import CatalogueStatus
+from operators.contract.meta import Condition, Kind, ObjectRef
+from operators.contract.quantity import Quantity
+
+
+class ReclaimPolicy(StrEnum):
+    """What becomes of the data when the Volume is deleted."""
+
+    DELETE = "Delete"
+    RETAIN = "Retain"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSource:
+    """What a Volume starts out with; blank when empty."""
+
+    image: str = ""
+    """As `VirtualMachine.spec.image`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    """A disk, as its user states it. It may grow but not shrink."""
+
+    size: Quantity | None = None
+    """Needed for a blank Volume; from an image, the image's virtual size by default."""
+    disk_offering: str = "standard"
+    source: VolumeSource = field(default_factory=VolumeSource)
+    reclaim_policy: ReclaimPolicy = ReclaimPolicy.DELETE
+    pool: str = ""
+    """A StoragePool to be on; Storage's choice when empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeStatus:
+    """Written by Storage."""
+
+    observed_generation: int = 0
+    phase: str = ""
+    pool: str = ""
+    host_name: str = ""
+    """The only host that can reach it, for a pool of one host; else empty."""
+    disk: str = ""
+    size: Quantity | None = None
+    """What the guest sees."""
+    attached_to: str = ""
+    """The VirtualMachine that lists it, while an Instance holds it."""
+    conditions: tuple[Condition, ...] = ()
+    """`Bound`, `Attached`, `Ready`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOfferingSpec:
+    """A class of disk."""
+
+    display_name: str = ""
+    size: Quantity | None = None
+    """Fixed size; when empty the user chooses."""
+    tags: frozenset[str] = frozenset()
+    """Tags that a StoragePool must all carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """A template of a root disk, immutable: a new version is a new Image."""
+
+    url: str
+    """http:// or https://."""
+    checksum: str
+    """`sha256:` and 64 hexadecimal digits, of the file behind the url."""
+    format: str = "qcow2"
+    """`qcow2` or `raw`."""
+    os_type: str = ""
+    display_name: str = ""
+    bootable: bool = True
+    public: bool = False
+    """Whether other namespaces may name it as `namespace/name`. Images in the catalogue namespace need no prefix."""
+    minimum_disk: Quantity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCopySummary:
+    """One pool's copy, as Image.status shows it."""
+
+    pool: str
+    ready: bool
+    progress: int = 0
+    """Percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatus:
+    """Written by Storage."""
+
+    observed_generation: int = 0
+    phase: str = ""
+    virtual_size: Quantity | None = None
+    copies: tuple[ImageCopySummary, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpec:
+    """A file on a pool, for the storage agent of `host_name` to make. Written by Storage."""
+
+    host_name: str
+    """The host that executes; for a pool of one host, that host."""
+    pool: str
+    path: str
+    """Beneath the pool's folder, made by Storage from uids only: `volumes/<uid>.qcow2`."""
+    volume: ObjectRef
+    size: Quantity
+    format: str = "qcow2"
+    image_copy: str = ""
+    """`namespace/name` of the ImageCopy on the same pool that backs it; blank disk when empty."""
+    keep: bool = False
+    """Whether the file stays when the Disk is released (reclaim policy Retain)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskStatus:
+    """Written by the storage agent of `spec.hostName`."""
+
+    observed_generation: int = 0
+    path: str = ""
+    """Absolute, on the host."""
+    virtual_size: Quantity | None = None
+    conditions: tuple[Condition, ...] = ()
+    """`Provisioned`, `Released`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCopySpec:
+    """An image on a pool, for the storage agent of `host_name` to fetch and check. Written by Storage."""
+
+    host_name: str
+    pool: str
+    path: str
+    """Beneath the pool's folder: `images/<image uid>.qcow2`."""
+    image: ObjectRef
+    url: str
+    checksum: str
+    format: str = "qcow2"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCopyStatus:
+    """Written by the storage agent of `spec.hostName`."""
+
+    observed_generation: int = 0
+    path: str = ""
+    virtual_size: Quantity | None = None
+    progress: int = 0
+    """Percent, in steps of ten while fetching."""
+    conditions: tuple[Condition, ...] = ()
+    """`Provisioned`, `Released`."""
+
+
+VOLUME = Kind(names.STORAGE, "Volume", "volumes", VolumeSpec, VolumeStatus)
+DISK_OFFERING = Kind(names.STORAGE, "DiskOffering", "diskofferings", DiskOfferingSpec, CatalogueStatus, namespaced=False)
+IMAGE = Kind(names.STORAGE, "Image", "images", ImageSpec, ImageStatus)
+DISK = Kind(names.STORAGE, "Disk", "disks", DiskSpec, DiskStatus, host_side=True)
+IMAGE_COPY = Kind(names.STORAGE, "ImageCopy", "imagecopies", ImageCopySpec, ImageCopyStatus, host_side=True)
+
+KINDS: tuple[Kind[object, object], ...] = (VOLUME, DISK_OFFERING, IMAGE, DISK, IMAGE_COPY)

@@ -1,0 +1,122 @@
+"""What this process has seen of the API server: typed objects by kind and key, with indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from operators.contract.codec import Json
+from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
+
+AnyKind: TypeAlias = Kind[Any, Any]
+AnyObj: TypeAlias = Obj[Any, Any]
+IndexFn: TypeAlias = Callable[[Any], Iterable[str]]
+
+
+class Cache:
+    """The newest seen state of every watched object. Reads are plain dictionary look-ups and never wait."""
+
+    def __init__(self, kinds: Collection[AnyKind]) -> None:
+        self._objects: dict[AnyKind, dict[Key, AnyObj]] = {kind: {} for kind in kinds}
+        self._graves: dict[AnyKind, dict[Key, str]] = {kind: {} for kind in kinds}
+        self._index_fns: dict[AnyKind, dict[str, IndexFn]] = {kind: {"owner": _owner_uids} for kind in kinds}
+        self._indexes: dict[AnyKind, dict[str, dict[str, set[Key]]]] = {kind: {"owner": {}} for kind in kinds}
+
+    def index(self, kind: AnyKind, name: str, values: IndexFn) -> None:
+        """Keep an index over a kind: `values` gives the strings under which `by` shall find an object."""
+        self._index_fns[kind][name] = values
+        self._indexes[kind][name] = {}
+        for obj in self._objects[kind].values():
+            self._enter(obj, name)
+
+    def get(self, kind: Kind[SpecT, StatusT], key: Key) -> Obj[SpecT, StatusT] | None:
+        """One object, or None."""
+        return self._objects[kind].get(key)
+
+    def all(self, kind: Kind[SpecT, StatusT]) -> Iterator[Obj[SpecT, StatusT]]:
+        """Every object of a kind."""
+        return iter(tuple(self._objects[kind].values()))
+
+    def by(self, kind: Kind[SpecT, StatusT], index: str, value: str) -> tuple[Obj[SpecT, StatusT], ...]:
+        """The objects that an index holds under a value, ordered by key."""
+        return tuple(self._objects[kind][key] for key in sorted(self._indexes[kind][index].get(value, ())))
+
+    def owned(self, kind: Kind[SpecT, StatusT], uid: str) -> tuple[Obj[SpecT, StatusT], ...]:
+        """The objects of a kind with an owner reference to `uid`, ordered by key."""
+        return self.by(kind, "owner", uid)
+
+    def put(self, kind: AnyKind, body: Json) -> tuple[AnyObj | None, AnyObj] | None:
+        """Take in an object's JSON; the state before and now, or None when it brings nothing newer."""
+        key = Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
+        before = self._objects[kind].get(key)
+        known = before.meta.resource_version if before else self._graves[kind].get(key, "")
+        if known and not _newer(body["metadata"].get("resourceVersion", ""), known):
+            return None
+        now = kind.parse(body)
+        self._remove(kind, key)
+        self._objects[kind][key] = now
+        for name in self._index_fns[kind]:
+            self._enter(now, name)
+        return before, now
+
+    def drop(self, kind: AnyKind, key: Key, uid: str = "", resource_version: str = "") -> AnyObj | None:
+        """Forget an object that was deleted (that of the given uid only); what it was, if it was known.
+
+        The version at which it ended is kept until the next full list: an answer to one of our own writes that is
+        read only now must not bring it back."""
+        known = self._objects[kind].get(key)
+        if known is None or (uid and known.meta.uid != uid):
+            return None
+        if resource_version:
+            self._graves[kind][key] = resource_version
+        self._remove(kind, key)
+        return known
+
+    def replace(self, kind: AnyKind, bodies: Iterable[Json]) -> Iterator[tuple[AnyObj | None, AnyObj | None]]:
+        """Make a full list the truth; yields what changed, as (before, now), now being None for what vanished."""
+        listed = set()
+        for body in bodies:
+            listed.add(Key(body["metadata"].get("namespace", ""), body["metadata"]["name"]))
+            if (change := self.put(kind, body)) is not None:
+                yield change
+        for key in self._objects[kind].keys() - listed:
+            yield self.drop(kind, key), None
+        self._graves[kind].clear()
+
+    def counts(self) -> Mapping[str, int]:
+        """How many objects of each kind are held, for metrics."""
+        return {kind.kind: len(objects) for kind, objects in self._objects.items()}
+
+    @property
+    def kinds(self) -> Collection[AnyKind]:
+        """The kinds that are held."""
+        return self._objects.keys()
+
+    def _remove(self, kind: AnyKind, key: Key) -> None:
+        known = self._objects[kind].pop(key, None)
+        if known is None:
+            return
+        for name, values in self._index_fns[kind].items():
+            index = self._indexes[kind][name]
+            for value in values(known):
+                entries = index.get(value)
+                if entries is not None:
+                    entries.discard(key)
+                    if not entries:
+                        del index[value]
+
+    def _enter(self, obj: AnyObj, name: str) -> None:
+        index = self._indexes[obj.kind][name]
+        for value in self._index_fns[obj.kind][name](obj):
+            index.setdefault(value, set()).add(obj.key)
+
+
+def _owner_uids(obj: AnyObj) -> Iterable[str]:
+    return (owner.uid for owner in obj.meta.owner_references)
+
+
+def _newer(version: str, known: str) -> bool:
+    """Whether a resourceVersion is newer than a known one. Those of one kind are comparable numbers (KEP-5504)."""
+    if known.isdecimal() and version.isdecimal():
+        return int(version) > int(known)
+    return version != known

@@ -1,0 +1,28 @@
+"""What a process is made of: its name, what it watches, its controllers and what else runs beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from operators.kernel.controller import Watch
+from operators.kernel.manager import AnyController, Context
+
+Env: TypeAlias = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process of the cloud, as its `handlers.py` declares it under the name COMPONENT."""
+
+    name: str
+    """Also its server-side-apply field manager and, with `cloudstack.dev/` before it, its finalizer."""
+    watches: Callable[[Env], Sequence[Watch]]
+    build: Callable[[Context], Sequence[AnyController]]
+    background: Callable[[Context], Sequence[Awaitable[None]]] = lambda context: ()
+    """Coroutines to run beside the controllers, for wake-ups from outside the API server."""
+    leads: bool = True
+    """Whether one replica works while the others stand by. Agents do not lead: each has its host."""
+    beats: bool = False
+    """Whether it renews the heartbeat Lease of its node (agents do)."""

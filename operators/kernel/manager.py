@@ -1,0 +1,242 @@
+"""Several controllers in one process, over one cache and one store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import structlog
+
+from operators.contract.codec import ContractError, Json
+from operators.contract.meta import Key, Kind, Meta
+from operators.kernel import metrics
+from operators.kernel.cache import AnyKind, AnyObj, Cache
+from operators.kernel.clock import Clock
+from operators.kernel.controller import Controller, Runner, Watch
+from operators.kernel.queue import WorkQueue
+from operators.kernel.store import Deposed, Store
+
+log = structlog.get_logger()
+
+RESYNC = 600.0
+"""Seconds between full lists of every kind, with a jitter of a tenth either way."""
+WRITERS = 8
+"""Writes in flight; beyond that the API server only queues them (measured, see the design's kernel.md)."""
+
+AnyController: TypeAlias = Controller[Any, Any, Any]
+Build: TypeAlias = Callable[["Context"], Sequence[AnyController]]
+
+
+class Context:
+    """What a component gets to build its controllers from."""
+
+    def __init__(self, store: Store, cache: Cache, clock: Clock, rng: random.Random, env: Mapping[str, str]) -> None:
+        self.store = store
+        self.cache = cache
+        self.clock = clock
+        self.rng = rng
+        self.env = env
+        self.poke: Callable[[str, Key], None] = lambda controller, key: None
+        """Marks a key of a controller by name: for wake-ups from outside the API server, as from a hypervisor."""
+
+
+class Manager:
+    """Feeds events to the cache, marks the keys that they concern, and runs the controllers while it may write."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        watches: Collection[Watch],
+        build: Build,
+        *,
+        leading: Callable[[], bool] = lambda: True,
+        rng: random.Random | None = None,
+        env: Mapping[str, str] | None = None,
+        resync: float = RESYNC,
+    ) -> None:
+        self.watches = tuple(watches)
+        self.cache = Cache([watch.kind for watch in self.watches])
+        self.clock = clock
+        self.leading = leading
+        self._resync = resync
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._store = store
+        self._own = OwnStore(store, self)
+        self.context = Context(self._own, self.cache, clock, self._rng, env or {})
+        self.context.poke = self.poke
+        self.runners = {
+            controller.name: Runner(controller, self._own, self.cache, clock, WorkQueue(self._rng))
+            for controller in build(self.context)
+        }
+        self._triggers = [
+            (runner, kind, keys)
+            for runner in self.runners.values()
+            for kind, keys in runner.controller.triggers().items()
+        ]
+        self.synced = asyncio.Event()
+        self.missed_in_a_row = 0
+        """Resyncs in a row that found changes older than the resync before, which the watch should have told."""
+
+    def event(self, kind: AnyKind, type_: str | None, body: Json) -> None:
+        """Take in one watch event. It is a hint to look: nothing but the cache and the queue changes here."""
+        metrics.WATCH_EVENTS.labels(kind.kind).inc()
+        if type_ == "DELETED":
+            meta = body["metadata"]
+            key = Key(meta.get("namespace", ""), meta["name"])
+            gone = self.cache.drop(kind, key, meta.get("uid", ""), meta.get("resourceVersion", ""))
+            self._mark(kind, gone)
+        else:
+            self.put(kind, body)
+
+    def put(self, kind: AnyKind, body: Json) -> bool:
+        """Take in an object's newest state, from a watch or from the answer to a write; whether it was news."""
+        try:
+            change = self.cache.put(kind, body)
+        except ContractError as error:
+            # A CRD of another release: that object waits for a component that understands it, the others go on.
+            log.error("object_not_understood", error=str(error))
+            return False
+        if change is not None:
+            self._mark(kind, *change)
+        return change is not None
+
+    def poke(self, controller: str, key: Key) -> None:
+        """Mark one key of one controller."""
+        self.runners[controller].queue.add(key)
+
+    def mark_all(self) -> None:
+        """Mark every key that any cached object concerns: at start, and when this replica begins to lead."""
+        for kind in self.cache.kinds:
+            for obj in self.cache.all(kind):
+                self._mark(kind, obj)
+
+    async def resync(self) -> int:
+        """List every kind and make that the truth; how many changes the watches had not told of."""
+        missed = 0
+        for watch in self.watches:
+            bodies = await self._store.list(
+                watch.kind, field_selector=watch.field_selector, label_selector=watch.label_selector
+            )
+            for before, now in self.cache.replace(watch.kind, _understood(watch.kind, bodies)):
+                missed += 1
+                metrics.WATCH_MISSED.labels(watch.kind.kind).inc()
+                self._mark(watch.kind, before, now)
+            metrics.OBJECTS.labels(watch.kind.kind).set(self.cache.counts()[watch.kind.kind])
+        return missed
+
+    async def run(self) -> None:
+        """List everything, then work until cancelled."""
+        await self.resync()
+        self.synced.set()
+        self.mark_all()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._resync_for_ever())
+            for runner in self.runners.values():
+                for _ in range(runner.controller.workers):
+                    tasks.create_task(self._work(runner))
+
+    async def _work(self, runner: Runner[Any, Any, Any]) -> None:
+        """A worker that touches its queue only while this replica leads; a standby keeps a warm cache and waits."""
+        while True:
+            key = await runner.queue.get()
+            try:
+                if self.leading():
+                    metrics.QUEUE_DEPTH.labels(runner.controller.name).set(len(runner.queue))
+                    await runner.run(key)
+            finally:
+                runner.queue.done(key)
+
+    async def _resync_for_ever(self) -> None:
+        while True:
+            await self.clock.sleep(self._resync * self._rng.uniform(0.9, 1.1))
+            try:
+                missed = await self.resync()
+            except Exception as error:
+                log.warning("resync_failed", error=str(error))
+                continue
+            self.missed_in_a_row = self.missed_in_a_row + 1 if missed else 0
+            self.mark_all()
+
+    def _mark(self, kind: AnyKind, *states: AnyObj | None) -> None:
+        for runner, watched, keys in self._triggers:
+            if watched is not kind:
+                continue
+            for state in states:
+                if state is not None:
+                    for key in keys(state):
+                        runner.queue.add(key)
+
+
+class OwnStore:
+    """The store as controllers see it: refuses a deposed leader's writes, and shows us our own writes at once."""
+
+    def __init__(self, store: Store, manager: Manager) -> None:
+        self._store = store
+        self._manager = manager
+        self._slots = asyncio.Semaphore(WRITERS)
+
+    async def get(self, kind: Kind[Any, Any], key: Key) -> Json | None:
+        """Read past the cache, and take what was read into it."""
+        body = await self._store.get(kind, key)
+        if body is not None:
+            self._seen(kind, body)
+        return body
+
+    async def list(self, kind: Kind[Any, Any], *, field_selector: str = "", label_selector: str = "") -> Sequence[Json]:
+        """List past the cache."""
+        return await self._store.list(kind, field_selector=field_selector, label_selector=label_selector)
+
+    async def create(self, kind: Kind[Any, Any], body: Json) -> Json:
+        """Create, and see the result at once."""
+        async with self._slots:
+            self._must_lead()
+            return self._seen(kind, await self._store.create(kind, body))
+
+    async def apply(self, kind: Kind[Any, Any], body: Json) -> Json:
+        """Apply, and see the result at once."""
+        async with self._slots:
+            self._must_lead()
+            return self._seen(kind, await self._store.apply(kind, body))
+
+    async def apply_status(
+        self, kind: Kind[Any, Any], key: Key, status: Mapping[str, Any], *, resource_version: str, manager: str = ""
+    ) -> None:
+        """Apply a status; the watch will show it."""
+        async with self._slots:
+            self._must_lead()
+            await self._store.apply_status(kind, key, status, resource_version=resource_version, manager=manager)
+
+    async def finalize(self, kind: Kind[Any, Any], meta: Meta, finalizers: Sequence[str]) -> Json | None:
+        """Set finalizers, and see the result at once."""
+        async with self._slots:
+            self._must_lead()
+            body = await self._store.finalize(kind, meta, finalizers)
+            return self._seen(kind, body) if body is not None else None
+
+    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
+        """Delete; the watch will show it."""
+        async with self._slots:
+            self._must_lead()
+            await self._store.delete(kind, key, uid=uid)
+
+    def _must_lead(self) -> None:
+        if not self._manager.leading():
+            raise Deposed("this replica does not lead any more")
+
+    def _seen(self, kind: Kind[Any, Any], body: Json) -> Json:
+        if kind in self._manager.cache.kinds:
+            self._manager.put(kind, body)
+        return body
+
+
+def _understood(kind: AnyKind, bodies: Iterable[Json]) -> Iterable[Json]:
+    for body in bodies:
+        try:
+            kind.parse(body)
+        except ContractError as error:
+            log.error("object_not_understood", error=str(error))
+        else:
+            yield body
