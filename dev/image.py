@@ -1,0 +1,6 @@
+"""The project's image."""
+from __future__ import annotations
+from collections.abc import Sequence
+from dev.node import Node
+def build(references: Sequence[str]) -> None: ...
+def load(nodes: Sequence[Node], references: Sequence[str]) -> None: ...
