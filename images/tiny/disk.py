@@ -14,11 +14,13 @@ BOOT_SIZE = 32 * MIB
 SIGNATURE = b"TINY"
 
 COMMAND_LINE = (
-    "console=tty0 console=ttyS0 quiet loglevel=3 panic=1 net.ifnames=0 audit=0 8250.nr_uarts=1 "
+    "console=tty0 console=ttyS0 quiet loglevel=3 panic=1 net.ifnames=0 audit=0 8250.nr_uarts=1 scsi_mod.scan=sync "
     # Without these, boot under TCG spends its time on calibrating clocks and on guarding an emulated CPU.
     "tsc=reliable no_timer_check mitigations=off random.trust_cpu=on"
 )
-_SYSLINUX = f"DEFAULT tiny\nPROMPT 0\nTIMEOUT 0\nLABEL tiny\n KERNEL vmlinuz\n APPEND initrd=initrd.img {COMMAND_LINE}\n"
+_SYSLINUX = (
+    f"DEFAULT tiny\nPROMPT 0\nTIMEOUT 0\nLABEL tiny\n KERNEL vmlinuz\n APPEND initrd=initrd.img {COMMAND_LINE}\n"
+)
 
 # FAT stores times: fix them (and the time zone they are read in).
 _FIXED_TIME = {"SOURCE_DATE_EPOCH": "946684800", "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"}

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from images.tiny.packages import BuildError, run
 
-# Loaded at boot, in this order, with what they need. The rest of MODULES waits for a device's alias.
-MODULES_AT_BOOT = (
-    "virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon", "virtio_scsi",
-    "sd_mod", "sr_mod", "isofs", "button", "evdev",
-)  # fmt: skip
-MODULES = (*MODULES_AT_BOOT, "ata_piix", "vfat", "nls_cp437", "nls_ascii")
+# Loaded at boot, with what they need; the others wait for a device's or a file system's alias.
+MODULES_AT_BOOT = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "button", "evdev")
+MODULES = (
+    *MODULES_AT_BOOT,
+    *("virtio_balloon", "virtio_scsi", "ata_piix", "sd_mod", "sr_mod"),
+    *("isofs", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"),
+)
 
 _LIBRARY_FOLDERS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
 _LOADER = "ld-linux-x86-64.so.2"
@@ -114,7 +115,7 @@ def add_modules(tree: Tree, system: Path, wanted: Iterable[str] = MODULES) -> No
     files = {path.stem.replace("-", "_"): path for path in sorted(folder.rglob("*.ko"))}
     builtin = {Path(line).stem.replace("-", "_") for line in (folder / "modules.builtin").read_text().split()}
     chosen: dict[str, list[str]] = {}  # module -> the modules it needs directly, in the order found
-    waiting = [name for name in wanted if name not in builtin]
+    waiting = [name for name in (name.replace("-", "_") for name in wanted) if name not in builtin]
     aliases: list[str] = []
     while waiting:
         name = waiting.pop(0)

@@ -29,8 +29,14 @@ def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | Non
     """Run a command and return its standard output; raise BuildError with its errors when it fails."""
     try:
         done = subprocess.run(
-            command, cwd=cwd, env={**os.environ, "LC_ALL": "C", **(env or {})}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=900,
+            command,
+            check=False,
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=900,
         )
     except FileNotFoundError as error:
         raise BuildError(f"{command[0]} is missing: this tool needs Debian's apt and dpkg") from error

@@ -14,7 +14,7 @@ function scalar(s) {
 
 # Splits [a, "b, c"] into items; returns how many.
 function flow(s, items,    i, c, quote, word, n) {
-    s = trim(s); sub(/^\[/, "", s); sub(/\][^\]]*$/, "", s)
+    s = trim(s); sub(/^\[/, "", s); sub(/\][^]]*$/, "", s)
     for (i = 1; i <= length(s); i++) {
         c = substr(s, i, 1)
         if (quote == "\"" && c == "\\") { word = word c substr(s, ++i, 1); continue }
