@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from operators.contract.codec import ContractError, Json, from_wire
-from operators.contract.names import CATEGORY, VERSION
+from operators.contract.names import CATEGORY, CATEGORY_HOST, VERSION
 
 SpecT = TypeVar("SpecT", covariant=True)
 StatusT = TypeVar("StatusT", covariant=True)
@@ -153,7 +153,11 @@ class Kind(Generic[SpecT, StatusT]):
     host_side: bool = False
     """Spec by its operator, status by the agent of `spec.hostName`."""
     version: str = VERSION
-    categories: tuple[str, ...] = (CATEGORY,)
+
+    @property
+    def category(self) -> str:
+        """The word under which `kubectl get` lists it together with others."""
+        return CATEGORY_HOST if self.host_side else CATEGORY
 
     @property
     def api_version(self) -> str:

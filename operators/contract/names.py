@@ -10,6 +10,9 @@ import hashlib
 DOMAIN = "cloudstack.dev"
 VERSION = "v1alpha1"
 CATEGORY = "cloudstack"
+"""What `kubectl get cloudstack` lists: everything a person states."""
+CATEGORY_HOST = "cloudstack-host"
+"""What `kubectl get cloudstack-host` lists: what operators make for the agents of hosts."""
 
 COMPUTE = f"compute.{DOMAIN}"
 STORAGE = f"storage.{DOMAIN}"

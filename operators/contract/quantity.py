@@ -11,7 +11,7 @@ _SUFFIX = {
     **{unit: Decimal(1000) ** power for power, unit in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
 }
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(k|[KMGTPE]i?)?")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(k|Ki|[MGTPE]i?)?")
 _DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
 
