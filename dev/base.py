@@ -23,7 +23,18 @@ RECIPE = 1  # raise it when what is built here changes
 SUITE = "bookworm"
 COMMON = ("ca-certificates", "netbase", "tzdata")
 # What a CPython built on this machine links to.
-LIBRARIES = ("libssl3", "libffi8", "libsqlite3-0", "libbz2-1.0", "liblzma5", "zlib1g", "libreadline8", "libuuid1", "libexpat1", "libncursesw6")
+LIBRARIES = (
+    "libssl3",
+    "libffi8",
+    "libsqlite3-0",
+    "libbz2-1.0",
+    "liblzma5",
+    "zlib1g",
+    "libreadline8",
+    "libuuid1",
+    "libexpat1",
+    "libncursesw6",
+)
 DEBIAN_PYTHON = ("python3", "python3-pip", "python3-dev")
 _PYENV = re.compile(r"^3\.12\.(\d+)$")
 
@@ -57,7 +68,8 @@ def archive() -> Path:
     prefix = cpython()
     folder = cache_dir() / "base" / key(prefix)
     if not folder.is_dir():
-        say(f"making the base image (once): Debian {SUITE} with {'CPython ' + prefix.name if prefix else 'its own CPython'}")
+        python = f"CPython {prefix.name}" if prefix else "its own CPython"
+        say(f"making the base image (once): Debian {SUITE} with {python}")
         with finished_folder(folder) as scratch:
             root = scratch / "rootfs"
             _debian(root, LIBRARIES if prefix else DEBIAN_PYTHON)
@@ -71,8 +83,17 @@ def archive() -> Path:
 def _debian(root: Path, extra: tuple[str, ...]) -> None:
     options = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "man", "locale")]
     include = f"--include={','.join((*COMMON, *extra))}"
-    # Without "proc" and "sys" mounts left behind; mode root, because the tool is root anyway.
-    run([program("mmdebstrap"), "--mode=root", "--variant=minbase", include, *options, SUITE, root, sources()], timeout=900)
+    argv: list[str | Path] = [
+        program("mmdebstrap"),
+        "--mode=root",
+        "--variant=minbase",
+        include,
+        *options,
+        SUITE,
+        root,
+        sources(),
+    ]
+    run(argv, timeout=900)
 
 
 def _python(root: Path, prefix: Path | None) -> None:

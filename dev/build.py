@@ -124,7 +124,8 @@ def _build(recipe: Recipe, out: Path) -> None:
     staged: tuple[str, ...] = ()
     if recipe.staging:
         (work / "go.mod").write_text(go_mod(Recipe("empty", "", "")))
-        facts = run([go, "mod", "download", "-json", f"{recipe.module}@{recipe.version}"], env=env, cwd=work, timeout=900)
+        download: list[str | Path] = [go, "mod", "download", "-json", f"{recipe.module}@{recipe.version}"]
+        facts = run(download, env=env, cwd=work, timeout=900)
         staged = staged_modules(Path(json.loads(facts.stdout)["GoMod"]).read_text())
     (work / "go.mod").write_text(go_mod(recipe, staged))
     if recipe.source:
@@ -132,7 +133,7 @@ def _build(recipe: Recipe, out: Path) -> None:
         shutil.copy(SOURCES / recipe.source, work / "main.go")
     targets = ["."] if recipe.source else list(recipe.packages)
     to = f"{out}{os.sep}{recipe.name}" if len(targets) == 1 else f"{out}{os.sep}"
-    argv = [go, "build", "-trimpath", "-ldflags", linker_flags(recipe), "-o", to, *targets]
+    argv: list[str | Path] = [go, "build", "-trimpath", "-ldflags", linker_flags(recipe), "-o", to, *targets]
     run(argv, env=env, cwd=work, timeout=3600)
     shutil.rmtree(work)
     for name in recipe.names:

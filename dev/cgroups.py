@@ -7,7 +7,21 @@ from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 OURS = "cloudstack-dev"
-_V1 = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd", "hugetlb", "perf_event", "net_cls", "net_prio")
+_V1 = (
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "devices",
+    "freezer",
+    "blkio",
+    "pids",
+    "systemd",
+    "hugetlb",
+    "perf_event",
+    "net_cls",
+    "net_prio",
+)
 
 
 def unified() -> bool:
@@ -46,15 +60,14 @@ def make(node: str) -> None:
 
 def remove(node: str = "") -> None:
     """Remove a node's groups (all nodes' without a name). Their processes have to be gone."""
-    trees_ = [*trees(), *([] if unified() else [ROOT / "unified"])]
-    for tree in trees_:
+    # Beside version 1 there may be an empty tree of version 2, in which the container runtime makes groups as well.
+    for tree in (*trees(), ROOT / "unified"):
         top = tree / OURS / node if node else tree / OURS
         for folder, _, _ in os.walk(top, topdown=False):
             try:
                 os.rmdir(folder)
             except OSError:
-                continue  # seen again by the next `down`; `left` tells
-    return
+                continue  # something is left in it: `left` tells
 
 
 def left() -> list[Path]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dev import build, cgroups, controlplane, dns, nodeconfig, pki
 from dev.console import DevError, run, say, wait_for
@@ -43,9 +44,9 @@ def _link(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
-def kubectl(layout: Layout, *words: str, input: str | None = None, check: bool = True, timeout: float = 180) -> str:  # noqa: A002
+def kubectl(layout: Layout, *words: str, input: str | None = None, check: bool = True, timeout: float = 180) -> str:
     """Run kubectl as the administrator and return what it printed."""
-    argv = [layout.bin / "kubectl", f"--kubeconfig={layout.kubeconfig}", *words]
+    argv: list[str | Path] = [layout.bin / "kubectl", f"--kubeconfig={layout.kubeconfig}", *words]
     return run(argv, input=input, check=check, timeout=timeout).stdout
 
 
@@ -78,9 +79,7 @@ def up(layout: Layout, count: int) -> None:
         booting.result()
     say("hosts up, libvirtd answers on each")
     controlplane.wait_controllers(layout)
-    wait_nodes_ready(layout, [node.name for node in nodes])
-    say(f"{count} nodes Ready")
-    kubectl(layout, "-n", "kube-system", "rollout", "status", "daemonset/coredns", "--timeout=90s")
+    wait_nodes_ready(layout, nodes)
     say(f"cluster DNS ready; export KUBECONFIG={layout.kubeconfig} PATH={layout.bin}:$PATH")
 
 
@@ -89,24 +88,40 @@ def _routes(layout: Layout) -> None:
         run(["ip", "route", "replace", to, "via", gateway])
 
 
-def ready_nodes(text: str) -> dict[str, bool]:
-    """Read, from the JSON list of nodes, which are Ready."""
-    conditions: dict[str, Any] = {item["metadata"]["name"]: item["status"].get("conditions", []) for item in json.loads(text)["items"]}
-    return {
-        name: any(condition["type"] == "Ready" and condition["status"] == "True" for condition in found)
-        for name, found in conditions.items()
-    }
+def ready_nodes(text: str) -> dict[str, float]:
+    """Read, from the JSON list of nodes, which are Ready and when their kubelets last said so (seconds since 1970)."""
+    found = {}
+    for item in json.loads(text)["items"]:
+        for condition in item["status"].get("conditions", []):
+            if condition["type"] == "Ready" and condition["status"] == "True":
+                found[item["metadata"]["name"]] = datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp()
+    return found
 
 
-def wait_nodes_ready(layout: Layout, names: list[str], timeout: float = 120) -> None:
-    """Wait until the named nodes are there and Ready."""
+def wait_nodes_ready(layout: Layout, nodes: Sequence[Node], timeout: float = 120) -> None:
+    """Wait until the nodes say that they are Ready, and their DNS answers.
+
+    What was said before a node's last boot does not count: the API server still has it after a power failure.
+    """
 
     def ready() -> bool:
         seen = ready_nodes(kubectl(layout, "get", "nodes", "-o", "json"))
-        return all(seen.get(name) for name in names)
+        return all(seen.get(node.name, 0.0) >= int(node.booted_at) for node in nodes)
 
     hint = f"see {layout.hosts}/node*/kubernetes/log"
-    wait_for(f"{len(names)} nodes", ready, timeout=timeout, every=0.3, hint=hint)
+    wait_for(f"{len(nodes)} nodes", ready, timeout=timeout, every=0.2, hint=hint)
+    say(f"{', '.join(node.name for node in nodes)} Ready")
+    side_by_side(_wait_dns, nodes)
+
+
+def _wait_dns(node: Node) -> None:
+    question = ["env", "RES_OPTIONS=timeout:1 attempts:1", "getent", "hosts", "kubernetes.default.svc.cluster.local"]
+
+    def answers() -> bool:
+        return node.exec(question, check=False).returncode == 0
+
+    hint = "see `kubectl -n kube-system logs daemonset/coredns`"
+    wait_for(f"DNS of {node.name}", answers, timeout=120, every=0.2, hint=hint)
 
 
 def start_node(layout: Layout, index: int) -> None:
@@ -120,8 +135,8 @@ def start_node(layout: Layout, index: int) -> None:
     node.wait_containerd()
     load_everywhere([node], system_images())
     node.wait_ready()
-    wait_nodes_ready(layout, [node.name])
-    say(f"{node.name} {'was on already' if before else 'Ready'}")
+    wait_nodes_ready(layout, [node])
+    say(f"{node.name} {'was on already' if before else 'is on again'}, DNS answers")
 
 
 def kill_node(layout: Layout, index: int) -> None:

@@ -28,7 +28,7 @@ def run(
     argv: Sequence[str | Path],
     *,
     check: bool = True,
-    input: str | None = None,  # noqa: A002 - the name that subprocess uses
+    input: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = 120,
@@ -42,9 +42,16 @@ def run(
     environment = {**os.environ, **env} if env else None
     try:
         done = subprocess.run(
-            words, input=input, env=environment, cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False,
+            words,
+            input=input,
+            env=environment,
+            cwd=cwd,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            check=False,
             stdin=subprocess.DEVNULL if input is None else None,
-        )  # fmt: skip
+        )
     except FileNotFoundError as error:
         raise DevError(f"the program {words[0]} is not there: `python3 -m dev doctor` says what is missing") from error
     except subprocess.TimeoutExpired as error:

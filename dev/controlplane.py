@@ -8,7 +8,6 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 
 from dev.console import DevError, say, wait_for
 from dev.layout import API_PORT, PODS, SERVICES, Layout
@@ -29,14 +28,16 @@ AUDIT_POLICY = {
         {"level": "None", "userGroups": ["system:nodes", "system:serviceaccounts:kube-system"]},
         {
             "level": "None",
-            "users": ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy"],
+            "users": [
+                f"system:{name}" for name in ("apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+            ],
         },
         {"level": "None", "resources": [{"group": "authentication.k8s.io"}, {"group": "authorization.k8s.io"}]},
         {"level": "Metadata"},
     ],
 }
 
-Order = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
 def etcd_arguments(layout: Layout) -> list[str]:
@@ -137,7 +138,7 @@ _ARGUMENTS: dict[str, Callable[[Layout], list[str]]] = {
 
 def daemons(layout: Layout) -> dict[str, Daemon]:
     """Return the control plane's daemons by name, in the order in which they start."""
-    return {name: Daemon(name, layout.state / "run" / f"{name}.pid") for name in Order}
+    return {name: Daemon(name, layout.state / "run" / f"{name}.pid") for name in ORDER}
 
 
 def up(layout: Layout) -> None:
@@ -167,7 +168,7 @@ def down(layout: Layout) -> None:
 
 PORTS = {
     "etcd": ("127.0.0.1", ETCD_CLIENT),
-    "kube-apiserver": ("0.0.0.0", API_PORT),  # noqa: S104 - asked for, not listened on
+    "kube-apiserver": ("0.0.0.0", API_PORT),
     "kube-controller-manager": ("127.0.0.1", 10257),
     "kube-scheduler": ("127.0.0.1", 10259),
 }
@@ -181,7 +182,7 @@ def _start(layout: Layout, name: str) -> None:
     if name == "kube-apiserver":
         address = layout.lan.gateway
     if port_taken(address, port):
-        raise DevError(f"{address}:{port} is taken, {name} needs it: find who listens with `ss -ltnp 'sport = :{port}'`")
+        raise DevError(f"{address}:{port} is taken, {name} needs it: `ss -ltnp 'sport = :{port}'` says by whom")
     daemon.start([layout.bin / name, *_ARGUMENTS[name](layout)], layout.log / f"{name}.log")
 
 
@@ -212,4 +213,4 @@ def _healthy(layout: Layout, url: str, *, trust: bool = True) -> bool:
 
 def api_answers(layout: Layout) -> bool:
     """Say whether the API server is ready to serve."""
-    return Path(layout.pki.path("ca.crt")).exists() and _healthy(layout, f"{layout.server}/readyz")
+    return layout.pki.path("ca.crt").exists() and _healthy(layout, f"{layout.server}/readyz")

@@ -27,7 +27,7 @@ from dev.console import DevError, run, wait_for
 from dev.lan import Lan
 from dev.packages import program
 from dev.paths import write
-from dev.process import Daemon
+from dev.process import Daemon, outer_pid
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,14 @@ class Host:
         """Say whether the host is on and has booted."""
         return self.pid is not None and (self.root / "run/services/booted").exists()
 
+    @property
+    def booted_at(self) -> float:
+        """Return when the host booted, in seconds since 1970; 0 if it is off."""
+        try:
+            return (self.root / "run/services/booted").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def outside_path(self, inside: str) -> Path:
         """Return where a path of the host (`/var/lib/cloudstack/…`) is found in the root namespace."""
         if inside == SHARED_POOL or inside.startswith(SHARED_POOL + "/"):
@@ -139,14 +147,37 @@ class Host:
         self._prepare()
         spec = write(self.root / "host.json", json.dumps(self._spec(), indent=1))
         shutil.copy(Path(__file__).with_name("hostinit.py"), self.root / "hostinit.py")
-        argv = ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc",
-                "--propagation", "private", str(program("tini")), "--", _python(), self.root / "hostinit.py", spec]  # fmt: skip
+        argv = [
+            "unshare",
+            "--net",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            str(program("tini")),
+            "--",
+            _python(),
+            self.root / "hostinit.py",
+            spec,
+        ]
         with (self.root / "boot.log").open("ab") as log:
             started = subprocess.Popen(
-                [str(word) for word in argv], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/"
+                [str(word) for word in argv],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
             )
         self._daemon.remember(started.pid)
-        wait_for(f"host {self.name}", lambda: self.pid is not None, timeout=20, every=0.01, hint=f"see {self.root}/boot.log")
+        wait_for(
+            f"host {self.name}", lambda: self.pid is not None, timeout=20, every=0.01, hint=f"see {self.root}/boot.log"
+        )
         pid = self.pid
         assert pid is not None
         self.lan.plug(self.index, pid)
@@ -231,7 +262,7 @@ class Host:
         return ["nsenter", "-t", str(pid), "-m", "-u", "-i", "-n", "-p", "--wd=/", "--", *(str(word) for word in argv)]
 
     def exec(
-        self, argv: Sequence[str | Path], *, check: bool = True, input: str | None = None, timeout: float | None = 120  # noqa: A002
+        self, argv: Sequence[str | Path], *, check: bool = True, input: str | None = None, timeout: float | None = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run a program inside the host and return what it printed; with `check`, a failure is a `DevError`."""
         return run(self.enter(argv), check=check, input=input, timeout=timeout)
@@ -243,7 +274,7 @@ class Host:
             inner = (self.root / "run/services" / f"{service}.pid").read_text().strip()
         except OSError:
             return None
-        return None if first is None else _outer_pid(first, inner)
+        return None if first is None else outer_pid(first, inner)
 
     def stop_service(self, service: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End a service and keep it down until `start_service`."""
@@ -270,24 +301,3 @@ def _python() -> str:
     """Return an interpreter that stays when the tool's virtual environment goes."""
     system = Path("/usr/bin/python3")
     return str(system) if system.exists() else sys.executable
-
-
-def _outer_pid(first: int, inner: str) -> int | None:
-    """Find the process that the PID namespace of `first` calls `inner`."""
-    try:
-        namespace = os.readlink(f"/proc/{first}/ns/pid")
-    except OSError:
-        return None
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            if os.readlink(f"/proc/{entry}/ns/pid") != namespace:
-                continue
-            status = Path("/proc", entry, "status").read_text()
-        except OSError:
-            continue
-        numbers = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
-        if numbers[-1] == inner and "\nState:\tZ" not in status:
-            return int(entry)
-    return None

@@ -22,7 +22,7 @@ SERVICES = Path("/run/services")
 
 
 def mount(*words: str) -> None:
-    """Run mount(8)."""
+    """Run the program mount, which must succeed."""
     subprocess.run(["mount", *words], check=True)
 
 

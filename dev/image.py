@@ -21,8 +21,9 @@ def buildah(*words: str | Path, check: bool = True, timeout: float = 1800) -> st
     store = cache_dir() / "buildah"
     scratch = store / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    where = ["--root", store / "images", "--runroot", store / "run", "--storage-driver", "overlay"]
-    return run([program("buildah"), *where, *words], check=check, timeout=timeout, env={"TMPDIR": str(scratch)}).stdout.strip()
+    where: list[str | Path] = ["--root", store / "images", "--runroot", store / "run", "--storage-driver", "overlay"]
+    argv = [program("buildah"), *where, *words]
+    return run(argv, check=check, timeout=timeout, env={"TMPDIR": str(scratch)}).stdout.strip()
 
 
 def stored_id(reference: str) -> str:
@@ -69,7 +70,7 @@ def archive_name(reference: str, identity: str) -> str:
 
 
 def archived(reference: str) -> Path:
-    """Return an archive of a stored image, writing it if this very image has none, and dropping that of its predecessor."""
+    """Return an archive of a stored image, writing it if there is none and dropping that of the image's predecessor."""
     identity = stored_id(reference)
     if not identity:
         raise DevError(f"there is no image {reference} here: `python3 -m dev image build` makes {PROJECT_IMAGE}")

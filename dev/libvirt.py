@@ -73,7 +73,7 @@ def _known() -> Path:
 
 
 def warm(cache: Path) -> None:
-    """Give a new host what an earlier one learned about QEMU (1.4 s of probing); libvirtd checks that it still holds."""
+    """Give a new host what an earlier one learned about QEMU in 1.4 s; libvirtd checks that it still holds."""
     target = cache / "qemu" / "capabilities"
     if _known().is_dir() and not target.exists():
         shutil.copytree(_known(), target)

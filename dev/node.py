@@ -78,7 +78,8 @@ class Node(Host):
         wait_for(f"containerd of {self.name}", self._containerd_answers, timeout=60, hint=hint)
 
     def _containerd_answers(self) -> bool:
-        return self.containerd.exists() and run(["ctr", "-a", self.containerd, "version"], check=False, timeout=20).returncode == 0
+        ask: list[str | Path] = ["ctr", "-a", self.containerd, "version"]
+        return self.containerd.exists() and run(ask, check=False, timeout=20).returncode == 0
 
     def kill(self) -> None:
         """Cut the power, and forget the groups that its pods were in."""
@@ -90,7 +91,11 @@ def _services(layout: Layout, name: str, address: str) -> tuple[Service, ...]:
     own = layout.hosts / name / "kubernetes"
     log = "/var/log/kubernetes"
     return (
-        Service("containerd", (str(program("containerd")), "--config", "/etc/containerd/config.toml"), f"{log}/containerd.log"),
+        Service(
+            "containerd",
+            (str(program("containerd")), "--config", "/etc/containerd/config.toml"),
+            f"{log}/containerd.log",
+        ),
         Service(
             "kubelet",
             (

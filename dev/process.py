@@ -6,6 +6,7 @@ the process started it does. Both are kept in a small file per daemon.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -27,6 +28,27 @@ def started_at(pid: int) -> int | None:
     # The second field, the name, may itself hold spaces and brackets.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def outer_pid(first: int, inner: str) -> int | None:
+    """Find the process that the PID namespace of `first` calls `inner`."""
+    try:
+        namespace = os.readlink(f"/proc/{first}/ns/pid")
+    except OSError:
+        return None
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            if os.readlink(f"/proc/{entry}/ns/pid") != namespace:
+                continue
+            status = Path("/proc", entry, "status").read_text()
+        except OSError:
+            continue
+        numbers = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
+        if numbers[-1] == inner and "\nState:\tZ" not in status:
+            return int(entry)
+    return None
 
 
 @dataclass(frozen=True)
@@ -84,10 +106,8 @@ class Daemon:
         """Wait until the process has ended; False when it still runs after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while (pid := self.pid) is not None:
-            try:  # if it is our own child, its end is only seen once it is waited for
-                os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                pass
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)  # a child of our own stays until it is waited for
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
