@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,11 @@ class Channel:
         self._socket.settimeout(TIMEOUT)
         self._socket.connect(str(path))
         self._lines = self._socket.makefile("r")
+
+    def close(self) -> None:
+        """Hang up, so that another client can connect."""
+        self._lines.close()
+        self._socket.close()
 
     def call(self, command: str, **arguments: object) -> Any:
         """Execute one command and return what it returned; skip events."""
@@ -79,6 +85,7 @@ class Guest:
             command += ["-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=seed"]
             command += ["-drive", f"file={seed},if=none,id=seed,format=raw,readonly=on"]
         self.folder = folder
+        self._channels: list[Channel] = []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._printed = ""
         self._news = threading.Condition()
@@ -111,22 +118,37 @@ class Guest:
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
+    @cached_property
     def agent(self) -> Channel:
-        """Connect to the guest agent."""
-        return Channel(self.folder / "agent")
+        """The guest agent."""
+        return self._channel("agent")
 
+    @cached_property
     def qmp(self) -> Channel:
-        """Connect to QEMU itself."""
-        channel = Channel(self.folder / "qmp")
+        """QEMU itself."""
+        channel = self._channel("qmp")
         channel.call("qmp_capabilities")
         return channel
 
+    def _channel(self, name: str) -> Channel:
+        channel = Channel(self.folder / name)
+        self._channels.append(channel)
+        return channel
+
+    def end(self) -> None:
+        """End the process, as a power failure would, and hang up."""
+        self.process.kill()
+        self.process.wait(TIMEOUT)
+        self._reader.join(TIMEOUT)
+        for channel in (*self._channels, self.process.stdin, self.process.stdout):
+            if channel:
+                channel.close()
+
     def run(self, script: str) -> str:
         """Run a shell script inside through the agent; return what it printed; fail when it failed."""
-        agent = self.agent()
-        pid = agent.call("guest-exec", path="/bin/sh", arg=["-c", script], capture_output=True)["pid"]
+        pid = self.agent.call("guest-exec", path="/bin/sh", arg=["-c", script], capture_output=True)["pid"]
         deadline = time.monotonic() + TIMEOUT
-        while not (status := agent.call("guest-exec-status", pid=pid))["exited"]:  # the call paces this loop
+        while not (status := self.agent.call("guest-exec-status", pid=pid))["exited"]:  # the call paces this loop
             assert time.monotonic() < deadline, f"still running: {script}"
         output = base64.b64decode(status.get("out-data", "")).decode()
         errors = base64.b64decode(status.get("err-data", "")).decode()
@@ -147,8 +169,7 @@ def booted(
             guest.printed(r"^TINY READY .*\n", BOOT_TIMEOUT)
         yield guest
     finally:
-        guest.process.kill()
-        guest.process.wait(TIMEOUT)
+        guest.end()
 
 
 def write_seed(path: Path, files: Mapping[str, str]) -> Path:
@@ -245,7 +266,7 @@ def test_cloud_config_runs_commands_and_says_what_it_ignores(guest: Guest) -> No
 
 
 def test_agent_answers(guest: Guest) -> None:
-    assert guest.agent().call("guest-ping") == {}
+    assert guest.agent.call("guest-ping") == {}
 
 
 def test_web_server_serves_the_host_name(guest: Guest, ports: tuple[int, int]) -> None:
@@ -253,6 +274,7 @@ def test_web_server_serves_the_host_name(guest: Guest, ports: tuple[int, int]) -
         connection = http.client.HTTPConnection("127.0.0.1", ports[1], timeout=TIMEOUT)
         connection.request("GET", path)
         assert connection.getresponse().read() == b"web\n"
+        connection.close()
 
 
 def test_login_needs_the_key(guest: Guest, ports: tuple[int, int], login_key: Path) -> None:
@@ -274,7 +296,7 @@ def test_serial_console_is_a_root_shell(guest: Guest) -> None:
 
 
 def test_a_disk_plugged_in_appears_and_goes(guest: Guest, tmp_path: Path) -> None:
-    qmp = guest.qmp()
+    qmp = guest.qmp
     for name in ("vdb", "vdc"):
         file = tmp_path / name
         with file.open("wb") as disk:
@@ -291,7 +313,7 @@ def test_a_disk_plugged_in_appears_and_goes(guest: Guest, tmp_path: Path) -> Non
 
 
 def test_a_nic_plugged_in_gets_an_address(guest: Guest) -> None:
-    qmp = guest.qmp()
+    qmp = guest.qmp
     qmp.call("netdev_add", type="user", id="net1", net="10.9.0.0/24")
     qmp.call("device_add", driver="virtio-net-pci", netdev="net1", id="nic1", romfile="")
     guest.run("timeout 25 sh -c 'until addresses | grep -q 10.9.0.15; do usleep 50000; done'")
@@ -303,7 +325,7 @@ def test_power_button_then_a_larger_disk_keeps_its_data(tmp_path: Path) -> None:
     with booted(tmp_path / "first", disk) as guest:
         before = int(guest.run("stat -f -c '%b' /data"))
         guest.run("echo kept >/data/note; sleep 300 >/data/open 2>&1 </dev/null & :")  # a file in use does not hinder
-        guest.qmp().call("system_powerdown")
+        guest.qmp.call("system_powerdown")
         guest.printed(r"TINY STOPPING how=poweroff")
         assert guest.process.wait(TIMEOUT) == 0
     subprocess.run(["qemu-img", "resize", "-q", str(disk), str(512 * MIB)], check=True, timeout=TIMEOUT)
@@ -340,7 +362,5 @@ def test_metadata_over_http_and_a_script(tmp_path: Path) -> None:
         assert guest.printed(r"^TINY READY host=(\S+)")[1] == "from-http"
         guest.printed(r"TINY USERDATA exit=7")
         assert guest.run("cat /root/.ssh/authorized_keys /data/script").splitlines() == [KEY, "from-http"]
-        guest.agent().call("guest-info")
-        agent = guest.agent()
-        assert agent.call("guest-fsfreeze-freeze") == 1
-        assert agent.call("guest-fsfreeze-thaw") == 1
+        assert guest.agent.call("guest-fsfreeze-freeze") == 1
+        assert guest.agent.call("guest-fsfreeze-thaw") == 1
