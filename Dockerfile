@@ -1,25 +1,29 @@
-# One image for every component and agent; what a container runs is its argument (`cloudstack run <component>`).
-# Without a registry: `python3 -m dev image build`, which passes a stand-in for BASE.
+# One image for every component and agent: `cloudstack run <component>`.
+# BASE is any Debian 12 image with Python 3.11 or later as `python3`.
 ARG BASE=python:3.12-slim-bookworm
 
-# Dependencies first, from the lock file alone: a change of code builds only the last layers again.
-FROM ${BASE} AS wheels
+FROM ${BASE} AS build
 RUN apt-get update \
- && apt-get install -y --no-install-recommends gcc libc6-dev pkg-config libvirt-dev \
+ && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev pkg-config libvirt-dev \
  && rm -rf /var/lib/apt/lists/*
-# The pattern lets the build pass as long as there is no lock file.
-COPY Dockerfile requirements.loc[k] /src/
-RUN mkdir -p /wheels && if [ -f /src/requirements.lock ]; then pip wheel --no-cache-dir --no-deps -r /src/requirements.lock -w /wheels; fi
+COPY requirements/image.lock /tmp/image.lock
+RUN python3 -m venv /opt/cloudstack \
+ && /opt/cloudstack/bin/pip install --no-cache-dir --require-hashes -r /tmp/image.lock
 
 FROM ${BASE}
+# What the agents work with. The operators' pods use none of it, but one image is one thing to build, sign and pull.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends dnsmasq-base iproute2 libvirt0 nftables qemu-utils \
+ && apt-get install -y --no-install-recommends dnsmasq-base iproute2 iputils-arping kmod libvirt0 nftables procps qemu-utils util-linux \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --uid 65532 --no-create-home --home-dir / --shell /usr/sbin/nologin cloudstack
-RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    if ls /wheels/*.whl >/dev/null 2>&1; then pip install --no-cache-dir --no-deps --no-compile /wheels/*.whl; fi
+ && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin cloudstack
+COPY --from=build /opt/cloudstack /opt/cloudstack
+COPY crds /app/crds
+COPY agents /app/agents
+COPY operators /app/operators
+RUN printf '#!/bin/sh\nexec /opt/cloudstack/bin/python -m operators.launch "$@"\n' > /usr/local/bin/cloudstack \
+ && chmod 755 /usr/local/bin/cloudstack \
+ && /opt/cloudstack/bin/python -m compileall -q /app
+ENV PYTHONPATH=/app PYTHONUNBUFFERED=1
 WORKDIR /app
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-COPY . /app
-RUN if [ -f pyproject.toml ]; then pip install --no-cache-dir --no-deps . ; fi
+USER 10001
 ENTRYPOINT ["cloudstack"]

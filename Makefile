@@ -1,0 +1,73 @@
+# Everything installs what it needs; a second run is quick. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+VENV := .venv
+PY := $(VENV)/bin/python
+SETUP := $(VENV)/.installed
+
+.PHONY: help demo test lint unit apiserver host cluster-tests faults bench up down image guest chart-lint docs lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(SETUP) ## Bring up the local cluster, install the chart, apply examples/, show two running VMs
+	$(PY) -m dev demo
+
+test: $(SETUP) lint unit apiserver host cluster-tests ## All tests
+
+lint: $(SETUP) ## Format, lint, types, architecture
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+unit: $(SETUP) ## Decisions, as tables and properties; no cluster, under 20 s
+	$(PY) -m pytest tests/unit -q
+
+apiserver: $(SETUP) ## Against a real API server and etcd
+	$(PY) -m dev build
+	$(PY) -m pytest tests/apiserver -q
+
+host: $(SETUP) ## Agents on real libvirt, QEMU, nftables; no Kubernetes
+	$(PY) -m dev build
+	$(PY) -m images.tiny.build
+	$(PY) -m pytest tests/host -q
+
+cluster-tests: $(SETUP) ## The chart on a real cluster (KUBECONFIG's, else the local one), guests that boot and talk
+	$(PY) -m dev deploy
+	$(PY) -m pytest tests/cluster -q
+
+faults: $(SETUP) ## Kill everything at every step, on the cluster
+	$(PY) -m dev deploy
+	$(PY) -m pytest tests/faults -q
+
+bench: $(SETUP) ## Measure, and print the tables of docs/benchmarks.md
+	$(PY) -m dev deploy
+	$(PY) -m pytest tests/bench -q -s
+
+up: $(SETUP) ## The local cluster only
+	$(PY) -m dev up
+
+down: $(SETUP) ## Take the local cluster down
+	$(PY) -m dev down
+
+image: $(SETUP) ## Build the image from the Dockerfile and load it into the local cluster
+	$(PY) -m dev image build
+	$(PY) -m dev image load
+
+docs: $(SETUP) ## Generate docs/reference from the CRDs
+	$(PY) -m docs.generate
+
+lock: $(SETUP) ## Resolve the lock files anew
+	$(VENV)/bin/uv pip compile -q --upgrade --python-version 3.11 --universal --no-emit-index-url --no-header --generate-hashes pyproject.toml --extra agents -o requirements/image.lock
+	$(VENV)/bin/uv pip compile -q --upgrade --python-version 3.11 --universal --no-emit-index-url --no-header --generate-hashes pyproject.toml --extra agents --extra dev -o requirements/dev.lock
+
+clean: ## Remove what was made in this folder (not the caches, not the cluster)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(SETUP): requirements/dev.lock
+	python3 -m dev packages
+	test -x $(PY) || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	touch $@
