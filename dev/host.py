@@ -147,32 +147,12 @@ class Host:
         self._prepare()
         spec = write(self.root / "host.json", json.dumps(self._spec(), indent=1))
         shutil.copy(Path(__file__).with_name("hostinit.py"), self.root / "hostinit.py")
-        argv = [
-            "unshare",
-            "--net",
-            "--mount",
-            "--uts",
-            "--ipc",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "--propagation",
-            "private",
-            str(program("tini")),
-            "--",
-            _python(),
-            self.root / "hostinit.py",
-            spec,
-        ]
+        namespaces = ["--net", "--mount", "--uts", "--ipc", "--pid"]
+        unshare = ["unshare", *namespaces, "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+        first = [str(program("tini")), "--", _python(), str(self.root / "hostinit.py"), str(spec)]
         with (self.root / "boot.log").open("ab") as log:
             started = subprocess.Popen(
-                [str(word) for word in argv],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
+                [*unshare, *first], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/"
             )
         self._daemon.remember(started.pid)
         wait_for(
