@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from dev import cluster, image
 from dev.console import say
-from dev.layout import Layout, known_running
+from dev.layout import Layout
+from dev.node import Node, known_nodes
 from dev.paths import REPO
 from dev.target import CATALOG, SYSTEM, Target, target
 from images.tiny import build as tiny
@@ -26,7 +28,7 @@ def deploy(layout: Layout, nodes: int = 3) -> Target:
         cluster.up(layout, nodes)
         image.build([where.image])
         _build_server(where, guest)
-        image.load(known_running(layout), [where.image, where.server_image])
+        image.load([Node(layout, index) for index in known_nodes(layout)], [where.image, where.server_image])
     install(where)
     wait_for_hosts(where)
     publish(where, guest)
@@ -35,16 +37,10 @@ def deploy(layout: Layout, nodes: int = 3) -> Target:
 
 def _build_server(where: Target, guest: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        os.link(guest, Path(folder) / "tiny.qcow2") if _same_disk(guest, folder) else _copy(guest, folder)
+        shutil.copy(guest, Path(folder) / "tiny.qcow2")
+        # The layer's cache goes by time stamps too: without this the server's image would be new every time.
+        os.utime(Path(folder) / "tiny.qcow2", (0, 0))
         image.build([where.server_image], dockerfile=REPO / "images/server/Dockerfile", context=Path(folder))
-
-
-def _same_disk(file: Path, folder: str) -> bool:
-    return file.stat().st_dev == Path(folder).stat().st_dev
-
-
-def _copy(file: Path, folder: str) -> None:
-    (Path(folder) / "tiny.qcow2").write_bytes(file.read_bytes())
 
 
 def install(where: Target) -> None:

@@ -48,10 +48,9 @@ def base_image() -> str:
     return reference
 
 
-def build(references: Sequence[str]) -> None:
-    """Build the Dockerfile of the repository's root as `references` (default: the project's image)."""
+def build(references: Sequence[str], *, dockerfile: Path = REPO / "Dockerfile", context: Path = REPO) -> None:
+    """Build a Dockerfile, that of the repository's root by default, as `references` (default: the project's image)."""
     ensure_packages()
-    dockerfile = REPO / "Dockerfile"
     if not dockerfile.is_file():
         raise DevError(f"{dockerfile} is not there, so there is nothing to build")
     names = list(references) or [PROJECT_IMAGE]
@@ -60,7 +59,7 @@ def build(references: Sequence[str]) -> None:
     tags = [word for name in names for word in ("-t", name)]
     # Steps run chrooted: containers proper need privileges that a development machine may not give.
     options = ["--isolation", "chroot", "--layers", "--pull-never", "--build-arg", f"BASE={base_reference}"]
-    buildah("bud", *options, *tags, "-f", dockerfile, REPO)
+    buildah("bud", *options, *tags, "-f", dockerfile, context)
     say(f"built {names[0]}, image {stored_id(names[0])[:12]}")
 
 
