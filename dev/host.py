@@ -154,7 +154,7 @@ class Host:
             started = subprocess.Popen(
                 [*unshare, *first], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/"
             )
-        self._daemon.remember(started.pid)
+        self._daemon.adopt(started)
         wait_for(
             f"host {self.name}", lambda: self.pid is not None, timeout=20, every=0.01, hint=f"see {self.root}/boot.log"
         )

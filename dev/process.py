@@ -6,7 +6,6 @@ the process started it does. Both are kept in a small file per daemon.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -51,6 +50,10 @@ def outer_pid(first: int, inner: str) -> int | None:
     return None
 
 
+# Daemons that this very process started: a child stays as a zombie until its parent has waited for it.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
 @dataclass(frozen=True)
 class Daemon:
     """A process by the file that remembers it."""
@@ -58,9 +61,10 @@ class Daemon:
     name: str
     file: Path
 
-    def remember(self, pid: int) -> None:
-        """Write down which process this is."""
-        write(self.file, f"{pid} {started_at(pid)}\n")
+    def adopt(self, child: subprocess.Popen[bytes]) -> None:
+        """Write down that this is the process."""
+        _children[child.pid] = child
+        write(self.file, f"{child.pid} {started_at(child.pid)}\n")
 
     @property
     def pid(self) -> int | None:
@@ -84,7 +88,7 @@ class Daemon:
                 env={**os.environ, **(env or {})},
                 cwd="/",
             )
-        self.remember(child.pid)
+        self.adopt(child)
         return child.pid
 
     def stop(self, grace: float = 5.0) -> None:
@@ -106,9 +110,9 @@ class Daemon:
         """Wait until the process has ended; False when it still runs after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while (pid := self.pid) is not None:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)  # a child of our own stays until it is waited for
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
+        for pid in [pid for pid, child in _children.items() if child.poll() is not None]:
+            del _children[pid]
         return True
