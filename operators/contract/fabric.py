@@ -157,7 +157,7 @@ class StoragePoolSpec:
 
 @dataclass(frozen=True, slots=True)
 class StoragePoolStatus:
-    """Written by Fabric Monitoring."""
+    """`Accepted` by Fabric Admin; the rest by Fabric Monitoring."""
 
     observed_generation: int = 0
     capacity: Quantity | None = None

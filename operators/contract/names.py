@@ -28,6 +28,24 @@ LABEL_COMPONENT = f"{DOMAIN}/component"
 LABEL_NODE = f"{DOMAIN}/node"
 """On an agent's heartbeat Lease: the node it beats for."""
 
+LABEL_ZONE = f"{DOMAIN}/zone"
+"""On a Kubernetes node, read once when its Host is made: the Zone to put it into. So are the next two."""
+LABEL_RACK = f"{DOMAIN}/rack"
+LABEL_HOST_GROUP = f"{DOMAIN}/host-group"
+
+ANNOTATION_DEPLOY_DEADLINE = f"{DOMAIN}/deploy-deadline"
+"""On a new VirtualMachine: how long its deployment may take (`10m`); it waits for ever without."""
+ANNOTATION_DEPLOY_ON_FAILURE = f"{DOMAIN}/deploy-on-failure"
+"""On a new VirtualMachine: `Compensate` or `Stop`, the default; see Flow."""
+
+AGENTS = ("hypervisor", "storage", "network")
+"""The three agents of a host, as `heartbeat` names them."""
+AGENT_PODS = "app.kubernetes.io/component=agent"
+"""Selects the pods of the DaemonSet that runs them."""
+
+SHARED_POOL = "shared"
+"""The StoragePool that Fabric Admin makes for a folder which all hosts share."""
+
 MAX_NAME = 63
 """Kept to a DNS label, so that any name can also be a label value or a host name."""
 

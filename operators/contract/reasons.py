@@ -38,6 +38,7 @@ class Reason(StrEnum):
     RELEASED = "Released"
     HELD = "Held"
     SUCCEEDED = "Succeeded"
+    AGENTS_BEATING = "AgentsBeating"
 
     # On the way: nobody needs to do anything.
     PROGRESSING = "Progressing"
@@ -60,6 +61,10 @@ class Reason(StrEnum):
     NETWORK_NOT_FOUND = "NetworkNotFound"
     VOLUME_NOT_FOUND = "VolumeNotFound"
     ZONE_NOT_FOUND = "ZoneNotFound"
+    RACK_NOT_FOUND = "RackNotFound"
+    HOST_GROUP_NOT_FOUND = "HostGroupNotFound"
+    NODE_GONE = "NodeGone"
+    NAME_TAKEN = "NameTaken"
     NO_HOST_FITS = "NoHostFits"
     NO_POOL_FITS = "NoPoolFits"
     NO_ADDRESS_LEFT = "NoAddressLeft"
@@ -88,6 +93,7 @@ class Reason(StrEnum):
 
     # Final, until the user changes the spec.
     INVALID = "Invalid"
+    UNSUPPORTED = "Unsupported"
     CANCELLED = "Cancelled"
     SUSPENDED = "Suspended"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
