@@ -74,6 +74,7 @@ class Reason(StrEnum):
     CIDR_OVERLAP = "CIDROverlap"
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     SOURCE_UNREACHABLE = "SourceUnreachable"
+    SOURCE_REFUSED = "SourceRefused"
     UNSAFE_IMAGE = "UnsafeImage"
     IMAGE_TOO_LARGE = "ImageTooLarge"
     SIZE_TOO_SMALL = "SizeTooSmall"
