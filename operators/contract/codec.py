@@ -35,7 +35,7 @@ def camel(name: str) -> str:
 
 def from_wire(cls: type[T], data: Mapping[str, Any] | None) -> T:
     """Parse a JSON object into the dataclass `cls`. Raises ContractError that names the field."""
-    return cast(T, _reader(cls)(data or {}))
+    return cast(T, _reader(cast("type", cls))(data or {}))
 
 
 def to_wire(value: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
+from operators.contract import names
 from operators.contract.codec import Json, to_wire
 from operators.contract.meta import Condition, Key, Kind, Obj
 from operators.contract.reasons import Reason, Type
@@ -114,26 +115,30 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
     async def run(self, key: Key) -> None:
         """One run of one key; whatever happens, the key comes back when it must."""
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(controller=self.controller.name, key=str(key)):
+        with structlog.contextvars.bound_contextvars(**self._log_context(key)):
+            outcome: Outcome | None = None
             try:
                 outcome = await self._reconcile(key)
+                self._again(key, outcome)
             except Conflict as error:
                 log.debug("conflict", error=str(error))
                 self.queue.add_backoff(key)
-                outcome = None
-            except Deposed:
-                outcome = None
+            except Deposed as error:
+                log.info("deposed", error=str(error))
             except StoreError as error:
                 log.warning("api_server_trouble", error=str(error), retry_in=round(self.queue.add_backoff(key), 2))
-                outcome = None
             except Exception:
                 log.exception("reconcile_failed", retry_in=round(self.queue.add_backoff(key), 2))
-                outcome = None
-            else:
-                self._again(key, outcome)
         name = type(outcome).__name__ if outcome else "Failed"
         metrics.RECONCILE_SECONDS.labels(self.controller.name).observe(time.perf_counter() - started)
         metrics.OUTCOMES.labels(self.controller.name, name).inc()
+
+    def _log_context(self, key: Key) -> dict[str, str]:
+        """What every log line of this run says: whose run, of what, and in which Flow where its object knows."""
+        context = {"controller": self.controller.name, "key": str(key)}
+        obj = self.cache.get(self.controller.kind, key) if self.controller.kind in self.cache.kinds else None
+        flow = obj.meta.labels.get(names.LABEL_FLOW) if obj else None
+        return context | {"flow": flow} if flow else context
 
     async def _reconcile(self, key: Key) -> Outcome:
         observed = await self.controller.observe(key)

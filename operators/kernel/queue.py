@@ -52,7 +52,7 @@ class WorkQueue(Generic[KeyT]):
         """Mark a key for later, the later the more often it failed in a row; the delay in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        seconds = min(BACKOFF_CAP, BACKOFF_FIRST * 2**failures) * self._rng.uniform(0.75, 1.25)
+        seconds: float = min(BACKOFF_CAP, BACKOFF_FIRST * 2.0**failures) * self._rng.uniform(0.75, 1.25)
         self.add_after(key, seconds)
         return seconds
 

@@ -54,7 +54,9 @@ class Store(Protocol):
         """Create, or raise AlreadyExists: the atomic claim of a name."""
 
     async def apply(self, kind: Kind[Any, Any], body: Json) -> Json:
-        """Server-side apply. With `metadata.uid` it never creates, with `metadata.resourceVersion` it is guarded (Conflict)."""
+        """Server-side apply. With `metadata.uid` it never creates; with `metadata.resourceVersion` it is guarded.
+
+        Raises Conflict when the guard does not hold."""
 
     async def apply_status(
         self, kind: Kind[Any, Any], key: Key, status: Mapping[str, Any], *, resource_version: str, manager: str = ""
