@@ -98,6 +98,14 @@ def ready_nodes(text: str) -> dict[str, float]:
     return found
 
 
+def nodes_now(layout: Layout) -> dict[str, float]:
+    """Ask the API server which nodes are Ready; none, if it does not answer."""
+    try:
+        return ready_nodes(kubectl(layout, "get", "nodes", "-o", "json"))
+    except DevError:
+        return {}
+
+
 def wait_nodes_ready(layout: Layout, nodes: Sequence[Node], timeout: float = 120) -> None:
     """Wait until the nodes say that they are Ready, and their DNS answers.
 
@@ -105,7 +113,7 @@ def wait_nodes_ready(layout: Layout, nodes: Sequence[Node], timeout: float = 120
     """
 
     def ready() -> bool:
-        seen = ready_nodes(kubectl(layout, "get", "nodes", "-o", "json"))
+        seen = nodes_now(layout)
         return all(seen.get(node.name, 0.0) >= int(node.booted_at) for node in nodes)
 
     hint = f"see {layout.hosts}/node*/kubernetes/log"

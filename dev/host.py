@@ -87,9 +87,17 @@ class Host:
         self.root = state_dir / name
         self.shared_pool = state_dir / "shared-pool"
         self.folders = {**FOLDERS, **(folders or {})}
-        self.files = {"/etc/hostname": f"{name}\n", **libvirt.accounts(), **(files or {})}
+        self.files = {**self._names(), **libvirt.accounts(), **(files or {})}
         self.routes = tuple(routes)
         self._daemon = Daemon(f"host {name}", self.root / "host.pid")
+
+    def _names(self) -> dict[str, str]:
+        """Return the files about names. The machine's resolver is out of reach: libvirt would wait a minute for it."""
+        return {
+            "/etc/hostname": f"{self.name}\n",
+            "/etc/hosts": f"127.0.0.1 localhost\n{self.address} {self.name}\n",
+            "/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        }
 
     @property
     def address(self) -> str:

@@ -41,7 +41,7 @@ class Node(Host):
             lan=layout.lan,
             services=(LIBVIRTD, *_services(layout, name, layout.lan.address(index))),
             folders=FOLDERS,
-            files={"/etc/resolv.conf": f"nameserver {DNS_ADDRESS}\n"},
+            files={"/etc/resolv.conf": f"nameserver {DNS_ADDRESS}\n", "/etc/hosts": nodeconfig.hosts(layout)},
             routes=nodeconfig.pod_routes(layout, index),
         )
 

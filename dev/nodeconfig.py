@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from dev import cgroups
-from dev.layout import DNS_ADDRESS, MOST_NODES, PAUSE_IMAGE, PODS, Layout, pod_range
+from dev.layout import DNS_ADDRESS, MOST_NODES, PAUSE_IMAGE, PODS, Layout, node_name, pod_range
 
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 
@@ -93,6 +93,12 @@ def cni(index: int) -> str:
     bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "hairpinMode": True, "ipam": ipam}
     plugins = [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}]
     return json.dumps({"cniVersion": "1.0.0", "name": "pod", "plugins": plugins}, indent=1)
+
+
+def hosts(layout: Layout) -> str:
+    """Render `/etc/hosts` with every node there could be: libvirt asks for names when guests migrate."""
+    nodes = [f"{layout.lan.address(index)} {node_name(index)}" for index in range(1, MOST_NODES + 1)]
+    return "\n".join(["127.0.0.1 localhost", *nodes]) + "\n"
 
 
 def pod_routes(layout: Layout, index: int = 0) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dev import controlplane
-from dev.cluster import kubectl, ready_nodes
+from dev.cluster import nodes_now
 from dev.layout import Layout
 from dev.node import Node, known_nodes
 
@@ -28,8 +28,7 @@ def look(layout: Layout) -> list[Line]:
     for name, daemon in controlplane.daemons(layout).items():
         pid = daemon.pid
         lines.append(Line(name, pid is not None, f"pid {pid}" if pid else ""))
-    answers = controlplane.api_answers(layout)
-    ready = ready_nodes(kubectl(layout, "get", "nodes", "-o", "json")) if answers else {}
+    ready = nodes_now(layout) if controlplane.api_answers(layout) else {}
     for index in known_nodes(layout):
         node = Node(layout, index)
         services = {service.name: node.pid_of(service.name) for service in node.services}
