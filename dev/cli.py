@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from dev import cluster, controlplane
+from dev import build, cluster, controlplane
 from dev.console import DevError, say
 from dev.layout import Layout
 from dev.node import Node, known_nodes
+from dev.packages import ensure_packages, missing_for_venv
 
 
 @contextmanager
@@ -44,6 +45,14 @@ def parser() -> argparse.ArgumentParser:
     node = commands.add_parser("node", help="cut or restore a node's power")
     node.add_argument("action", choices=["kill", "start"])
     node.add_argument("index", type=int)
+    commands.add_parser("packages", help="install what pip needs to build this project's environment")
+    commands.add_parser("build", help="install packages and build the cluster's programs, and start nothing")
+    for name, text in (
+        ("deploy", "bring up the cluster and the project on it"),
+        ("demo", "deploy, and show what it does"),
+    ):
+        command = commands.add_parser(name, help=f"{text} (on KUBECONFIG's cluster, if that is set)")
+        command.add_argument("--nodes", type=int, default=3, help="how many workers of the local cluster (default 3)")
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
     commands.add_parser("bin", help="print the folder of kubectl and helm")
     image = commands.add_parser("image", help="build the project's image, or load images into the nodes")
@@ -81,6 +90,11 @@ def dispatch(given: argparse.Namespace, layout: Layout) -> int:
         return 0
     if given.command == "doctor":
         return doctor.report(layout)
+    if given.command == "packages":
+        ensure_packages(missing_for_venv)
+        return 0
+    if given.command in ("deploy", "demo"):
+        return _project(given, layout)
     if os.geteuid() != 0:
         raise DevError("only root can make namespaces, bridges and mounts: run this with sudo")
     if given.command == "exec":
@@ -92,6 +106,11 @@ def dispatch(given: argparse.Namespace, layout: Layout) -> int:
         if given.command == "up":
             doctor.check(layout)
             cluster.up(layout, given.nodes)
+        elif given.command == "build":
+            ensure_packages()
+            for recipe in build.RECIPES:
+                build.programs(recipe)
+            cluster.link_programs(layout)
         elif given.command == "down":
             cluster.down(layout, wipe=given.wipe)
         elif given.command == "node":
@@ -103,4 +122,21 @@ def dispatch(given: argparse.Namespace, layout: Layout) -> int:
             if not running or not controlplane.api_answers(layout):
                 raise DevError("no node is on: `python3 -m dev up` first")
             image.load(running, given.references)
+    return 0
+
+
+def _project(given: argparse.Namespace, layout: Layout) -> int:
+    """Deploy the project, and show it when asked to; a foreign cluster needs neither root nor the lock."""
+    from dev import demo, deploy, doctor
+    from dev.target import target
+
+    work = demo.run if given.command == "demo" else deploy.deploy
+    if target(layout).local:
+        if os.geteuid() != 0:
+            raise DevError("only root can make namespaces, bridges and mounts: run this with sudo, or set KUBECONFIG")
+        doctor.check(layout)
+        with only_one(layout):
+            work(layout, given.nodes)
+    else:
+        work(layout, given.nodes)
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dev import cluster, image
 from dev.console import say
+from dev.guest import AGENT_PODS
 from dev.layout import Layout
 from dev.node import Node, known_nodes
 from dev.paths import REPO
@@ -63,8 +64,10 @@ def install(where: Target) -> None:
 def wait_for_hosts(where: Target) -> None:
     """Wait until each node with an agent is a Host that is Ready."""
     where.kubectl("-n", SYSTEM, "rollout", "status", "daemonset/cloudstack-agent", "--timeout=180s")
-    where.kubectl("wait", "--for=create", "hosts.fabric.cloudstack.dev", "--all", "--timeout=60s", check=False)
-    where.kubectl("wait", "--for=condition=Ready", "hosts.fabric.cloudstack.dev", "--all", "--timeout=120s")
+    pods = ("-n", SYSTEM, "get", "pods", "-l", AGENT_PODS, "-o", "jsonpath={.items[*].spec.nodeName}")
+    hosts = [f"host.fabric.cloudstack.dev/{name}" for name in sorted(set(where.kubectl(*pods).split()))]
+    where.kubectl("wait", "--for=create", *hosts, "--timeout=60s")
+    where.kubectl("wait", "--for=condition=Ready", *hosts, "--timeout=120s")
     say("every host is Ready")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+import sysconfig
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +39,9 @@ PROGRAMS = {
     "unshare": "util-linux",
     "mount": "mount",
 }
+# What pip needs to build libvirt-python: a file that the package brings, and the package.
+BUILD_FILES = {"/usr/bin/gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev", "/usr/bin/pkg-config": "pkg-config"}
+LIBVIRT_HEADERS = "/usr/include/libvirt/libvirt.h"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -53,11 +59,26 @@ def missing() -> list[str]:
     return sorted({package for name, package in PROGRAMS.items() if not shutil.which(name, path=_PATH)})
 
 
-def ensure_packages() -> None:
-    """Install what is missing with apt-get, without questions and without starting any service."""
-    wanted = missing()
+def missing_for_venv() -> list[str]:
+    """Return the packages without which `python3 -m venv` or pip's build of libvirt-python would fail."""
+    wanted = {package for file, package in BUILD_FILES.items() if not Path(file).exists()}
+    if not Path(LIBVIRT_HEADERS).exists():
+        wanted.add("libvirt-dev")
+    # A Python that is not Debian's brings its own headers and pip.
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        wanted.add("python3-dev")
+    if importlib.util.find_spec("ensurepip") is None:
+        wanted.add("python3-venv")
+    return sorted(wanted)
+
+
+def ensure_packages(find: Callable[[], list[str]] = missing) -> None:
+    """Install what `find` misses with apt-get, without questions and without starting any service."""
+    wanted = find()
     if not wanted:
         return
+    if os.geteuid() != 0:
+        raise DevError(f"only root can install packages: apt-get install {' '.join(wanted)}")
     if not shutil.which("apt-get", path=_PATH):
         raise DevError(f"not a Debian machine: install these packages' programs yourself: {' '.join(wanted)}")
     say(f"installing Debian packages: {' '.join(wanted)}")
@@ -68,7 +89,7 @@ def ensure_packages() -> None:
         if run(install, env=env, check=False, timeout=900).returncode != 0:
             run([*apt, "update"], env=env, timeout=300)
             run(install, env=env, timeout=900)
-    if still := missing():
+    if still := find():
         raise DevError(f"apt-get ended well but these are still missing: {' '.join(still)}; install them by hand")
 
 

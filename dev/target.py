@@ -40,8 +40,8 @@ class Target:
 def target(layout: Layout) -> Target:
     """The cluster that the environment names.
 
-    With KUBECONFIG, the images must be where its nodes can get them: CLOUDSTACK_IMAGE and CLOUDSTACK_SERVER_IMAGE say under
-    which names (docs/local-cluster.md shows it for kind).
+    With KUBECONFIG, the images must be where its nodes can get them: CLOUDSTACK_IMAGE and CLOUDSTACK_SERVER_IMAGE say
+    under which names (docs/local-cluster.md shows it for kind).
     """
     given = os.environ.get("KUBECONFIG")
     if not given or Path(given) == layout.kubeconfig:
