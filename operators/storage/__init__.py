@@ -1,0 +1,1 @@
+"""Storage: places Volumes on pools, has Disks and ImageCopies made, and sees to their end. Start with README.md."""

@@ -1,0 +1,29 @@
+"""Declares the component: what it watches and which controllers it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from operators.contract.compute import INSTANCE
+from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
+from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
+from operators.kernel import Watch
+from operators.kernel.component import Component
+from operators.kernel.manager import AnyController, Context
+from operators.storage.images.controller import Images
+from operators.storage.releases import Releases
+from operators.storage.volumes.controller import Volumes
+
+WATCHED = (VOLUME, DISK, IMAGE, IMAGE_COPY, DISK_OFFERING, INSTANCE, STORAGE_POOL, HOST_REPORT, HOST)
+
+
+def build(context: Context) -> Sequence[AnyController]:
+    """The controllers of one process."""
+    return (Volumes(context), Images(context), Releases(context, DISK), Releases(context, IMAGE_COPY))
+
+
+COMPONENT = Component(
+    name="storage",
+    watches=lambda env: tuple(Watch(kind) for kind in WATCHED),
+    build=build,
+)

@@ -1,0 +1,1 @@
+"""Images: which one a name means, the copies on pools, and their end."""

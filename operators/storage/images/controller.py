@@ -1,0 +1,110 @@
+"""The controller of Images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from operators.contract.meta import Key, Kind, holds
+from operators.contract.reasons import Reason, Type
+from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, ImageCopySummary, ImageStatus
+from operators.kernel import Blocked, Done, Outcome, Report
+from operators.kernel.manager import Context
+from operators.storage.images import lookup
+from operators.storage.images.lookup import CopyObj, ImageObj
+from operators.storage.images.model import Action, DeleteCopy, Protect, Seen, Unprotect
+from operators.storage.images.plan import FINALIZER, plan
+from operators.storage.volumes.model import DiskObj
+
+BY_COPY = "image-copy"
+"""Index of Disks: `spec.imageCopy`."""
+
+
+class Images:
+    """Says how each Image stands, and lets it go when nothing is made from it."""
+
+    name = "images"
+    kind = IMAGE
+    workers = 2
+
+    def __init__(self, context: Context) -> None:
+        self._store = context.store
+        self._cache = context.cache
+        self._cache.index(DISK, BY_COPY, lambda disk: (disk.spec.image_copy,) if disk.spec.image_copy else ())
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        """A Disk concerns only an Image that waits to go."""
+        return {
+            IMAGE: lambda image: (image.key,),
+            IMAGE_COPY: lambda copy: (Key(copy.meta.namespace, copy.spec.image.name),),
+            DISK: self._leaving,
+        }
+
+    async def observe(self, key: Key) -> tuple[ImageObj, Seen] | None:
+        """From the cache."""
+        image = self._cache.get(IMAGE, key)
+        if image is None:
+            return None
+        copies = lookup.copies(self._cache, image)
+        return image, Seen(copies, self._users(copies) if image.meta.deleting else ())
+
+    def plan(self, wanted: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        """See `plan`."""
+        return plan(wanted, seen)
+
+    async def act(self, action: Action) -> None:
+        """Finalizers and deletions are all that an Image needs."""
+        match action:
+            case Protect(image):
+                await self._store.finalize(IMAGE, image.meta, image.meta.finalizers_with(FINALIZER))
+            case Unprotect(image):
+                if FINALIZER in image.meta.finalizers:
+                    await self._store.finalize(IMAGE, image.meta, image.meta.finalizers_without(FINALIZER))
+            case DeleteCopy(copy):
+                await self._store.delete(IMAGE_COPY, copy.key, uid=copy.meta.uid)
+
+    def report(self, wanted: ImageObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """The status of the Image."""
+        if wanted.meta.deleting and isinstance(outcome, Done):
+            return ()
+        sizes = [copy.status.virtual_size for copy in seen.copies if copy.status.virtual_size]
+        fields = ImageStatus(
+            phase=_phase(wanted, outcome),
+            virtual_size=sizes[0] if sizes else wanted.status.virtual_size,
+            copies=tuple(_summary(copy) for copy in sorted(seen.copies, key=lambda each: each.spec.pool)),
+        )
+        return (Report(wanted, fields),)
+
+    def _users(self, copies: tuple[CopyObj, ...]) -> tuple[str, ...]:
+        return tuple(
+            f"{disk.meta.namespace}/{disk.spec.volume.name}"
+            for copy in copies
+            for disk in self._cache.by(DISK, BY_COPY, str(copy.key))
+        )
+
+    def _leaving(self, disk: DiskObj) -> Iterable[Key]:
+        if not disk.spec.image_copy:
+            return ()
+        copy = self._cache.get(IMAGE_COPY, Key(*disk.spec.image_copy.split("/", 1)))
+        if copy is None:
+            return ()
+        key = Key(copy.meta.namespace, copy.spec.image.name)
+        image = self._cache.get(IMAGE, key)
+        return (key,) if image is not None and image.meta.deleting else ()
+
+
+def _summary(copy: CopyObj) -> ImageCopySummary:
+    ready = holds(copy.status.conditions, Type.PROVISIONED)
+    return ImageCopySummary(copy.spec.pool, ready, 100 if ready else copy.status.progress)
+
+
+def _phase(image: ImageObj, outcome: Outcome) -> str:
+    match outcome:
+        case Done():
+            return "Ready"
+        case _ if image.meta.deleting:
+            return "Deleting"
+        case Blocked(reason=Reason.IMPORTING):
+            return "Importing"
+        case _:
+            return "Failed"

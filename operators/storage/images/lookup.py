@@ -1,0 +1,35 @@
+"""Which Image a name means: the namespace's own, else the catalogue's; or `namespace/name` of a public one."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from operators.contract.meta import Key, Obj
+from operators.contract.storage import IMAGE, IMAGE_COPY, ImageCopySpec, ImageCopyStatus, ImageSpec, ImageStatus
+from operators.kernel import Cache
+
+ImageObj: TypeAlias = Obj[ImageSpec, ImageStatus]
+CopyObj: TypeAlias = Obj[ImageCopySpec, ImageCopyStatus]
+
+
+def candidates(reference: str, namespace: str, catalogue: str) -> tuple[Key, ...]:
+    """Where to look for an Image that a Volume of `namespace` names, in this order."""
+    elsewhere, slash, name = reference.partition("/")
+    if slash:
+        return (Key(elsewhere, name),)
+    own = Key(namespace, reference)
+    return (own,) if not catalogue or catalogue == namespace else (own, Key(catalogue, reference))
+
+
+def find(cache: Cache, reference: str, namespace: str, catalogue: str) -> ImageObj | None:
+    """The Image that a Volume of `namespace` means. One that is not public is not there for others."""
+    for key in candidates(reference, namespace, catalogue):
+        image = cache.get(IMAGE, key)
+        if image is not None and (image.spec.public or key.namespace in (namespace, catalogue)):
+            return image
+    return None
+
+
+def copies(cache: Cache, image: ImageObj) -> tuple[CopyObj, ...]:
+    """The copies of this very Image."""
+    return tuple(copy for copy in cache.owned(IMAGE_COPY, image.meta.uid) if copy.spec.image.uid == image.meta.uid)

@@ -1,0 +1,87 @@
+"""What a Volume's plan can do, one small function per action."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from operators.contract import names
+from operators.contract.codec import to_wire
+from operators.contract.meta import Key, Owner
+from operators.contract.reasons import Reason
+from operators.contract.storage import DISK, IMAGE_COPY, VOLUME, ImageCopySpec
+from operators.kernel import Problem, Retry, Store
+from operators.kernel.store import AlreadyExists
+from operators.storage.volumes.model import Action, Adjust, DeleteDisk, MakeCopy, MakeDisk, Protect, Unprotect
+
+FINALIZER = names.finalizer("storage")
+TRACED = (names.LABEL_VM_UID, names.LABEL_FLOW)
+
+
+@singledispatch
+async def act(action: Action, store: Store) -> None:
+    """Do one action."""
+    raise NotImplementedError(type(action).__name__)
+
+
+@act.register
+async def _(action: Protect, store: Store) -> None:
+    volume = action.volume.meta
+    await store.finalize(VOLUME, volume, volume.finalizers_with(FINALIZER))
+
+
+@act.register
+async def _(action: Unprotect, store: Store) -> None:
+    volume = action.volume.meta
+    if FINALIZER in volume.finalizers:
+        await store.finalize(VOLUME, volume, volume.finalizers_without(FINALIZER))
+
+
+@act.register
+async def _(action: MakeDisk, store: Store) -> None:
+    volume = action.volume
+    labels = {name: value for name, value in volume.meta.labels.items() if name in TRACED}
+    key = Key(volume.meta.namespace, names.disk(volume.meta.name))
+    body = DISK.body(key, spec=to_wire(action.spec), labels=labels, **_ours(volume.owner))
+    try:
+        await store.create(DISK, body)
+    except AlreadyExists:
+        await store.get(DISK, key)
+        raise Problem(Retry(Reason.PROVISIONING, f"Disk {key.name} was there already", after=0.1)) from None
+
+
+@act.register
+async def _(action: MakeCopy, store: Store) -> None:
+    """Volumes are planned side by side, so another one may have made it meanwhile: it is the same for all."""
+    image = action.image
+    key = Key(image.meta.namespace, names.image_copy(image.meta.name, action.pool))
+    spec = ImageCopySpec(
+        host_name=action.executor,
+        pool=action.pool,
+        path=f"images/{image.meta.uid}.qcow2",
+        image=image.ref,
+        url=image.spec.url,
+        checksum=image.spec.checksum,
+        format=image.spec.format,
+    )
+    try:
+        await store.create(IMAGE_COPY, IMAGE_COPY.body(key, spec=to_wire(spec), **_ours(image.owner)))
+    except AlreadyExists:
+        await store.get(IMAGE_COPY, key)
+
+
+@act.register
+async def _(action: Adjust, store: Store) -> None:
+    disk = action.disk.meta
+    guard = {"uid": disk.uid, "resourceVersion": disk.resource_version}
+    await store.apply(DISK, DISK.body(disk.key, spec=to_wire(action.spec), **guard))
+
+
+@act.register
+async def _(action: DeleteDisk, store: Store) -> None:
+    await store.delete(DISK, action.disk.key, uid=action.disk.meta.uid)
+
+
+def _ours(owner: Owner) -> dict[str, Any]:
+    """Metadata of what we make: whose it is, and that we see to its end."""
+    return {"ownerReferences": [to_wire(owner)], "finalizers": [FINALIZER]}

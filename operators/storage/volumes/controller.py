@@ -1,0 +1,111 @@
+"""The controller of Volumes: which events concern which Volume, and the four steps of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from operators.contract.compute import INSTANCE
+from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, StoragePoolSpec, StoragePoolStatus
+from operators.contract.meta import Key, Kind, Obj
+from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
+from operators.kernel import Outcome, Report
+from operators.kernel.manager import Context
+from operators.storage.images import lookup
+from operators.storage.volumes import observe
+from operators.storage.volumes.act import act
+from operators.storage.volumes.model import Action, CopyObj, DiskObj, Seen, VolumeObj
+from operators.storage.volumes.plan import plan
+from operators.storage.volumes.report import report
+
+BY_IMAGE = "image"
+"""Index of Volumes: every key under which the Image that they name may be found."""
+BY_OFFERING = "offering"
+
+
+class Volumes:
+    """Brings every Volume to a Disk on a pool."""
+
+    name = "volumes"
+    kind = VOLUME
+    workers = 8
+
+    def __init__(self, context: Context) -> None:
+        self._store = context.store
+        self._cache = context.cache
+        self._clock = context.clock
+        self._catalogue = context.env.get("CATALOG_NAMESPACE", "")
+        observe.add_indexes(self._cache)
+        self._cache.index(VOLUME, BY_IMAGE, self._image_keys)
+        self._cache.index(VOLUME, BY_OFFERING, lambda volume: (volume.spec.disk_offering,))
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        """Pools, images and offerings concern only the Volumes that are still to be placed."""
+        return {
+            VOLUME: lambda volume: (volume.key,),
+            DISK: _volume_of,
+            INSTANCE: observe.volumes_of,
+            IMAGE: lambda image: self._made_from(image.key),
+            IMAGE_COPY: lambda copy: self._made_from(_image_of(copy)),
+            DISK_OFFERING: lambda offering: self._unplaced(BY_OFFERING, offering.meta.name),
+            STORAGE_POOL: self._near_pool,
+            HOST_REPORT: lambda host_report: self._near_host(host_report.spec.host_name),
+            HOST: lambda host: self._near_host(host.meta.name),
+        }
+
+    async def observe(self, key: Key) -> tuple[VolumeObj, Seen] | None:
+        """From the cache; a Disk that the status names but the cache lacks is asked for, before it is called lost."""
+        volume = self._cache.get(VOLUME, key)
+        if volume is None:
+            return None
+        if volume.status.disk and observe.disk_of(self._cache, volume) is None and not volume.meta.deleting:
+            await self._store.get(DISK, observe.disk_key(volume))
+        return volume, observe.observe(self._cache, volume, self._catalogue, self._clock.now())
+
+    def plan(self, wanted: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        """See `plan`."""
+        return plan(wanted, seen)
+
+    async def act(self, action: Action) -> None:
+        """See `act`."""
+        await act(action, self._store)
+
+    def report(self, wanted: VolumeObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """See `report`."""
+        return report(wanted, seen, outcome)
+
+    def _image_keys(self, volume: VolumeObj) -> Iterator[str]:
+        if volume.spec.source.image:
+            for key in lookup.candidates(volume.spec.source.image, volume.meta.namespace, self._catalogue):
+                yield str(key)
+
+    def _made_from(self, image: Key) -> Iterator[Key]:
+        return self._unplaced(BY_IMAGE, str(image))
+
+    def _unplaced(self, index: str, value: str) -> Iterator[Key]:
+        for volume in self._cache.by(VOLUME, index, value):
+            if observe.disk_of(self._cache, volume) is None:
+                yield volume.key
+
+    def _near_pool(self, pool: Obj[StoragePoolSpec, StoragePoolStatus]) -> Iterator[Key]:
+        if pool.spec.host_name:
+            yield from self._near_host(pool.spec.host_name)
+            return
+        for host in {instance.spec.host_name for instance in self._cache.all(INSTANCE)}:
+            yield from self._near_host(host)
+
+    def _near_host(self, host: str) -> Iterator[Key]:
+        """The Volumes that wait to be placed near an Instance on that host."""
+        for instance in self._cache.by(INSTANCE, observe.BY_HOST, host):
+            for key in observe.volumes_of(instance):
+                volume = self._cache.get(VOLUME, key)
+                if volume is not None and observe.disk_of(self._cache, volume) is None:
+                    yield key
+
+
+def _volume_of(disk: DiskObj) -> tuple[Key]:
+    return (Key(disk.meta.namespace, disk.spec.volume.name),)
+
+
+def _image_of(copy: CopyObj) -> Key:
+    return Key(copy.meta.namespace, copy.spec.image.name)

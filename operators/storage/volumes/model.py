@@ -1,0 +1,125 @@
+"""What a Volume's plan decides from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from operators.contract.compute import CatalogueStatus
+from operators.contract.meta import Obj
+from operators.contract.quantity import Quantity
+from operators.contract.storage import (
+    DiskOfferingSpec,
+    DiskSpec,
+    DiskStatus,
+    ImageCopySpec,
+    ImageCopyStatus,
+    ImageSpec,
+    ImageStatus,
+    VolumeSpec,
+    VolumeStatus,
+)
+
+VolumeObj: TypeAlias = Obj[VolumeSpec, VolumeStatus]
+DiskObj: TypeAlias = Obj[DiskSpec, DiskStatus]
+ImageObj: TypeAlias = Obj[ImageSpec, ImageStatus]
+CopyObj: TypeAlias = Obj[ImageCopySpec, ImageCopyStatus]
+OfferingObj: TypeAlias = Obj[DiskOfferingSpec, CatalogueStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An Instance that lists the Volume."""
+
+    instance: str
+    virtual_machine: str
+    host: str
+    running: bool
+    """Whether it runs or is told to: its disks are QEMU's then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A StoragePool that the holder's host may reach."""
+
+    name: str
+    executor: str
+    """The host whose agent works on it: its own for a Directory, the holder's for a SharedDirectory."""
+    problem: str = ""
+    """Why nothing can be placed on it, whatever its size; empty when it is fine."""
+    tags: frozenset[str] = frozenset()
+    free: int = 0
+    promisable: int = 0
+    """Bytes of virtual size that may still be given out on it."""
+    copy: CopyObj | None = None
+    """What has the name of the ImageCopy on this pool, if the Volume is made from an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is there around one Volume."""
+
+    offering: OfferingObj | None = None
+    image: ImageObj | None = None
+    holders: tuple[Holder, ...] = ()
+    disk: DiskObj | None = None
+    """The Disk of this very Volume."""
+    disk_reaches: frozenset[str] | None = None
+    """The hosts that reach the Disk's pool; None for all."""
+    name_taken: bool = False
+    """Whether a Disk of an earlier Volume of the same name is still there."""
+    pools: tuple[Pool, ...] = ()
+    """Looked up only when a Disk is to be placed."""
+    virtual_size: Quantity | None = None
+    """The image's, as soon as any pool has a copy."""
+    quiet: float = 0.0
+    """Seconds for which a state that passes by itself is not worth a write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protect:
+    """Put our finalizer on the Volume."""
+
+    volume: VolumeObj
+
+
+@dataclass(frozen=True, slots=True)
+class MakeCopy:
+    """Have the image fetched to a pool."""
+
+    image: ImageObj
+    pool: str
+    executor: str
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDisk:
+    """Have the Disk made."""
+
+    volume: VolumeObj
+    spec: DiskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Change what may change of a Disk: a larger size, whether its file is kept."""
+
+    disk: DiskObj
+    spec: DiskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteDisk:
+    """Have the Disk's file freed (or kept, if it says so)."""
+
+    disk: DiskObj
+
+
+@dataclass(frozen=True, slots=True)
+class Unprotect:
+    """Take our finalizer off: nothing of the Volume is left."""
+
+    volume: VolumeObj
+
+
+Action: TypeAlias = Protect | MakeCopy | MakeDisk | Adjust | DeleteDisk | Unprotect

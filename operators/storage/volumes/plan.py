@@ -1,0 +1,227 @@
+"""Decides what brings one Volume closer to its spec.
+
+Not placed → wait for a first consumer → choose a pool → copy of the image → Disk → ready; when deleting, the same
+way back. Choosing among pools is in `placement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from operators.contract import names
+from operators.contract.meta import condition
+from operators.contract.quantity import Quantity
+from operators.contract.reasons import Reason, Type
+from operators.contract.storage import DiskSpec, ReclaimPolicy
+from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
+from operators.storage.volumes.model import (
+    Action,
+    Adjust,
+    DeleteDisk,
+    DiskObj,
+    MakeCopy,
+    MakeDisk,
+    Pool,
+    Protect,
+    Seen,
+    Unprotect,
+    VolumeObj,
+)
+from operators.storage.volumes.placement import choose
+
+FINALIZER = names.finalizer("storage")
+SECTOR = 512
+"""qcow2 disks are whole sectors."""
+
+PASSING = frozenset(
+    {
+        Reason.WAITING_FOR_FIRST_CONSUMER,
+        Reason.WAITING_FOR_IMAGE,
+        Reason.IMPORTING,
+        Reason.PROVISIONING,
+        Reason.DELETING,
+    }
+)
+"""States that most often are over within milliseconds. They are reported only once they have lasted (`Seen.quiet`): of a
+deploy, whose disk is ready some 30 ms after its Instance appeared, the API server sees one status write per Volume."""
+
+Plan = tuple[Sequence[Action], Outcome]
+
+
+def plan(volume: VolumeObj, seen: Seen) -> Plan:
+    """The next steps for one Volume, and how it stands once they are done."""
+    try:
+        actions, outcome = _plan(volume, seen)
+    except Problem as problem:
+        actions, outcome = (), problem.outcome
+    if not volume.meta.deleting and FINALIZER not in volume.meta.finalizers:
+        actions = [Protect(volume), *actions]
+    if isinstance(outcome, Blocked) and outcome.reason in PASSING and seen.quiet > 0:
+        outcome = Retry(outcome.reason, outcome.message, after=seen.quiet)
+    return actions, outcome
+
+
+def _plan(volume: VolumeObj, seen: Seen) -> Plan:
+    if volume.meta.deleting:
+        return _end(volume, seen)
+    if seen.disk is not None:
+        return _keep(volume, seen, seen.disk)
+    return _place(volume, seen)
+
+
+def _end(volume: VolumeObj, seen: Seen) -> Plan:
+    if seen.holders:
+        holder = seen.holders[0]
+        return (), Blocked(
+            Reason.STILL_ATTACHED,
+            f"VirtualMachine {holder.virtual_machine} on host {holder.host} still has it; "
+            "take it out of its spec.volumes, or delete the VirtualMachine",
+        )
+    if seen.disk is None:
+        return (Unprotect(volume),), Done(Reason.RELEASED)
+    if seen.disk.meta.deleting:
+        released = condition(seen.disk.status.conditions, Type.RELEASED)
+        if released is not None and not released.true and released.reason not in PASSING:
+            return (), Blocked(released.reason, f"Disk {seen.disk.meta.name} cannot be freed: {released.message}")
+        return (), Blocked(Reason.DELETING, f"host {seen.disk.spec.host_name} is freeing Disk {seen.disk.meta.name}")
+    spec = replace(seen.disk.spec, keep=_keeps(volume))
+    adjust = () if spec == seen.disk.spec else (Adjust(seen.disk, spec),)
+    return (*adjust, DeleteDisk(seen.disk)), Blocked(Reason.DELETING, f"Disk {seen.disk.meta.name} is to be freed")
+
+
+def _place(volume: VolumeObj, seen: Seen) -> Plan:
+    if seen.name_taken:
+        return (), Blocked(Reason.PROVISIONING, "the Disk of an earlier Volume of this name is still being freed")
+    if volume.status.disk:
+        # A Disk in its place would be blank or fresh from the image, and pass for the data that was written.
+        return (), Blocked(
+            Reason.STORAGE_ERROR,
+            f"Disk {volume.status.disk} on pool {volume.status.pool} is gone though nobody deleted the Volume; its file "
+            f"may still be {_path(volume)} in that pool. Save it if you need it, then delete the Volume",
+        )
+    least = _least(volume, seen)
+    size = _size(volume, seen, least)
+    if not seen.holders:
+        return (), Blocked(Reason.WAITING_FOR_FIRST_CONSUMER, "it is placed once a VirtualMachine lists it")
+    pool = choose(volume, seen, size or least)
+    actions: list[Action] = []
+    if seen.image is not None:
+        if pool.copy is None:
+            actions.append(MakeCopy(seen.image, pool.name, pool.executor))
+        elif pool.copy.spec.image.uid != seen.image.meta.uid or pool.copy.meta.deleting:
+            message = f"an earlier copy of image {seen.image.meta.name} on pool {pool.name} is still being removed"
+            return (), Blocked(Reason.WAITING_FOR_IMAGE, message)
+        if size is None:
+            return actions, _importing(seen, pool)
+    actions.append(MakeDisk(volume, _disk_spec(volume, seen, pool, size or least)))
+    return actions, Blocked(Reason.PROVISIONING, f"host {pool.executor} makes its disk on pool {pool.name}")
+
+
+def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
+    if disk.meta.deleting:
+        return (), Blocked(
+            Reason.STORAGE_ERROR, f"Disk {disk.meta.name} was deleted by someone, and its data is being freed with it"
+        )
+    target = aligned(volume.spec.size) if volume.spec.size else disk.spec.size
+    if target < disk.spec.size:
+        message = f"a Volume cannot shrink: it has {disk.spec.size}, so ask for that or more"
+        return (), Rejected(Reason.SIZE_TOO_SMALL, message)
+    running = next((holder for holder in seen.holders if holder.running), None)
+    size = disk.spec.size if running else target
+    spec = replace(disk.spec, size=size, keep=_keeps(volume))
+    actions = () if spec == disk.spec else (Adjust(disk, spec),)
+    return actions, _verdict(seen, disk, target, spec)
+
+
+def _verdict(seen: Seen, disk: DiskObj, target: Quantity, spec: DiskSpec) -> Outcome:
+    """How a placed Volume stands, once the Disk has been adjusted to `spec`."""
+    provisioned = condition(disk.status.conditions, Type.PROVISIONED)
+    if provisioned is not None and not provisioned.true:
+        return Blocked(provisioned.reason, f"on pool {spec.pool} of host {spec.host_name}: {provisioned.message}")
+    if provisioned is None or (disk.status.virtual_size or 0) < spec.size:
+        return Blocked(Reason.PROVISIONING, f"host {spec.host_name} makes its disk on pool {spec.pool}")
+    for holder in seen.holders:
+        if seen.disk_reaches is not None and holder.host not in seen.disk_reaches:
+            return Blocked(
+                Reason.NO_HOST_FITS,
+                f"its data is on pool {spec.pool} of host {spec.host_name}, which host {holder.host} of "
+                f"VirtualMachine {holder.virtual_machine} does not reach",
+            )
+    if target > spec.size:
+        return Blocked(
+            Reason.RESTART_REQUIRED,
+            f"it grows from {spec.size} to {target} once VirtualMachine {seen.holders[0].virtual_machine} is stopped",
+        )
+    return Done()
+
+
+def aligned(size: int) -> Quantity:
+    """A size rounded up to whole sectors."""
+    return Quantity(-(-size // SECTOR) * SECTOR)
+
+
+def _least(volume: VolumeObj, seen: Seen) -> Quantity:
+    """The smallest size that holds what the Volume starts out with, as far as it is known yet."""
+    if not volume.spec.source.image:
+        return Quantity(0)
+    if seen.image is None or seen.image.meta.deleting:
+        where = "in its namespace or the catalogue" if "/" not in volume.spec.source.image else "that is public"
+        gone = "is being deleted" if seen.image is not None else f"does not exist {where}"
+        raise Problem(Blocked(Reason.IMAGE_NOT_FOUND, f"Image {volume.spec.source.image} {gone}"))
+    return aligned(max(seen.virtual_size or 0, seen.image.spec.minimum_disk or 0))
+
+
+def _size(volume: VolumeObj, seen: Seen, least: Quantity) -> Quantity | None:
+    """How large the new Disk is to be; None while only the image could tell, and nobody has fetched it yet."""
+    asked, offering = volume.spec.size, seen.offering
+    if offering is None:
+        message = f"there is no DiskOffering {volume.spec.disk_offering}; make one or name another"
+        raise Problem(Blocked(Reason.OFFERING_NOT_FOUND, message))
+    if offering.spec.size is not None:
+        if asked is not None and asked != offering.spec.size:
+            message = (
+                f"DiskOffering {offering.meta.name} has the fixed size {offering.spec.size}; ask for that or another"
+            )
+            raise Problem(Rejected(Reason.INVALID, message))
+        asked = offering.spec.size
+    if asked is None and seen.image is None:
+        raise Problem(Rejected(Reason.INVALID, "a blank Volume needs spec.size"))
+    if asked is not None and asked < least:
+        message = f"Image {volume.spec.source.image} needs {least}, not {asked}; ask for more, or leave the size out"
+        raise Problem(Rejected(Reason.SIZE_TOO_SMALL, message))
+    if seen.image is not None and seen.virtual_size is None:
+        return None
+    return aligned(asked or least)
+
+
+def _importing(seen: Seen, pool: Pool) -> Outcome:
+    """How the first fetching of an image goes, in the words of its copy."""
+    assert seen.image is not None
+    copy = pool.copy
+    provisioned = condition(copy.status.conditions, Type.PROVISIONED) if copy else None
+    if provisioned is not None and not provisioned.true and provisioned.reason != Reason.IMPORTING:
+        return Blocked(provisioned.reason, f"Image {seen.image.meta.name} on pool {pool.name}: {provisioned.message}")
+    return Blocked(Reason.IMPORTING, f"Image {seen.image.meta.name} is being fetched to pool {pool.name}")
+
+
+def _disk_spec(volume: VolumeObj, seen: Seen, pool: Pool, size: Quantity) -> DiskSpec:
+    image = seen.image
+    copy = f"{image.meta.namespace}/{names.image_copy(image.meta.name, pool.name)}" if image else ""
+    return DiskSpec(
+        host_name=pool.executor,
+        pool=pool.name,
+        path=_path(volume),
+        volume=replace(volume.ref, namespace="", kind=""),
+        size=size,
+        image_copy=copy,
+        keep=_keeps(volume),
+    )
+
+
+def _path(volume: VolumeObj) -> str:
+    return f"volumes/{volume.meta.uid}.qcow2"
+
+
+def _keeps(volume: VolumeObj) -> bool:
+    return volume.spec.reclaim_policy == ReclaimPolicy.RETAIN

@@ -1,0 +1,66 @@
+"""What a Volume's status says."""
+
+from __future__ import annotations
+
+from operators.contract.meta import Condition
+from operators.contract.reasons import Reason, Type
+from operators.contract.storage import VolumeStatus
+from operators.kernel import Blocked, Done, Outcome, Rejected, Report, Retry
+from operators.storage.volumes.model import Seen, VolumeObj
+from operators.storage.volumes.plan import PASSING
+
+
+def report(volume: VolumeObj, seen: Seen, outcome: Outcome) -> tuple[Report, ...]:
+    """The status of one Volume; none while all there is to say would be over before it is read."""
+    if isinstance(outcome, Retry) and outcome.reason in PASSING:
+        return ()
+    if volume.meta.deleting and isinstance(outcome, Done):
+        return ()
+    disk = seen.disk
+    bound = Condition(Type.BOUND, "False", outcome.reason, outcome.message)
+    fields = VolumeStatus(phase=_phase(volume, seen, outcome), attached_to=_attached_to(seen))
+    if disk is not None:
+        message = f"on pool {disk.spec.pool} of host {disk.spec.host_name}"
+        bound = Condition(Type.BOUND, "True", Reason.AS_SPECIFIED, message)
+        fields = VolumeStatus(
+            phase=fields.phase,
+            pool=disk.spec.pool,
+            host_name=disk.spec.host_name if seen.disk_reaches is not None else "",
+            disk=disk.meta.name,
+            size=disk.status.virtual_size,
+            attached_to=fields.attached_to,
+        )
+    elif volume.status.disk and not volume.meta.deleting:
+        # The Disk is gone, and with it perhaps data: what is known of where it was stays said.
+        fields = volume.status
+    return (Report(volume, fields, (bound, _attached(seen))),)
+
+
+def _attached_to(seen: Seen) -> str:
+    return seen.holders[0].virtual_machine if seen.holders else ""
+
+
+def _attached(seen: Seen) -> Condition:
+    if not seen.holders:
+        return Condition(Type.ATTACHED, "False", Reason.RELEASED, "no VirtualMachine lists it")
+    holder = seen.holders[0]
+    message = f"VirtualMachine {holder.virtual_machine} on host {holder.host} has it"
+    return Condition(Type.ATTACHED, "True", Reason.IN_USE, message)
+
+
+def _phase(volume: VolumeObj, seen: Seen, outcome: Outcome) -> str:
+    match outcome:
+        case Done():
+            return "InUse" if seen.holders else "Available"
+        case Rejected():
+            return "Rejected"
+        case _ if volume.meta.deleting:
+            return "Deleting"
+        case Blocked(reason=Reason.WAITING_FOR_FIRST_CONSUMER):
+            return "Waiting"
+        case Blocked(reason=reason) if reason in PASSING:
+            return "Provisioning"
+        case _ if seen.disk is not None and seen.disk.status.virtual_size:
+            return "InUse" if seen.holders else "Available"
+        case _:
+            return "Pending"
