@@ -64,7 +64,9 @@ class Client:
             session.headers[f"Impersonate-Extra-{key}"] = value
         return Client(session, self.server)
 
-    def ask(self, method: str, path: str, body: Json | None = None, content: str = "application/json", **query: str) -> Any:
+    def ask(
+        self, method: str, path: str, body: Json | None = None, content: str = "application/json", **query: str
+    ) -> Any:
         """One request; the parsed answer, or Refused."""
         answer = self.session.request(
             method,
@@ -87,7 +89,9 @@ class Client:
         kind = kind_of(body)
         return self.ask("POST", path(kind, "", body["metadata"].get("namespace", "default")), body, **query)
 
-    def patch(self, kind: Kind[Any, Any], name: str, body: Json, sub: str = "", namespace: str = "default", **query: str) -> Any:
+    def patch(
+        self, kind: Kind[Any, Any], name: str, body: Json, sub: str = "", namespace: str = "default", **query: str
+    ) -> Any:
         """Merge-patch an object or one of its subresources."""
         return self.ask("PATCH", path(kind, name, namespace, sub), body, "application/merge-patch+json", **query)
 
@@ -95,7 +99,9 @@ class Client:
         """Server-side apply an object, or its status."""
         metadata = body["metadata"]
         where = path(kind_of(body), metadata["name"], metadata.get("namespace", "default"), sub)
-        return self.ask("PATCH", where, body, "application/apply-patch+yaml", fieldManager=manager, force="true", **query)
+        return self.ask(
+            "PATCH", where, body, "application/apply-patch+yaml", fieldManager=manager, force="true", **query
+        )
 
     def delete(self, kind: Kind[Any, Any], name: str, namespace: str = "default", **query: str) -> Any:
         """Ask for an object's deletion."""

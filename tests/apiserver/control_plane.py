@@ -1,7 +1,7 @@
 """An etcd and a kube-apiserver of a test run's own, on the loopback: real, empty, and gone afterwards.
 
-No controllers and no nodes run beside them, so what a test creates stays as it is; a Node, a Pod or a service account is just
-an object. The programs are the local cluster's (`dev/build.py` builds them once).
+No controllers and no nodes run beside them, so what a test creates stays as it is; a Node, a Pod or a
+service account is just an object. The programs are the local cluster's (`dev/build.py` builds them once).
 """
 
 from __future__ import annotations
