@@ -1,0 +1,164 @@
+"""Decide what brings one Flow further, and what is left to do when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from operators.contract import names
+from operators.contract.meta import Key
+from operators.contract.networking import PORT, PortSpec
+from operators.contract.orchestration import FlowState, OnFailure, Operation
+from operators.contract.reasons import Reason
+from operators.contract.storage import VOLUME, VolumeSource, VolumeSpec
+from operators.kernel.clock import parse_stamp
+from operators.kernel.outcome import Blocked, Done, Outcome, Retry
+from operators.orchestration.flows.judge import age, judge, overdue_in
+from operators.orchestration.flows.model import (
+    Action,
+    Doomed,
+    Draft,
+    Forget,
+    Judgement,
+    LetGo,
+    Make,
+    Port,
+    Seen,
+    Unmake,
+    Volume,
+    Wanted,
+)
+from operators.orchestration.record import FINALIZER, VM, Flow, ended
+
+PATIENCE = timedelta(seconds=3)
+"""A Flow that is done sooner is written once, at its end; one that takes longer shows its steps live.
+
+The API server cuts creation times to whole seconds, so this is between two and three."""
+
+DEFAULT_DISK_OFFERING = VolumeSpec().disk_offering
+
+
+def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
+    """The next steps of a Flow. It ends first, and is taken back after: Compute waits for that word too."""
+    if ended(want.flow):
+        return _after(want, seen)
+    verdict = judge(want, seen)
+    if verdict.state.terminal:
+        return [], verdict.outcome
+    actions = [] if verdict.state is FlowState.SUSPENDED else list(_due(want, seen))
+    return actions, _waking(want.flow, seen, verdict)
+
+
+def drafts(vm: VM, flow: Flow) -> tuple[Draft, ...]:
+    """Everything to be made for a VirtualMachine: a Port per NIC, and the root Volume when it starts from an image."""
+    ports = tuple(
+        Draft(
+            PORT,
+            Key(vm.meta.namespace, names.port(vm.meta.name, index)),
+            PortSpec(nic.network, vm.meta.name, vm.spec.hostname or vm.meta.name, nic.ip, nic.mac),
+            vm.owner,
+            flow.meta.name,
+            names.finalizer("networking"),
+        )
+        for index, nic in enumerate(vm.spec.nics)
+    )
+    if not vm.spec.image:
+        return ports
+    root = VolumeSpec(
+        size=vm.spec.root_disk_size,
+        disk_offering=vm.spec.root_disk_offering or DEFAULT_DISK_OFFERING,
+        source=VolumeSource(image=vm.spec.image),
+    )
+    key = Key(vm.meta.namespace, names.root_volume(vm.meta.name))
+    return (*ports, Draft(VOLUME, key, root, vm.owner, flow.meta.name, names.finalizer("storage")))
+
+
+def _due(want: Wanted, seen: Seen) -> Iterator[Action]:
+    vm = seen.vm
+    if vm is None or FINALIZER not in vm.meta.finalizers:
+        return
+    if want.flow.spec.operation is Operation.DEPLOY and not vm.meta.deleting:
+        there = seen.ports.keys() | seen.roots.keys()
+        missing = tuple(
+            draft for draft in drafts(vm, want.flow) if draft.key.name not in there and str(draft) not in seen.taken
+        )
+        if missing:
+            yield Make(missing)
+    if want.flow.spec.operation is Operation.DESTROY and not seen.instances and not seen.unfinished:
+        left = _dependents(seen)
+        if standing := tuple(obj for obj in left if not obj.meta.deleting):
+            yield Unmake(_doomed(standing))
+        elif not left:
+            yield LetGo(vm.meta)
+
+
+def _waking(flow: Flow, seen: Seen, verdict: Judgement) -> Outcome:
+    """The verdict, with a look at the clock for when the Flow is to show its steps or has run out of time."""
+    outcome = verdict.outcome
+    times = [PATIENCE - age(flow, seen.now)] if young(flow, seen, verdict) else []
+    left = overdue_in(flow, seen.now)
+    if left is not None:
+        times.append(left)
+    if not times or not isinstance(outcome, Blocked):
+        return outcome
+    return Retry(outcome.reason, outcome.message, max(min(times).total_seconds(), 0.1))
+
+
+def young(flow: Flow, seen: Seen, verdict: Judgement) -> bool:
+    """Whether it is too early to write about a Flow that has not ended."""
+    unsaid = flow.status.state == "" and verdict.state is FlowState.RUNNING
+    return unsaid and age(flow, seen.now) < PATIENCE
+
+
+# What is left when it has ended.
+
+
+def _after(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
+    flow = want.flow
+    if undoing(flow, seen):
+        if seen.instances:
+            return [], Blocked(Reason.DELETING, "taken back once Compute has removed the guest")
+        standing = tuple(each for each in _made(flow, seen) if not each.meta.deleting)
+        return [Unmake(_doomed(standing))] if standing else [], Blocked(
+            Reason.DELETING, "what it made is being removed"
+        )
+    if seen.vm is not None and seen.newest == flow.meta.name:
+        return [], Done()  # The record of what was last done to it.
+    end = flow.status.finished_at or flow.meta.creation_timestamp
+    left = timedelta(seconds=want.ttl) - (seen.now - parse_stamp(end) if end else timedelta(0))
+    if left <= timedelta(0):
+        return [Forget(flow.meta)], Done()
+    return [], Retry(Reason.SUCCEEDED, "kept until its time-to-live has passed", left.total_seconds())
+
+
+def takes_back(flow: Flow, seen: Seen) -> bool:
+    """Whether a Flow that has ended takes back what it made: a deployment that was given up, with nothing newer."""
+    if flow.spec.operation is not Operation.DEPLOY or seen.newest != flow.meta.name:
+        return False
+    if seen.vm is None or seen.vm.meta.deleting:
+        return False  # The end of the VirtualMachine takes it all with it.
+    state, compensates = flow.status.state, flow.spec.on_failure is OnFailure.COMPENSATE
+    return state == FlowState.CANCELLED or (state == FlowState.FAILED and compensates)
+
+
+def undoing(flow: Flow, seen: Seen) -> bool:
+    """Whether there is still something to take back."""
+    return takes_back(flow, seen) and bool(seen.instances or _made(flow, seen))
+
+
+def _made(flow: Flow, seen: Seen) -> tuple[Port | Volume, ...]:
+    """What this very Flow made: never a disk that was there before it, whatever the labels say."""
+    return tuple(
+        obj
+        for obj in _dependents(seen)
+        if obj.meta.labels.get(names.LABEL_FLOW) == flow.meta.name
+        and obj.meta.creation_timestamp >= flow.meta.creation_timestamp
+    )
+
+
+def _dependents(seen: Seen) -> tuple[Port | Volume, ...]:
+    return *seen.ports.values(), *seen.roots.values()
+
+
+def _doomed(objects: Iterable[Port | Volume]) -> tuple[Doomed, ...]:
+    return tuple(Doomed(obj.kind, obj.ref) for obj in objects)

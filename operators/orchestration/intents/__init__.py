@@ -1,0 +1,1 @@
+"""From a VirtualMachine to the Flow that its state asks for; exactly one Flow for each intent."""
