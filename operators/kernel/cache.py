@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from operators.contract.codec import Json
+import structlog
+
+from operators.contract.codec import ContractError, Json
 from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
+
+log = structlog.get_logger()
 
 AnyKind: TypeAlias = Kind[Any, Any]
 AnyObj: TypeAlias = Obj[Any, Any]
@@ -18,7 +22,9 @@ class Cache:
 
     def __init__(self, kinds: Collection[AnyKind]) -> None:
         self._objects: dict[AnyKind, dict[Key, AnyObj]] = {kind: {} for kind in kinds}
-        self._graves: dict[AnyKind, dict[Key, str]] = {kind: {} for kind in kinds}
+        self._graves: dict[AnyKind, dict[Key, tuple[str, int]]] = {kind: {} for kind in kinds}
+        self._fresh: dict[AnyKind, set[Key]] = {}
+        self._lists: dict[AnyKind, int] = dict.fromkeys(kinds, 0)
         self._index_fns: dict[AnyKind, dict[str, IndexFn]] = {kind: {"owner": _owner_uids} for kind in kinds}
         self._indexes: dict[AnyKind, dict[str, dict[str, set[Key]]]] = {kind: {"owner": {}} for kind in kinds}
 
@@ -49,12 +55,14 @@ class Cache:
         """Take in an object's JSON; the state before and now, or None when it brings nothing newer."""
         key = Key(body["metadata"].get("namespace", ""), body["metadata"]["name"])
         before = self._objects[kind].get(key)
-        known = before.meta.resource_version if before else self._graves[kind].get(key, "")
+        known = before.meta.resource_version if before else self._graves[kind].get(key, ("", 0))[0]
         if known and not _newer(body["metadata"].get("resourceVersion", ""), known):
             return None
         now = kind.parse(body)
         self._remove(kind, key)
         self._objects[kind][key] = now
+        if kind in self._fresh:
+            self._fresh[kind].add(key)
         for name in self._index_fns[kind]:
             self._enter(now, name)
         return before, now
@@ -62,26 +70,44 @@ class Cache:
     def drop(self, kind: AnyKind, key: Key, uid: str = "", resource_version: str = "") -> AnyObj | None:
         """Forget an object that was deleted (that of the given uid only); what it was, if it was known.
 
-        The version at which it ended is kept until the next full list: an answer to one of our own writes that is
-        read only now must not bring it back."""
+        The version at which it ended is kept until the list after the next: neither a list that began before, nor the
+        answer to one of our own writes that is read only now, may bring it back.
+        """
         known = self._objects[kind].get(key)
-        if known is None or (uid and known.meta.uid != uid):
+        if known is not None and uid and known.meta.uid != uid:
             return None
         if resource_version:
-            self._graves[kind][key] = resource_version
-        self._remove(kind, key)
+            self._graves[kind][key] = resource_version, self._lists[kind]
+        if known is not None:
+            self._remove(kind, key)
         return known
+
+    def listing(self, kind: AnyKind) -> None:
+        """Note that a full list of a kind is asked for now: what is seen meanwhile is newer than the list."""
+        self._fresh[kind] = set()
 
     def replace(self, kind: AnyKind, bodies: Iterable[Json]) -> Iterator[tuple[AnyObj | None, AnyObj | None]]:
         """Make a full list the truth; yields what changed, as (before, now), now being None for what vanished."""
-        listed = set()
+        listed = self._fresh.pop(kind, set())
         for body in bodies:
             listed.add(Key(body["metadata"].get("namespace", ""), body["metadata"]["name"]))
-            if (change := self.put(kind, body)) is not None:
+            try:
+                change = self.put(kind, body)
+            except ContractError as error:
+                # It is there, and what it was before is the best that can be known of it.
+                log.error("object_not_understood", error=str(error))
+                continue
+            if change is not None:
                 yield change
         for key in self._objects[kind].keys() - listed:
             yield self.drop(kind, key), None
-        self._graves[kind].clear()
+        self._lists[kind] += 1
+        old = self._lists[kind] - 1
+        self._graves[kind] = {key: grave for key, grave in self._graves[kind].items() if grave[1] >= old}
+
+    def count(self, kind: AnyKind) -> int:
+        """How many objects of a kind are held."""
+        return len(self._objects[kind])
 
     def counts(self) -> Mapping[str, int]:
         """How many objects of each kind are held, for metrics."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
@@ -16,12 +17,16 @@ from operators.kernel.cache import AnyKind, AnyObj, Cache
 from operators.kernel.clock import Clock
 from operators.kernel.controller import Controller, Runner, Watch
 from operators.kernel.queue import WorkQueue
-from operators.kernel.store import Deposed, Store
+from operators.kernel.store import Deposed, Store, StoreError, Unavailable
 
 log = structlog.get_logger()
 
 RESYNC = 600.0
 """Seconds between full lists of every kind, with a jitter of a tenth either way."""
+LATE = 30.0
+"""Seconds that a watch gets to tell what a full list has found already; after that it has missed it."""
+FIRST_LIST_AGAIN = 2.0
+"""Seconds between attempts at the first list, while the API server cannot be reached."""
 WRITERS = 8
 """Writes in flight; beyond that the API server only queues them (measured, see the design's kernel.md)."""
 
@@ -78,14 +83,21 @@ class Manager:
         ]
         self.synced = asyncio.Event()
         self.missed_in_a_row = 0
-        """Resyncs in a row that found changes older than the resync before, which the watch should have told."""
+        """Resyncs in a row that found changes of which the watches told nothing, not even LATE seconds later."""
+        self._found: set[tuple[AnyKind, Key]] = set()
+        """What resyncs found and no watch has told of yet."""
+        for name, runner in self.runners.items():
+            metrics.QUEUE_DEPTH.labels(name).set_function(partial(len, runner.queue))
+        for kind in self.cache.kinds:
+            metrics.OBJECTS.labels(kind.kind).set_function(partial(self.cache.count, kind))
 
     def event(self, kind: AnyKind, type_: str | None, body: Json) -> None:
         """Take in one watch event. It is a hint to look: nothing but the cache and the queue changes here."""
         metrics.WATCH_EVENTS.labels(kind.kind).inc()
+        meta = body["metadata"]
+        key = Key(meta.get("namespace", ""), meta["name"])
+        self._found.discard((kind, key))
         if type_ == "DELETED":
-            meta = body["metadata"]
-            key = Key(meta.get("namespace", ""), meta["name"])
             gone = self.cache.drop(kind, key, meta.get("uid", ""), meta.get("resourceVersion", ""))
             self._mark(kind, gone)
         else:
@@ -114,23 +126,30 @@ class Manager:
                 self._mark(kind, obj)
 
     async def resync(self) -> int:
-        """List every kind and make that the truth; how many changes the watches had not told of."""
-        missed = 0
+        """List every kind and make that the truth; how many changes the watches had not told of yet."""
+        changes = 0
         for watch in self.watches:
+            self.cache.listing(watch.kind)
             bodies = await self._store.list(
                 watch.kind, field_selector=watch.field_selector, label_selector=watch.label_selector
             )
-            for before, now in self.cache.replace(watch.kind, _understood(watch.kind, bodies)):
-                missed += 1
-                metrics.WATCH_MISSED.labels(watch.kind.kind).inc()
+            for before, now in self.cache.replace(watch.kind, bodies):
+                changes += 1
+                if self.synced.is_set():
+                    self._found.update((watch.kind, state.key) for state in (before, now) if state is not None)
                 self._mark(watch.kind, before, now)
-            metrics.OBJECTS.labels(watch.kind.kind).set(self.cache.counts()[watch.kind.kind])
-        return missed
+        return changes
 
     async def run(self) -> None:
         """List everything, then work until cancelled."""
-        await self.resync()
-        self.synced.set()
+        while not self.synced.is_set():
+            try:
+                await self.resync()
+            except Unavailable as error:
+                log.warning("first_list_failed", error=str(error), again_in=FIRST_LIST_AGAIN)
+                await self.clock.sleep(FIRST_LIST_AGAIN)
+            else:
+                self.synced.set()
         self.mark_all()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._resync_for_ever())
@@ -144,7 +163,6 @@ class Manager:
             key = await runner.queue.get()
             try:
                 if self.leading():
-                    metrics.QUEUE_DEPTH.labels(runner.controller.name).set(len(runner.queue))
                     await runner.run(key)
             finally:
                 runner.queue.done(key)
@@ -152,13 +170,18 @@ class Manager:
     async def _resync_for_ever(self) -> None:
         while True:
             await self.clock.sleep(self._resync * self._rng.uniform(0.9, 1.1))
+            self._found.clear()
             try:
-                missed = await self.resync()
-            except Exception as error:
+                await self.resync()
+            except StoreError as error:
                 log.warning("resync_failed", error=str(error))
                 continue
-            self.missed_in_a_row = self.missed_in_a_row + 1 if missed else 0
             self.mark_all()
+            await self.clock.sleep(LATE)
+            for kind, key in self._found:
+                log.warning("watch_missed", kind=kind.kind, key=str(key))
+                metrics.WATCH_MISSED.labels(kind.kind).inc()
+            self.missed_in_a_row = self.missed_in_a_row + 1 if self._found else 0
 
     def _mark(self, kind: AnyKind, *states: AnyObj | None) -> None:
         for runner, watched, keys in self._triggers:
@@ -203,11 +226,12 @@ class OwnStore:
 
     async def apply_status(
         self, kind: Kind[Any, Any], key: Key, status: Mapping[str, Any], *, resource_version: str, manager: str = ""
-    ) -> None:
-        """Apply a status; the watch will show it."""
+    ) -> Json | None:
+        """Apply a status, and see the result at once: a run before the watch tells of it would meet a Conflict."""
         async with self._slots:
             self._must_lead()
-            await self._store.apply_status(kind, key, status, resource_version=resource_version, manager=manager)
+            body = await self._store.apply_status(kind, key, status, resource_version=resource_version, manager=manager)
+            return self._seen(kind, body) if body is not None else None
 
     async def finalize(self, kind: Kind[Any, Any], meta: Meta, finalizers: Sequence[str]) -> Json | None:
         """Set finalizers, and see the result at once."""
@@ -230,13 +254,3 @@ class OwnStore:
         if kind in self._manager.cache.kinds:
             self._manager.put(kind, body)
         return body
-
-
-def _understood(kind: AnyKind, bodies: Iterable[Json]) -> Iterable[Json]:
-    for body in bodies:
-        try:
-            kind.parse(body)
-        except ContractError as error:
-            log.error("object_not_understood", error=str(error))
-        else:
-            yield body

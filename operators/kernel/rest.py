@@ -114,12 +114,12 @@ class RestStore:
 
     async def apply_status(
         self, kind: Kind[Any, Any], key: Key, status: Mapping[str, Any], *, resource_version: str, manager: str = ""
-    ) -> None:
-        """Server-side apply of a status. The answer is not parsed: the watch will show it."""
+    ) -> Json | None:
+        """Server-side apply of a status; the object as it is now."""
         body = kind.body(key, resourceVersion=resource_version)
         body["status"] = status
         url = self._url(kind, key) + "/status"
-        await self._write("apply_status", kind, "PATCH", url, body, APPLY, self._as(manager))
+        return _parsed(await self._write("apply_status", kind, "PATCH", url, body, APPLY, self._as(manager)))
 
     async def finalize(self, kind: Kind[Any, Any], meta: Meta, finalizers: Sequence[str]) -> Json | None:
         """Set the finalizers of the very state that was observed."""

@@ -51,7 +51,9 @@ class Store(Protocol):
         """All objects of a kind in the cluster, newest state."""
 
     async def create(self, kind: Kind[Any, Any], body: Json) -> Json:
-        """Create, or raise AlreadyExists: the atomic claim of a name."""
+        """Create, or raise AlreadyExists: the atomic claim of a name.
+
+        For objects that never change. What a create wrote, a later apply does not remove by leaving it out."""
 
     async def apply(self, kind: Kind[Any, Any], body: Json) -> Json:
         """Server-side apply. With `metadata.uid` it never creates; with `metadata.resourceVersion` it is guarded.
@@ -60,8 +62,8 @@ class Store(Protocol):
 
     async def apply_status(
         self, kind: Kind[Any, Any], key: Key, status: Mapping[str, Any], *, resource_version: str, manager: str = ""
-    ) -> None:
-        """Server-side apply of the status of the very state that was observed, else Conflict.
+    ) -> Json | None:
+        """Server-side apply of the status of the very state that was observed, else Conflict; the object as it is now.
 
         `manager` names a part of this process's field manager, where two of its controllers write one status."""
 
