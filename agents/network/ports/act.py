@@ -1,0 +1,11 @@
+"""Change this host's rules on guests' frames."""
+
+from __future__ import annotations
+
+from agents.network import tools
+from agents.network.ports.model import Rules
+
+
+async def act(action: Rules) -> None:
+    """Make the changes, all at once or not at all."""
+    await tools.nft(action.commands)

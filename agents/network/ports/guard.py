@@ -1,0 +1,89 @@
+"""The rules on guests' frames. Pure.
+
+A frame from a tap of ours passes only if it bears the tap's own MAC and IPv4 address. A tap that nobody announced
+passes nothing, so the rules may come before the tap or after it. (Rules by `ct state` have no place here: bridges have no
+connection tracking on every kernel.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agents.network.links import TAP_PREFIX
+from agents.network.rules import (
+    ACCEPT,
+    DROP,
+    NOTRACK,
+    Chain,
+    ElementSet,
+    Table,
+    any_of,
+    concat,
+    match,
+    meta,
+    payload,
+)
+from operators.contract.networking import PortBindingSpec
+
+TABLE = "cloudstack"
+_BEFORE_ALL = -300
+_NOT_TO_THE_HOST = (f"{TAP_PREFIX}*", "csvx*", "csri*")
+
+
+def guests(bindings: Iterable[PortBindingSpec]) -> Table:
+    """The table that every bridged frame passes."""
+    bound = tuple(bindings)
+    iifname, mac = meta("iifname"), payload("ether", "saddr")
+    prerouting = Chain(
+        "prerouting",
+        "prerouting",
+        _BEFORE_ALL,
+        [
+            [match(iifname, "!=", f"{TAP_PREFIX}*"), ACCEPT],
+            [match(concat(iifname, mac), "!=", "@macs"), DROP],
+            # Asks whether somebody else has the address before it is used (RFC 5227): tells nobody anything false.
+            [
+                match(payload("arp", "saddr ip"), "==", "0.0.0.0"),
+                match(concat(iifname, payload("arp", "saddr ether")), "==", "@macs"),
+                ACCEPT,
+            ],
+            [
+                match(concat(iifname, payload("arp", "saddr ether"), payload("arp", "saddr ip")), "!=", "@addresses"),
+                DROP,
+            ],
+            [
+                match(payload("ip", "saddr"), "==", "0.0.0.0"),
+                match(payload("udp", "sport"), "==", 68),
+                match(payload("udp", "dport"), "==", 67),
+                ACCEPT,
+            ],
+            # The router answers DHCP, not a guest.
+            [match(payload("udp", "sport"), "==", 67), DROP],
+            [match(concat(iifname, mac, payload("ip", "saddr")), "!=", "@addresses"), DROP],
+            [match(payload("ether", "type"), "!=", any_of("ip", "arp")), DROP],
+        ],
+    )
+    # The host itself is no party on a guests' network: without this it would answer their ARP for its own addresses.
+    to_host = Chain("input", "input", _BEFORE_ALL, [[match(iifname, "==", name), DROP] for name in _NOT_TO_THE_HOST])
+    macs = frozenset((each.tap, each.mac) for each in bound)
+    addresses = frozenset((each.tap, each.mac, each.ip) for each in bound)
+    return Table(
+        "bridge",
+        TABLE,
+        [prerouting, to_host],
+        [
+            ElementSet("macs", ("ifname", "ether_addr"), macs),
+            ElementSet("addresses", ("ifname", "ether_addr", "ipv4_addr"), addresses),
+        ],
+    )
+
+
+def host() -> Table:
+    """The table that keeps the host's own firewall and address translation off bridged frames.
+
+    Where `bridge-nf-call-iptables` is 1, as Kubernetes wants it, bridged frames pass the host's IP rules too. Untracked,
+    none of them is invalid or translated (to a Service of the cluster, say), and networks of several tenants with the
+    same addresses do not meet in one connection table.
+    """
+    untracked = [match(meta("iifname"), "==", "csbr*"), NOTRACK]
+    return Table("inet", TABLE, [Chain("prerouting", "prerouting", _BEFORE_ALL, [untracked])])

@@ -1,0 +1,50 @@
+"""The ports of this host: what is wanted and what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.network.rules import Listed
+from operators.contract.codec import Json
+from operators.contract.meta import Key, Obj
+from operators.contract.networking import HostSideStatus, PortBindingSpec
+from operators.kernel.outcome import Outcome
+
+HOST = Key("", "host")
+"""The one key of the controller: the ports of a host share their rules, and so a burst of them shares a transaction."""
+
+Binding = Obj[PortBindingSpec, HostSideStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Every PortBinding of this host."""
+
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Our tables as they are, and which devices there are."""
+
+    guests: Listed
+    host: Listed
+    devices: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One transaction of nftables."""
+
+    commands: tuple[Json, ...]
+
+    def __str__(self) -> str:
+        return f"Rules({len(self.commands)} commands)"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How it ended for one PortBinding."""
+
+    binding: Binding
+    outcome: Outcome

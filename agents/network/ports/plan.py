@@ -1,0 +1,39 @@
+"""Decide how this host's rules must change for its PortBindings. Pure."""
+
+from __future__ import annotations
+
+from agents.network.check import refusal
+from agents.network.ports import guard
+from agents.network.ports.model import Binding, Rules, Seen, Verdict, Wanted
+from agents.network.rules import difference
+from operators.contract.reasons import Reason
+from operators.kernel.outcome import Blocked, Done, Outcome
+
+
+def plan(want: Wanted, seen: Seen) -> tuple[list[Rules], Outcome]:
+    """One transaction for all that is missing or too much; nothing when all is as it should be."""
+    live = [each.spec for each in want.bindings if not each.meta.deleting and _refusal(each) is None]
+    commands = (*difference(guard.host(), seen.host), *difference(guard.guests(live), seen.guests))
+    return ([Rules(commands)] if commands else []), Done()
+
+
+def verdicts(want: Wanted, seen: Seen, outcome: Outcome) -> list[Verdict]:
+    """How it ended for each, given how it ended for the rules of all."""
+    return [Verdict(each, _verdict(each, seen, outcome)) for each in want.bindings]
+
+
+def _verdict(binding: Binding, seen: Seen, outcome: Outcome) -> Outcome:
+    if binding.meta.deleting:
+        return Done(Reason.RELEASED) if isinstance(outcome, Done) else outcome
+    if problem := _refusal(binding):
+        return problem
+    if isinstance(outcome, Done) and binding.spec.bridge not in seen.devices:
+        return Blocked(
+            Reason.WAITING_FOR_NETWORK, f"bridge {binding.spec.bridge} is not there yet; see its HostNetwork"
+        )
+    return outcome
+
+
+def _refusal(binding: Binding) -> Outcome | None:
+    spec = binding.spec
+    return refusal(devices=(spec.bridge, spec.tap), addresses=(spec.ip,), macs=(spec.mac,))

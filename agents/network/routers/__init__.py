@@ -1,0 +1,1 @@
+"""A network's router on this host: a namespace with the gateway, source NAT, DHCP and DNS."""

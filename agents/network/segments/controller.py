@@ -1,0 +1,54 @@
+"""The controller of HostNetworks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from agents.network.ports.model import HOST
+from agents.network.segments import act, observe, plan
+from agents.network.segments.model import Action, Seen, Wanted
+from agents.network.status import report
+from operators.contract.meta import Key, Kind
+from operators.contract.networking import HOST_NETWORK, ROUTER
+from operators.kernel.controller import Report
+from operators.kernel.manager import Context
+from operators.kernel.outcome import Done, Outcome
+
+
+class Segments:
+    """Keyed by HostNetwork."""
+
+    name = "segments"
+    kind = HOST_NETWORK
+    workers = 4
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        return {HOST_NETWORK: lambda host_network: [host_network.key]}
+
+    async def observe(self, key: Key) -> tuple[Wanted, Seen] | None:
+        host_network = self._context.cache.get(HOST_NETWORK, key)
+        if host_network is None:
+            return None
+        return Wanted(host_network), await observe.observe(host_network.spec)
+
+    def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        return plan.plan(wanted, seen)
+
+    async def act(self, action: Action) -> None:
+        await act.act(action)
+
+    def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        if isinstance(outcome, Done) and seen.bridge is None:
+            self._bridge_is_there(wanted.spec.bridge)
+        return report(wanted.host_network, outcome)
+
+    def _bridge_is_there(self, bridge: str) -> None:
+        """Wake those who waited for it."""
+        self._context.poke("ports", HOST)
+        for router in self._context.cache.all(ROUTER):
+            if router.spec.bridge == bridge:
+                self._context.poke("routers", router.key)
