@@ -151,7 +151,9 @@ class CloudInit:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
-    """A virtual machine on one host, fully resolved. Written by Compute; only `power` and the counters change."""
+    """A virtual machine on one host, fully resolved. Written by Compute.
+
+    `power` and the counters change at any time, sizes, disks and cloud-init only together with a start, the rest never."""
 
     host_name: str
     virtual_machine: ObjectRef

@@ -25,6 +25,7 @@ class Type(StrEnum):
     REACHABLE = "Reachable"
     ACCEPTED = "Accepted"
     SUCCEEDED = "Succeeded"
+    RESTART_REQUIRED = "RestartRequired"
 
 
 class Reason(StrEnum):
