@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from agents.network.tools import NETNS_DIR
@@ -22,7 +23,7 @@ def exists(name: str) -> bool:
         found = (NETNS_DIR / name).stat().st_dev
     except FileNotFoundError:
         return False
-    return found == os.stat("/proc/self/ns/net").st_dev
+    return found == Path("/proc/self/ns/net").stat().st_dev
 
 
 def leftover(name: str) -> bool:

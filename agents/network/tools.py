@@ -21,9 +21,8 @@ class ToolFailed(Problem):
     """A tool ended badly; the outcome is to try again, with what the tool said as the message."""
 
     def __init__(self, program: str, said: str) -> None:
-        super().__init__(
-            Retry(Reason.NETWORK_ERROR, f"{program} on the host failed: {said.strip()[-500:] or 'no message'}")
-        )
+        why = said.strip()[-500:] or "it gave no message"
+        super().__init__(Retry(Reason.NETWORK_ERROR, f"{program} on the host failed: {why}"))
 
 
 async def run(*argv: str, text: str = "", netns: str = "") -> str:
@@ -35,7 +34,7 @@ async def run(*argv: str, text: str = "", netns: str = "") -> str:
 
 
 async def call(*argv: str, text: str = "", netns: str = "") -> tuple[int, str, str]:
-    """Run a program to its end: exit code, standard output, standard error. Raises ToolFailed when it hangs or is missing."""
+    """Run a program to its end: exit code, output, standard error. Raises ToolFailed if it hangs or is missing."""
     # nsenter and not `ip netns exec`, which also mounts a new /sys each time.
     words = (*(["nsenter", f"--net={NETNS_DIR / netns}"] if netns else []), *argv)
     try:

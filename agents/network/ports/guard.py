@@ -1,8 +1,8 @@
 """The rules on guests' frames. Pure.
 
 A frame from a tap of ours passes only if it bears the tap's own MAC and IPv4 address. A tap that nobody announced
-passes nothing, so the rules may come before the tap or after it. (Rules by `ct state` have no place here: bridges have no
-connection tracking on every kernel.)
+passes nothing, so the rules may come before the tap or after it. (None of them asks for the state of a connection: not
+every kernel tracks connections on bridges.)
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from operators.contract.networking import PortBindingSpec
 
 TABLE = "cloudstack"
 _BEFORE_ALL = -300
+_NO_ADDRESS = "0.0.0.0"  # noqa: S104 - what a guest says before it has an address
 _NOT_TO_THE_HOST = (f"{TAP_PREFIX}*", "csvx*", "csri*")
 
 
 def guests(bindings: Iterable[PortBindingSpec]) -> Table:
     """The table that every bridged frame passes."""
     bound = tuple(bindings)
-    iifname, mac = meta("iifname"), payload("ether", "saddr")
+    iifname, mac, arp_mac = meta("iifname"), payload("ether", "saddr"), payload("arp", "saddr ether")
     prerouting = Chain(
         "prerouting",
         "prerouting",
@@ -43,16 +44,16 @@ def guests(bindings: Iterable[PortBindingSpec]) -> Table:
             [match(concat(iifname, mac), "!=", "@macs"), DROP],
             # Asks whether somebody else has the address before it is used (RFC 5227): tells nobody anything false.
             [
-                match(payload("arp", "saddr ip"), "==", "0.0.0.0"),
-                match(concat(iifname, payload("arp", "saddr ether")), "==", "@macs"),
+                match(payload("arp", "saddr ip"), "==", _NO_ADDRESS),
+                match(concat(iifname, arp_mac), "==", "@macs"),
                 ACCEPT,
             ],
             [
-                match(concat(iifname, payload("arp", "saddr ether"), payload("arp", "saddr ip")), "!=", "@addresses"),
+                match(concat(iifname, arp_mac, payload("arp", "saddr ip")), "!=", "@addresses"),
                 DROP,
             ],
             [
-                match(payload("ip", "saddr"), "==", "0.0.0.0"),
+                match(payload("ip", "saddr"), "==", _NO_ADDRESS),
                 match(payload("udp", "sport"), "==", 68),
                 match(payload("udp", "dport"), "==", 67),
                 ACCEPT,
@@ -81,9 +82,9 @@ def guests(bindings: Iterable[PortBindingSpec]) -> Table:
 def host() -> Table:
     """The table that keeps the host's own firewall and address translation off bridged frames.
 
-    Where `bridge-nf-call-iptables` is 1, as Kubernetes wants it, bridged frames pass the host's IP rules too. Untracked,
-    none of them is invalid or translated (to a Service of the cluster, say), and networks of several tenants with the
-    same addresses do not meet in one connection table.
+    Where `bridge-nf-call-iptables` is 1, as Kubernetes wants it, bridged frames pass the host's IP rules too.
+    Untracked, none of them is invalid or translated (to a Service of the cluster, say), and networks of several
+    tenants with the same addresses do not meet in one connection table.
     """
     untracked = [match(meta("iifname"), "==", "csbr*"), NOTRACK]
     return Table("inet", TABLE, [Chain("prerouting", "prerouting", _BEFORE_ALL, [untracked])])

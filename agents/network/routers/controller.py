@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.network.routers import act, observe, plan
-from agents.network.routers.dnsmasq import Exits
+from agents.network.routers.dnsmasq import Exits, running
 from agents.network.routers.model import Action, Seen, Wanted
 from agents.network.status import report
 from operators.contract.meta import Key, Kind
@@ -16,14 +16,14 @@ from operators.contract.networking import ROUTER
 from operators.contract.reasons import Reason
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
-from operators.kernel.outcome import Blocked, Done, Outcome
+from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Retry
 
 STATE = "/var/lib/cloudstack/network"
 """The folder for the routers' DHCP and DNS servers, unless NETWORK_STATE names another."""
 
 
 FRESH = 45.0
-"""Seconds for which devices and rules that were found right are taken to be so; less than between two looks at everything."""
+"""Seconds for which devices and rules that were found right are taken to be so: less than between two looks at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,9 @@ class _Found:
 class Routers:
     """Keyed by Router.
 
-    A new reservation changes files only. So that a guest does not cost a look at every device and rule of its router, those
-    are looked at when the rest of the spec changed, when a device went, and every minute; `_found` says when they were right.
+    A new reservation changes files only. So that a guest does not cost a look at every device and rule of its router,
+    those are looked at when the rest of the spec changed, when a device went, and every minute; `_found` says when they
+    were right.
     """
 
     name = "routers"
@@ -61,22 +62,26 @@ class Routers:
             self._found.pop(key, None)
             return None
         wanted = Wanted(router, self._state / router.spec.netns)
-        seen = await observe.observe(wanted, devices=not self._known(wanted))
-        if seen.service.pid:
-            self._exits.watch(seen.service.pid, lambda: self._context.poke(self.name, key))
-        return wanted, seen
+        return wanted, await observe.observe(wanted, devices=not self._known(wanted))
 
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return plan.plan(wanted, seen)
 
     async def act(self, action: Action) -> None:
-        await act.act(action)
+        try:
+            await act.act(action)
+        except OSError as error:
+            raise Problem(
+                Retry(Reason.NETWORK_ERROR, f"{type(action).__name__} on the host failed: {error}")
+            ) from error
 
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         router = wanted.router
         if isinstance(outcome, Done):
             if seen.devices is not None:
                 self._found[router.key] = _Found(router.meta.uid, wanted.frame, self._context.clock.monotonic())
+            if pid := running(wanted.state):
+                self._exits.watch(pid, lambda: self._context.poke(self.name, router.key))
         else:
             self._found.pop(router.key, None)
         if isinstance(outcome, Blocked) and outcome.reason == Reason.WAITING_FOR_NETWORK:

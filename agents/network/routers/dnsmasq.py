@@ -1,8 +1,8 @@
 """The process of a router's DHCP and DNS server: it outlives the agent that started it.
 
 It is found again by its PID file and command line. It leaves the agent's pod by moving to a control group beside the
-kubelet's; where the host does not allow that, it ends with the pod, and the next agent starts it at once. Forwarding and
-NAT, being the kernel's, go on in any case.
+kubelet's; where the host does not allow that, it ends with the pod, and the next agent starts it at once. Forwarding
+and NAT, being the kernel's, go on in any case.
 """
 
 from __future__ import annotations
@@ -76,13 +76,17 @@ async def stop(pid: int) -> None:
         return
     try:
         signal.pidfd_send_signal(fd, signal.SIGTERM)
-        if not await asyncio.to_thread(select.select, [fd], [], [], PATIENCE) == ([fd], [], []):
+        if not await asyncio.to_thread(_ends, fd, PATIENCE):
             signal.pidfd_send_signal(fd, signal.SIGKILL)
-            await asyncio.to_thread(select.select, [fd], [], [], PATIENCE)
+            await asyncio.to_thread(_ends, fd, PATIENCE)
     except ProcessLookupError:
         return
     finally:
         os.close(fd)
+
+
+def _ends(pidfd: int, seconds: float) -> bool:
+    return bool(select.select([pidfd], [], [], seconds)[0])
 
 
 def reload(pid: int, netns: str, server: str, released: tuple[tuple[str, str], ...]) -> None:
@@ -96,7 +100,7 @@ def reload(pid: int, netns: str, server: str, released: tuple[tuple[str, str], .
 
     def client() -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        # The server listens on that device only, and that is where a packet to the router's own address seems to come from.
+        # The server listens on that device only, from which a packet to the router's own address then seems to come.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, INSIDE.encode())
         return sock
 
