@@ -104,7 +104,8 @@ class Cloud:
     def cls(self, kind: str) -> type[pykube.objects.APIObject]:
         """The pykube class of one of our kinds."""
         found = KINDS[kind]
-        return pykube.object_factory(self.api, found.api_version, kind)
+        made: type[pykube.objects.APIObject] = pykube.object_factory(self.api, found.api_version, kind)
+        return made
 
     def get(self, kind: str, name: str) -> Body | None:
         """The object, or None."""
@@ -163,17 +164,23 @@ class Cloud:
         """The object's states as they come, until the deadline; an API server that is away is asked again."""
         pause = threading.Event()
         while (left := deadline - time.monotonic()) > 0:
+            client = self._client(max(left, 1.0))
             try:
-                client = self._client(max(left, 1.0))
                 query = self._query(kind, client).filter(field_selector={"metadata.name": name})
                 found = query.response
                 yield next((item for item in found["items"]), None)
                 version = found["metadata"]["resourceVersion"]
                 watch = query.watch(since=version, params={"timeoutSeconds": max(1, int(left))})
-                for event in watch:
-                    yield None if event.type == "DELETED" else dict(event.object.obj)
+                try:
+                    for event in watch:
+                        yield None if event.type == "DELETED" else dict(event.object.obj)
+                finally:
+                    if watch.response is not None:
+                        watch.response.close()
             except (requests.RequestException, pykube.exceptions.HTTPError):
                 pause.wait(0.3)
+            finally:
+                client.session.close()
 
     def condition(
         self, kind: str, name: str, type_: str, status: str, reason: str = "", *, timeout: float = 90
@@ -265,9 +272,10 @@ def tenant(where: Target, name: str) -> Iterator[Cloud]:
     try:
         yield cloud
     finally:
+        _empty(cloud)
         for body in cloud.made:
             cloud.remove(body["kind"], body["metadata"]["name"])
-        _empty(cloud)
+        cloud.api.session.close()
 
 
 def _empty(cloud: Cloud) -> None:

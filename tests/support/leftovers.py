@@ -7,9 +7,10 @@ run: what counts as left over is what no living object explains.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ print(json.dumps([domain.UUIDString() for domain in connection.listAllDomains()]
 
 _FILES = """
 import json, os, sys
-print(json.dumps([os.path.join(folder, name) for top in sys.argv[1:] for folder, _, names in os.walk(top) for name in names]))
+walks = [walk for top in sys.argv[1:] for walk in os.walk(top)]
+print(json.dumps([os.path.join(folder, name) for folder, _, names in walks for name in names]))
 """
 
 _NETWORK = """
@@ -103,30 +105,41 @@ def on_host(cloud: Cloud, host: str) -> set[Thing]:
     return found | {Thing(host, what, name) for what, names in network.items() for name in names}
 
 
-def explained(cloud: Cloud) -> set[str]:
-    """Words that living objects, of all tenants, give to things: uids, paths, names of devices, namespaces, addresses."""
-    words: set[str] = set()
-    for body in cloud.list("Instance", everywhere=True):
-        words |= {body["spec"]["virtualMachine"]["uid"], body["spec"]["domain"], body["metadata"]["uid"]}
-    for kind in ("Disk", "ImageCopy"):
-        words |= {body["spec"]["path"] for body in cloud.list(kind, everywhere=True)}
-    for body in cloud.list("PortBinding", everywhere=True):
-        words |= {body["spec"]["tap"], body["spec"]["mac"]}
-    for body in cloud.list("HostNetwork", everywhere=True):
-        words |= {body["spec"]["bridge"], body["spec"]["vxlan"], str(body["spec"]["segmentId"])}
-    for body in cloud.list("Router", everywhere=True):
-        words |= {body["spec"]["netns"], str(body["spec"]["segmentId"])}
+def explained(cloud: Cloud) -> set[tuple[str, str]]:
+    """What living objects, of all tenants, account for: a host and a word that the names of their things there hold."""
+    words: set[tuple[str, str]] = set()
+    for kind, of in _WORDS.items():
+        for body in cloud.list(kind, everywhere=True):
+            host = body["spec"]["hostName"]
+            words |= {(where, word) for where in (host, "shared") for word in of(body["spec"])}
     return words | _owned_claims(cloud)
 
 
-def _owned_claims(cloud: Cloud) -> set[str]:
+_WORDS: dict[str, Callable[[Body], Iterable[str]]] = {
+    "Instance": lambda spec: (spec["virtualMachine"]["uid"], spec["domain"]),
+    "Disk": lambda spec: (spec["path"],),
+    "ImageCopy": lambda spec: (spec["path"],),
+    "PortBinding": lambda spec: (spec["tap"],),
+    "HostNetwork": lambda spec: (spec["bridge"], spec["vxlan"]),
+    "Router": lambda spec: (spec["netns"], *(f"cs{part}{spec['segmentId']}" for part in ("br", "ri", "rp"))),
+}
+
+
+def _owned_claims(cloud: Cloud) -> set[tuple[str, str]]:
     uids = {body["metadata"]["uid"] for body in cloud.list("Network", everywhere=True)}
-    return {body["metadata"]["name"] for body in cloud.list("Claim") if body["spec"]["owner"]["uid"] in uids}
+    return {("api", body["metadata"]["name"]) for body in cloud.list("Claim") if body["spec"]["owner"]["uid"] in uids}
 
 
-def unexplained(things: Iterable[Thing], words: set[str]) -> set[Thing]:
+def unexplained(things: Iterable[Thing], words: set[tuple[str, str]]) -> set[Thing]:
     """What is there although no living object stands for it."""
-    return {thing for thing in things if not any(word in thing.name for word in words)}
+
+    def known(thing: Thing) -> bool:
+        whole = (
+            re.search(rf"(?<!\w){re.escape(word)}(?!\w)", thing.name) for where, word in words if where == thing.where
+        )
+        return any(whole)
+
+    return {thing for thing in things if not known(thing)}
 
 
 def assert_nothing_left(cloud: Cloud, before: set[Thing], *, timeout: float = 60) -> None:
