@@ -32,6 +32,9 @@ from operators.kernel.store import Conflict, Deposed, Invalid, NotFound, Store, 
 
 log = structlog.get_logger()
 
+UNREPORTED_RUNS = 3
+"""Runs in a row that may leave their report to the next one."""
+
 WantedT = TypeVar("WantedT")
 SeenT = TypeVar("SeenT")
 ActionT = TypeVar("ActionT")
@@ -102,6 +105,7 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
     cache: Cache
     clock: Clock
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
+    _unreported: dict[Key, int] = field(default_factory=dict)
 
     async def worker(self) -> None:
         """Work on one key after another, for ever."""
@@ -157,9 +161,21 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
             log.error("refused_by_api_server", error=str(error))
         if not isinstance(outcome, Done):
             log.info("not_done", outcome=type(outcome).__name__, reason=outcome.reason, message=outcome.message)
-        for report in self.controller.report(wanted, seen, outcome):
-            await self._write(report, outcome)
+        if not self._superseded(key):
+            for report in self.controller.report(wanted, seen, outcome):
+                await self._write(report, outcome)
         return outcome
+
+    def _superseded(self, key: Key) -> bool:
+        """Whether what was observed is outdated already, mostly by our own actions.
+
+        The run that follows at once reports what came of them, and the API server is saved a write.
+        """
+        times = self._unreported.pop(key, 0)
+        if not self.queue.marked(key) or times >= UNREPORTED_RUNS:
+            return False
+        self._unreported[key] = times + 1
+        return True
 
     async def _write(self, report: Report, outcome: Outcome) -> None:
         about = report.about

@@ -77,6 +77,10 @@ class WorkQueue(Generic[KeyT]):
             self._ready.append(key)
             self._wakeup.set()
 
+    def marked(self, key: KeyT) -> bool:
+        """Whether the key is marked for now: a key that is worked on comes back as soon as its run ends."""
+        return key in self._dirty
+
     def __len__(self) -> int:
         """How many keys wait for a worker."""
         return len(self._ready)
