@@ -154,7 +154,8 @@ class _Process:
             parts["election"] = self.elector.run()
         if self.component.beats:
             namespace, node = self._needed("POD_NAMESPACE"), self._needed("NODE_NAME")
-            parts["heartbeat"] = Heartbeat(plain, self.clock, namespace, self.component.name, node, rng=self.rng).run()
+            agent = self.component.name.removeprefix("agent-")
+            parts["heartbeat"] = Heartbeat(plain, self.clock, namespace, agent, node, rng=self.rng).run()
         for number, background in enumerate(self.component.background(manager.context)):
             parts[f"background-{number}"] = background
         return {asyncio.ensure_future(part): name for name, part in parts.items()}
