@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import importlib.metadata
 import os
@@ -38,11 +39,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("version", help="say which release this is")
     run = commands.add_parser("run", help="run one component until it is told to end")
     run.add_argument("component", choices=sorted(COMPONENTS))
+    commands.add_parser("apply-crds", help="bring this release's CustomResourceDefinitions to the API server")
+    test = commands.add_parser("selftest", help="deploy a guest, wait until it is Ready, remove it")
+    test.add_argument("--namespace", required=True)
+    test.add_argument("--image", default="tiny")
+    test.add_argument("--offering", default="tiny")
+    test.add_argument("--timeout", type=float, default=180.0, help="seconds for the way up (default 180)")
     chosen = parser.parse_args(argv)
-    if chosen.command == "version":
-        print(version())
-        return 0
-    return run_component(chosen.component)
+    match chosen.command:
+        case "version":
+            print(version())
+            return 0
+        case "apply-crds":
+            return apply_crds()
+        case "selftest":
+            return self_test(chosen)
+        case _:
+            return run_component(chosen.component)
+
+
+def apply_crds() -> int:
+    """Bring the CRDs to the API server."""
+    from operators import crds
+    from operators.kernel import logs
+
+    logs.configure("crds", os.environ)
+    return asyncio.run(crds.run(os.environ))
+
+
+def self_test(chosen: argparse.Namespace) -> int:
+    """Deploy a guest and remove it."""
+    from operators import selftest
+    from operators.kernel import logs
+
+    logs.configure("selftest", os.environ)
+    asked = selftest.Asked(chosen.namespace, chosen.image, chosen.offering, chosen.timeout)
+    return asyncio.run(selftest.run(asked, os.environ))
 
 
 def run_component(name: str) -> int:
