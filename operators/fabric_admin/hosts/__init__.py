@@ -1,0 +1,1 @@
+"""A Host for each node that runs agents, with its HostReport and local pool, from its first pod to its removal."""

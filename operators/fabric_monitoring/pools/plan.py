@@ -1,0 +1,46 @@
+"""Judge a StoragePool by the reports of the hosts that reach it."""
+
+from __future__ import annotations
+
+from operators.contract.fabric import PoolReport, StoragePoolStatus
+from operators.contract.quantity import Quantity
+from operators.contract.reasons import Reason
+from operators.fabric_monitoring.pools.model import Seen, Wanted
+from operators.kernel.outcome import Blocked, Done, Outcome
+
+NOTABLE = 100
+"""A change of free space is written when it is more than this part of the capacity: one in a hundred."""
+GRAIN = 1024**2
+
+
+def plan(want: Wanted, seen: Seen) -> tuple[list[object], Outcome]:
+    """Whether some host can use the pool, which becomes `Ready`."""
+    if _usable(seen):
+        return [], Done()
+    reported = [view for view in seen.views if view.report is not None]
+    if not reported:
+        where = f"on {want.pool.spec.host_name}" if want.pool.spec.host_name else "on any host"
+        return [], Blocked(Reason.WAITING_FOR_HOST, f"no storage agent {where} has reported it yet")
+    up = [view for view in reported if view.reachable]
+    if not up:
+        hosts = ", ".join(view.host for view in reported[:5])
+        return [], Blocked(Reason.HOST_DOWN, f"it is reached by {hosts} only, which cannot be reached")
+    view = up[0]
+    why = (view.report.message if view.report else "") or "its folder cannot be used"
+    return [], Blocked(Reason.POOL_OFFLINE, f"{view.host} says: {why}")
+
+
+def figures(want: Wanted, seen: Seen) -> StoragePoolStatus:
+    """Capacity and free space: the least that any host sees, rounded, and as last written when it hardly changed."""
+    usable, last = _usable(seen), want.pool.status
+    if not usable:
+        return StoragePoolStatus(capacity=last.capacity, free=last.free)
+    capacity = Quantity(min(report.capacity for report in usable))
+    free = Quantity(min(report.free for report in usable) // GRAIN * GRAIN)
+    if last.free is not None and last.capacity == capacity and abs(free - last.free) * NOTABLE <= capacity:
+        free = last.free
+    return StoragePoolStatus(capacity=capacity, free=free)
+
+
+def _usable(seen: Seen) -> list[PoolReport]:
+    return [view.report for view in seen.views if view.reachable and view.report is not None and view.report.online]
