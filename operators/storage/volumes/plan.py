@@ -43,8 +43,8 @@ PASSING = frozenset(
         Reason.DELETING,
     }
 )
-"""States that most often are over within milliseconds. They are reported only once they have lasted (`Seen.quiet`): of a
-deploy, whose disk is ready some 30 ms after its Instance appeared, the API server sees one status write per Volume."""
+"""States that most often are over within milliseconds. They are reported only once they have lasted (`Seen.quiet`): of
+a deploy, whose disk is ready some 30 ms after its Instance appeared, the API server sees one status write a Volume."""
 
 Plan = tuple[Sequence[Action], Outcome]
 
@@ -97,8 +97,8 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
         # A Disk in its place would be blank or fresh from the image, and pass for the data that was written.
         return (), Blocked(
             Reason.STORAGE_ERROR,
-            f"Disk {volume.status.disk} on pool {volume.status.pool} is gone though nobody deleted the Volume; its file "
-            f"may still be {_path(volume)} in that pool. Save it if you need it, then delete the Volume",
+            f"Disk {volume.status.disk} on pool {volume.status.pool} is gone though nobody deleted the Volume; its "
+            f"file may still be {_path(volume)} in that pool. Save it if you need it, then delete the Volume",
         )
     least = _least(volume, seen)
     size = _size(volume, seen, least)

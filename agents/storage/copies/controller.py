@@ -1,0 +1,125 @@
+"""The controller of ImageCopies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agents.storage import folders
+from agents.storage.copies.model import Action, CopyObj, Fetch, Remove, Seen, Tidy
+from agents.storage.copies.plan import plan
+from agents.storage.disks.controller import BY_COPY, BY_POOL
+from agents.storage.fetching.imports import Imports, Job, temporaries
+from agents.storage.folders import Place, PoolOffline, Strange, off_loop
+from agents.storage.places import Pools, backed_by, header_at, present
+from agents.storage.settings import Settings
+from operators.contract.fabric import STORAGE_POOL
+from operators.contract.meta import Key, Kind, condition
+from operators.contract.quantity import Quantity
+from operators.contract.reasons import Reason, Type
+from operators.contract.storage import DISK, IMAGE_COPY, ImageCopyStatus
+from operators.kernel import Done, Outcome, Problem, Report, Retry
+from operators.kernel.manager import Context
+
+
+class Copies:
+    """Fetches, checks and removes this host's image copies."""
+
+    name = "copies"
+    kind = IMAGE_COPY
+    workers = 4
+
+    def __init__(self, context: Context, settings: Settings, imports: Imports) -> None:
+        self._context = context
+        self._cache = context.cache
+        self._node = settings.node
+        self._imports = imports
+        self._pools = Pools(context.cache, settings.pool_root)
+        self._cache.index(IMAGE_COPY, BY_POOL, lambda copy: (copy.spec.pool,))
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        """The end of a Disk concerns a copy that waits to go."""
+        return {
+            IMAGE_COPY: lambda copy: (copy.key,),
+            STORAGE_POOL: lambda pool: self._waiting(pool.meta.name),
+            DISK: self._leaving,
+        }
+
+    async def observe(self, key: Key) -> tuple[CopyObj, Seen] | None:
+        """Look at the file's header; while deleting, at who is made from it."""
+        copy = self._cache.get(IMAGE_COPY, key)
+        if copy is None or copy.spec.host_name != self._node:
+            return None
+        try:
+            place = Place.at(self._pools.folder(copy.spec.pool), copy.spec.path)
+        except PoolOffline as error:
+            return copy, Seen(offline=str(error))
+        except Strange as error:
+            return copy, Seen(offline=f"{error}; Storage must make the ImageCopy anew")
+        try:
+            if copy.meta.deleting:
+                return copy, Seen(place, disks=await self._disks(copy, place))
+            file = await off_loop(header_at, place)
+            leftovers = await off_loop(present, place, *temporaries(copy.meta.uid)) if file is not None else ()
+        except PoolOffline as error:
+            return copy, Seen(place, offline=str(error))
+        except Strange as error:
+            return copy, Seen(place, strange=str(error))
+        return copy, Seen(place, file=file, leftovers=leftovers, importing=self._imports.state(copy.meta.uid))
+
+    def plan(self, wanted: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        """See `plan`."""
+        return plan(wanted, seen)
+
+    async def act(self, action: Action) -> None:
+        """Begin an import, or remove files."""
+        try:
+            match action:
+                case Fetch(copy, place):
+                    job = Job(copy.meta.uid, place, copy.spec.url, copy.spec.checksum, copy.spec.format)
+                    self._imports.start(job, lambda: self._context.poke(self.name, copy.key))
+                case Tidy(place, files):
+                    await off_loop(folders.remove, place, *files)
+                case Remove(copy, place):
+                    await self._imports.stop(copy.meta.uid)
+                    await off_loop(folders.remove, place, place.file, *temporaries(copy.meta.uid))
+        except PoolOffline as error:
+            raise Problem(Retry(Reason.POOL_OFFLINE, f"pool {action.place.pool.name}: {error}", after=15)) from error
+        except OSError as error:
+            raise Problem(Retry(Reason.STORAGE_ERROR, str(error), after=30)) from error
+
+    def report(self, wanted: CopyObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """How far it is, and once it is there, where and how large."""
+        verdict = Type.RELEASED if wanted.meta.deleting else Type.PROVISIONED
+        fields = wanted.status
+        if not wanted.meta.deleting:
+            if isinstance(outcome, Done) and seen.place is not None and seen.file is not None:
+                fields = ImageCopyStatus(
+                    path=seen.place.absolute, virtual_size=Quantity(seen.file.virtual_size), progress=100
+                )
+            else:
+                progress = seen.importing.progress if seen.importing else 0
+                fields = ImageCopyStatus(virtual_size=wanted.status.virtual_size, progress=progress)
+        return (Report(wanted, fields, verdict=verdict),)
+
+    async def _disks(self, copy: CopyObj, place: Place) -> tuple[str, ...]:
+        """Every Disk that names it, made or not yet, and every file that is made from it, kept ones too."""
+        named = self._cache.by(DISK, BY_COPY, str(copy.key))
+        beside = Place(place.pool, "volumes", "")
+        files = await off_loop(backed_by, beside, f"../{place.folder}/{place.file}")
+        known = {disk.spec.path for disk in named}
+        kept = (f"volumes/{file}" for file in files if f"volumes/{file}" not in known)
+        return (*(str(disk.key) for disk in named), *kept)
+
+    def _waiting(self, pool: str) -> Iterator[Key]:
+        for copy in self._cache.by(IMAGE_COPY, BY_POOL, pool):
+            provisioned = condition(copy.status.conditions, Type.PROVISIONED)
+            if provisioned is None or not provisioned.true or copy.meta.deleting:
+                yield copy.key
+
+    def _leaving(self, disk: Any) -> Iterable[Key]:
+        if not disk.spec.image_copy:
+            return ()
+        key = Key(*disk.spec.image_copy.split("/", 1))
+        copy = self._cache.get(IMAGE_COPY, key)
+        return (key,) if copy is not None and copy.meta.deleting else ()

@@ -1,0 +1,58 @@
+"""What an ImageCopy's plan decides from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agents.storage.fetching.imports import State
+from agents.storage.folders import Place
+from agents.storage.qcow2 import Header
+from operators.contract.meta import Obj
+from operators.contract.storage import ImageCopySpec, ImageCopyStatus
+
+CopyObj: TypeAlias = Obj[ImageCopySpec, ImageCopyStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is there of one ImageCopy."""
+
+    place: Place | None = None
+    """None while the pool cannot be found."""
+    offline: str = ""
+    strange: str = ""
+    """What is there that is not ours."""
+    file: Header | None = None
+    leftovers: tuple[str, ...] = ()
+    """Files of an earlier import that ended before it could clear up."""
+    importing: State | None = None
+    disks: tuple[str, ...] = ()
+    """Disks of this host that are made from it, and files of such that were kept; looked up only while deleting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Begin to import it."""
+
+    copy: CopyObj
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Tidy:
+    """Remove what an import left."""
+
+    place: Place
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """End its import and remove its files."""
+
+    copy: CopyObj
+    place: Place
+
+
+Action: TypeAlias = Fetch | Tidy | Remove

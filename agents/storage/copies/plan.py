@@ -1,0 +1,47 @@
+"""Decides what brings one ImageCopy to its spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.storage.copies.model import Action, CopyObj, Fetch, Remove, Seen, Tidy
+from operators.contract.reasons import Reason
+from operators.kernel.outcome import Blocked, Done, Outcome, Retry
+
+OFFLINE = 15.0
+"""Seconds between looks at a pool that is offline."""
+BROKEN = 60.0
+"""Seconds between looks at what only an administrator can mend."""
+SHOWN = 5
+
+
+def plan(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+    """The next step for one ImageCopy, and how it stands once that is done."""
+    if seen.offline or seen.place is None:
+        return (), Retry(Reason.POOL_OFFLINE, f"pool {copy.spec.pool}: {seen.offline}", after=OFFLINE)
+    if copy.meta.deleting:
+        if seen.disks:
+            listed = ", ".join(seen.disks[:SHOWN]) + (" …" if len(seen.disks) > SHOWN else "")
+            return (), Retry(Reason.STILL_IN_USE, f"disks are made from it: {listed}", after=BROKEN)
+        return (Remove(copy, seen.place),), Done(Reason.RELEASED)
+    if seen.strange:
+        return (), Retry(Reason.STORAGE_ERROR, f"{seen.strange}. It was left alone; move it away", after=BROKEN)
+    if seen.file is not None:
+        tidy = (Tidy(seen.place, seen.leftovers),) if seen.leftovers and seen.importing is None else ()
+        return tidy, Done()
+    return _import(copy, seen)
+
+
+def _import(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+    """While a failed import is tried again its failure stays said, or the status would flap at each attempt."""
+    assert seen.place is not None
+    now = seen.importing
+    importing = Blocked(Reason.IMPORTING, f"it is being fetched to pool {copy.spec.pool}")
+    if now is None:
+        return (Fetch(copy, seen.place),), importing
+    failed = Blocked(now.reason, now.message) if now.reason else importing
+    if now.running:
+        return (), failed
+    if now.again_in > 0:
+        return (), Retry(failed.reason, failed.message, after=now.again_in)
+    return (Fetch(copy, seen.place),), failed

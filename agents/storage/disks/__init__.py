@@ -1,0 +1,1 @@
+"""Disks: a qcow2 file per Disk of this host."""

@@ -1,0 +1,93 @@
+"""What a Disk's plan can do. Each may be cut off anywhere and done again."""
+
+from __future__ import annotations
+
+import os
+
+from agents.storage import folders, qcow2
+from agents.storage.disks.model import Action, Create, Remove, Resize, temporary
+from agents.storage.folders import Draft, Missing, Place, PoolOffline, Strange, in_thread, off_loop
+from agents.storage.qemuimg import QemuImg, QemuImgError, trouble
+from operators.contract.reasons import Reason
+from operators.kernel import Problem, Retry
+
+MODE = 0o600
+BUSY = 5.0
+"""Seconds between looks at a file that QEMU has open; that it was closed, nothing tells."""
+
+
+async def act(action: Action, qemu: QemuImg) -> None:
+    """Do one action. Raises Problem."""
+    try:
+        match action:
+            case Create():
+                await create(action, qemu)
+            case Resize():
+                await resize(action, qemu)
+            case Remove():
+                await remove(action, qemu)
+    except PoolOffline as error:
+        raise Problem(Retry(Reason.POOL_OFFLINE, f"pool {action.place.pool.name}: {error}", after=BUSY)) from error
+    except Strange as error:
+        raise Problem(Retry(Reason.STORAGE_ERROR, f"{error}. It was left alone; move it away", after=60)) from error
+    except (QemuImgError, OSError) as error:
+        raise trouble(error, action.place.pool.name) from error
+
+
+async def create(action: Create, qemu: QemuImg) -> None:
+    """Make the file under a temporary name, look at it, and only then give it its own."""
+    draft = await off_loop(Draft, action.place, temporary(action.uid))
+    try:
+        await qemu.create(draft.fd, action.size, action.backing)
+        made = qcow2.read_header(draft.fd)
+        if (made.virtual_size, made.backing) != (action.size, action.backing):
+            raise QemuImgError(f"qemu-img made {made} and not what it was told")
+        await in_thread(draft.publish, MODE)
+    except qcow2.NotQcow2 as error:
+        raise QemuImgError(f"qemu-img made something else: {error}") from error
+    except BaseException:
+        draft.discard()
+        raise
+    finally:
+        draft.close()
+
+
+async def resize(action: Resize, qemu: QemuImg) -> None:
+    """Grow the file; QEMU's own lock refuses it while a guest runs on it."""
+    fd = await off_loop(_opened, action.place, os.O_RDWR)
+    if fd is None:
+        raise Strange(f"{action.place.file} is gone")
+    try:
+        await qemu.resize(fd, action.size)
+        await in_thread(os.fsync, fd)
+    except QemuImgError as error:
+        if error.locked:
+            message = "a running guest has it open; it grows once that is stopped"
+            raise Problem(Retry(Reason.RESTART_REQUIRED, message, after=BUSY)) from error
+        raise
+    finally:
+        os.close(fd)
+
+
+async def remove(action: Remove, qemu: QemuImg) -> None:
+    """Remove the file unless QEMU has it open."""
+    fd = await off_loop(_opened, action.place, os.O_RDONLY)
+    if fd is not None:
+        try:
+            await qemu.check_unused(fd)
+        except QemuImgError as error:
+            if error.locked:
+                message = f"{action.place.absolute} is open in a running guest, so it is not removed"
+                raise Problem(Retry(Reason.STILL_ATTACHED, message, after=BUSY)) from error
+            raise
+        finally:
+            os.close(fd)
+    await off_loop(folders.remove, action.place, action.place.file, temporary(action.uid))
+
+
+def _opened(place: Place, flags: int) -> int | None:
+    try:
+        with folders.inner_folder(place, make=False) as folder:
+            return folders.open_file(folder, place.file, flags)
+    except Missing:
+        return None

@@ -1,0 +1,123 @@
+"""The controller of Disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agents.storage.disks.act import act
+from agents.storage.disks.model import Action, Base, DiskObj, Seen
+from agents.storage.disks.plan import plan
+from agents.storage.folders import Place, PoolOffline, Strange, off_loop
+from agents.storage.places import Pools, header_at
+from agents.storage.qemuimg import QemuImg
+from agents.storage.settings import Settings
+from operators.contract.fabric import STORAGE_POOL
+from operators.contract.meta import Key, Kind, Obj, condition
+from operators.contract.quantity import Quantity
+from operators.contract.reasons import Type
+from operators.contract.storage import DISK, IMAGE_COPY, DiskStatus, ImageCopySpec, ImageCopyStatus
+from operators.kernel import Done, Outcome, Report
+from operators.kernel.manager import Context
+
+BY_POOL = "pool"
+"""Index of Disks and ImageCopies: `spec.pool`."""
+BY_COPY = "image-copy"
+"""Index of Disks: `spec.imageCopy`."""
+
+
+class Disks:
+    """Makes, grows and removes the files of this host's Disks."""
+
+    name = "disks"
+    kind = DISK
+    workers = 4
+
+    def __init__(self, context: Context, settings: Settings, qemu: QemuImg) -> None:
+        self._store = context.store
+        self._cache = context.cache
+        self._node = settings.node
+        self._qemu = qemu
+        self._pools = Pools(context.cache, settings.pool_root)
+        self._cache.index(DISK, BY_POOL, lambda disk: (disk.spec.pool,))
+        self._cache.index(DISK, BY_COPY, lambda disk: (disk.spec.image_copy,) if disk.spec.image_copy else ())
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        """A copy that is there wakes the Disks that wait for it."""
+        return {
+            DISK: lambda disk: (disk.key,),
+            IMAGE_COPY: lambda copy: self._waiting(BY_COPY, str(copy.key)),
+            STORAGE_POOL: lambda pool: self._waiting(BY_POOL, pool.meta.name),
+        }
+
+    async def observe(self, key: Key) -> tuple[DiskObj, Seen] | None:
+        """Look at the file's header; at the image too when there is no file yet."""
+        disk = self._cache.get(DISK, key)
+        if disk is None or disk.spec.host_name != self._node:
+            return None
+        try:
+            place = Place.at(self._pools.folder(disk.spec.pool), disk.spec.path)
+        except PoolOffline as error:
+            return disk, Seen(offline=str(error))
+        except Strange as error:
+            return disk, Seen(offline=f"{error}; Storage must make the Disk anew")
+        try:
+            file = await off_loop(header_at, place)
+            base = None
+            if file is None and disk.spec.image_copy and not disk.meta.deleting:
+                base = await self._base(disk)
+        except PoolOffline as error:
+            return disk, Seen(place, offline=str(error))
+        except Strange as error:
+            return disk, Seen(place, strange=str(error))
+        return disk, Seen(place, file=file, base=base)
+
+    def plan(self, wanted: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        """See `plan`."""
+        return plan(wanted, seen)
+
+    async def act(self, action: Action) -> None:
+        """See `act`."""
+        await act(action, self._qemu)
+
+    def report(self, wanted: DiskObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """Where the file is and how large, once it was seen or made; that stays said when it is gone."""
+        fields = wanted.status
+        if isinstance(outcome, Done) and not wanted.meta.deleting and seen.place is not None:
+            fields = DiskStatus(path=seen.place.absolute, virtual_size=wanted.spec.size)
+        elif seen.file is not None and seen.place is not None:
+            fields = DiskStatus(path=seen.place.absolute, virtual_size=Quantity(seen.file.virtual_size))
+        verdict = Type.RELEASED if wanted.meta.deleting else Type.PROVISIONED
+        return (Report(wanted, fields, verdict=verdict),)
+
+    async def _base(self, disk: DiskObj) -> Base:
+        """The image that the Disk is made from; its file has its name only when it is whole and checked."""
+        key = Key(*disk.spec.image_copy.split("/", 1))
+        copy = self._cache.get(IMAGE_COPY, key)
+        if copy is None:
+            # Another host may be making it, on a shared pool; or the watch of copies is behind that of disks.
+            body = await self._store.get(IMAGE_COPY, key)
+            copy = IMAGE_COPY.parse(body) if body is not None else None
+        if copy is None:
+            return Base(problem=f"there is no ImageCopy {key} (yet)")
+        ours = copy.spec.host_name == self._node
+        if copy.meta.deleting:
+            return Base(problem=f"ImageCopy {key} is being deleted", ours=ours)
+        place = Place.at(self._pools.folder(disk.spec.pool), copy.spec.path)
+        header = await off_loop(header_at, place)
+        if header is None:
+            return Base(problem=_why(copy), ours=ours)
+        return Base(f"../{place.folder}/{place.file}", header.virtual_size)
+
+    def _waiting(self, index: str, value: str) -> Iterator[Key]:
+        for disk in self._cache.by(DISK, index, value):
+            provisioned = condition(disk.status.conditions, Type.PROVISIONED)
+            if provisioned is None or not provisioned.true:
+                yield disk.key
+
+
+def _why(copy: Obj[ImageCopySpec, ImageCopyStatus]) -> str:
+    provisioned = condition(copy.status.conditions, Type.PROVISIONED)
+    if provisioned is not None and not provisioned.true:
+        return f"image {copy.spec.image.name}: {provisioned.message}"
+    return f"image {copy.spec.image.name} is being fetched"

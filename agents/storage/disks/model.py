@@ -1,0 +1,75 @@
+"""What a Disk's plan decides from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agents.storage.folders import Place
+from agents.storage.qcow2 import Header
+from operators.contract.meta import Obj
+from operators.contract.storage import DiskSpec, DiskStatus
+
+DiskObj: TypeAlias = Obj[DiskSpec, DiskStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The ImageCopy that a Disk is to be made from."""
+
+    backing: str = ""
+    """Relative to the disk's folder, so that a pool can be moved as a whole: `../images/<uid>.qcow2`."""
+    virtual_size: int = 0
+    problem: str = ""
+    """Why it cannot be used yet."""
+    ours: bool = True
+    """Whether this agent makes the copy, so that the watch tells when it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is there of one Disk."""
+
+    place: Place | None = None
+    """None while the pool cannot be found."""
+    offline: str = ""
+    """Why the pool cannot be used."""
+    strange: str = ""
+    """What is there that is not ours."""
+    file: Header | None = None
+    base: Base | None = None
+    """Looked up only when the file is to be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make the file."""
+
+    place: Place
+    uid: str
+    size: int
+    backing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Grow the file."""
+
+    place: Place
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove the file, and what is left of an attempt to make it."""
+
+    place: Place
+    uid: str
+
+
+Action: TypeAlias = Create | Resize | Remove
+
+
+def temporary(uid: str) -> str:
+    """The name of a Disk's file until it is whole."""
+    return f".{uid}.part"

@@ -1,0 +1,59 @@
+"""Declares the agent: what it watches, which controllers it runs, and the clock that has it look at pools."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+
+from agents.storage.copies.controller import Copies
+from agents.storage.disks.controller import Disks
+from agents.storage.fetching.imports import Imports
+from agents.storage.pools.controller import EVERY, HostPools
+from agents.storage.qemuimg import QemuImg
+from agents.storage.settings import Settings
+from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
+from operators.contract.storage import DISK, IMAGE_COPY
+from operators.kernel import Watch
+from operators.kernel.component import Component, Env
+from operators.kernel.manager import AnyController, Context
+
+
+def watches(env: Env) -> Sequence[Watch]:
+    """This host's objects only; and all pools, which say where they are."""
+    own = f"spec.hostName={env['NODE_NAME']}"
+    return (
+        Watch(DISK, field_selector=own),
+        Watch(IMAGE_COPY, field_selector=own),
+        Watch(HOST_REPORT, field_selector=own),
+        Watch(STORAGE_POOL),
+    )
+
+
+def build(context: Context) -> Sequence[AnyController]:
+    """The controllers of one host's agent."""
+    settings = Settings.read(context.env)
+    qemu = QemuImg()
+    imports = Imports(settings, qemu, context.clock)
+    return Disks(context, settings, qemu), Copies(context, settings, imports), HostPools(context, settings)
+
+
+async def recheck(context: Context) -> None:
+    """Have the pools looked at again, for ever: how full they are, nothing tells."""
+    while True:
+        await context.clock.sleep(EVERY * context.rng.uniform(0.9, 1.1))
+        for host_report in context.cache.all(HOST_REPORT):
+            context.poke(HostPools.name, host_report.key)
+
+
+def background(context: Context) -> Sequence[Awaitable[None]]:
+    """What runs beside the controllers."""
+    return (recheck(context),)
+
+
+COMPONENT = Component(
+    name="agent-storage",
+    watches=watches,
+    build=build,
+    background=background,
+    leads=False,
+    beats=True,
+)

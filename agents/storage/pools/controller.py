@@ -1,0 +1,110 @@
+"""The controller that reports this host's pools into its HostReport, once a minute and when a pool changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from agents.storage import folders
+from agents.storage.folders import Place, PoolFolder, PoolOffline, off_loop
+from agents.storage.places import Pools
+from agents.storage.pools.model import HostReportObj, Leftover, Probe, Seen, Sweep
+from agents.storage.pools.observe import probe, strangers, uid_of
+from agents.storage.pools.plan import plan, storage_report
+from agents.storage.settings import Settings
+from operators.contract.fabric import HOST_REPORT, STORAGE_POOL, StorageReport
+from operators.contract.meta import Key, Kind
+from operators.contract.storage import DISK, IMAGE_COPY
+from operators.kernel import Outcome, Report
+from operators.kernel.manager import Context
+
+log = structlog.get_logger()
+
+EVERY = 60.0
+"""Seconds between looks: how full a disk is, nothing tells."""
+KINDS: tuple[Kind[Any, Any], ...] = (DISK, IMAGE_COPY)
+
+
+class HostPools:
+    """Says what pools this host reaches, how much is free, and which files nobody knows."""
+
+    name = "pools"
+    kind = HOST_REPORT
+    workers = 1
+
+    def __init__(self, context: Context, settings: Settings) -> None:
+        self._context = context
+        self._cache = context.cache
+        self._node = settings.node
+        self._pools = Pools(context.cache, settings.pool_root)
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        """A new or changed pool is looked at, at once."""
+        return {
+            HOST_REPORT: lambda host_report: (host_report.key,),
+            STORAGE_POOL: lambda pool: (each.key for each in self._cache.all(HOST_REPORT)),
+        }
+
+    async def observe(self, key: Key) -> tuple[HostReportObj, Seen] | None:
+        """Look at each pool; what seems unknown is asked of the API server before it is called so."""
+        about = self._cache.get(HOST_REPORT, key)
+        if about is None or about.spec.host_name != self._node:
+            return None
+        reached = {folder.name: folder for folder in self._reached()}
+        probes = [await self._probe(folder) for folder in reached.values()]
+        known = about.status.storage or StorageReport()
+        unknown: list[str] = []
+        leftovers: list[Leftover] = []
+        for found in probes:
+            odd = tuple(strangers(found.files, *self._cached(found.pool)))
+            if any(f"{found.pool}/{file}" not in known.unknown_files for file in odd):
+                odd = tuple(strangers(odd, *await self._listed(found.pool)))
+                leftovers += (Leftover(reached[found.pool], file) for file in odd if uid_of(file))
+            unknown += (f"{found.pool}/{file}" for file in odd if not uid_of(file))
+        return about, Seen(tuple(probes), tuple(unknown), tuple(leftovers))
+
+    def plan(self, wanted: HostReportObj, seen: Seen) -> tuple[Sequence[Sweep], Outcome]:
+        """See `plan`."""
+        return plan(wanted, seen)
+
+    async def act(self, action: Sweep) -> None:
+        """Remove a leftover."""
+        folder, file = action.leftover.path.split("/", 1)
+        try:
+            await off_loop(folders.remove, Place(action.leftover.pool, folder, file), file)
+        except (PoolOffline, OSError) as error:
+            log.warning("leftover_stays", file=action.leftover.path, pool=action.leftover.pool.name, error=str(error))
+
+    def report(self, wanted: HostReportObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """Our part of the HostReport; the verdict is no condition of it, and its generation is others' too."""
+        said = storage_report(wanted, seen)
+        if said == (wanted.status.storage or StorageReport()):
+            return ()
+        return (Report(wanted, {"storage": said}, verdict="", observed_generation=False),)
+
+    def _reached(self) -> Iterator[PoolFolder]:
+        for pool in self._cache.all(STORAGE_POOL):
+            if pool.spec.host_name in ("", self._node):
+                yield self._pools.folder(pool.meta.name)
+
+    async def _probe(self, folder: PoolFolder) -> Probe:
+        try:
+            return await off_loop(probe, folder)
+        except PoolOffline as error:
+            return Probe(folder.name, problem=str(error))
+
+    def _cached(self, pool: str) -> tuple[frozenset[str], frozenset[str]]:
+        objects = [each for kind in KINDS for each in self._cache.all(kind) if each.spec.pool == pool]
+        return frozenset(each.spec.path for each in objects), frozenset(each.meta.uid for each in objects)
+
+    async def _listed(self, pool: str) -> tuple[frozenset[str], frozenset[str]]:
+        """Of all hosts, since they may share the pool. Asked after the files were seen, so an object that a file was made
+        for is listed unless it is gone."""
+        bodies = [body for kind in KINDS for body in await self._context.store.list(kind)]
+        objects = [body for body in bodies if body["spec"].get("pool") == pool]
+        return (
+            frozenset(body["spec"].get("path", "") for body in objects),
+            frozenset(body["metadata"]["uid"] for body in objects),
+        )

@@ -1,0 +1,41 @@
+"""Decides what the report says of pools: rounded, and steady, so that an idle host writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.storage.pools.model import HostReportObj, Probe, Seen, Sweep
+from operators.contract.fabric import PoolReport, StorageReport
+from operators.contract.quantity import Quantity
+from operators.kernel.outcome import Done, Outcome
+
+STEP = 1 << 30
+"""Free space is told in steps of this, or of a hundredth of the pool where that is more."""
+MOST = 100
+"""Unknown files that are named."""
+
+
+def plan(about: HostReportObj, seen: Seen) -> tuple[Sequence[Sweep], Outcome]:
+    """Sweep what is surely ours and left over; the rest is only reported."""
+    return tuple(Sweep(leftover) for leftover in seen.leftovers), Done()
+
+
+def storage_report(about: HostReportObj, seen: Seen) -> StorageReport:
+    """What to say of pools, given what was said before."""
+    said = {pool.pool: pool for pool in (about.status.storage.pools if about.status.storage else ())}
+    pools = tuple(_pool(probe, said.get(probe.pool)) for probe in sorted(seen.probes, key=lambda each: each.pool))
+    unknown = tuple(sorted(seen.unknown))
+    if len(unknown) > MOST:
+        unknown = (*unknown[:MOST], f"and {len(unknown) - MOST} more")
+    return StorageReport(pools, unknown)
+
+
+def _pool(probe: Probe, said: PoolReport | None) -> PoolReport:
+    if probe.problem:
+        return PoolReport(probe.pool, online=False, message=probe.problem[:1024])
+    step = max(STEP, probe.capacity // 100)
+    free = probe.free // step * step
+    if said is not None and said.online and said.free <= probe.free < said.free + 2 * step:
+        # Still true and hardly lower: near a step's edge it would go up and down with every log line written.
+        free = said.free
+    return PoolReport(probe.pool, online=True, capacity=Quantity(probe.capacity), free=Quantity(free))

@@ -1,0 +1,121 @@
+"""Runs qemu-img: a few at a time, never without a deadline, and on untrusted files within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from operators.contract.reasons import Reason
+from operators.kernel import Problem, Retry
+
+PARALLEL = 4
+"""Processes at a time; more only wait for the same disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run on an untrusted file may use, as OpenStack limits it since CVE-2015-5162."""
+
+    memory: int = 1 << 30
+    cpu: int = 30
+    """Seconds."""
+    output: int = 0
+    """Bytes that a file may grow to."""
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """The command that imposes them; forking to impose them ourselves would cost a copy of our page tables."""
+        return ("prlimit", f"--as={self.memory}", f"--cpu={self.cpu}", "--core=0", f"--fsize={self.output}", "--")
+
+
+class QemuImgError(Exception):
+    """qemu-img failed; the text is what it said."""
+
+    @property
+    def locked(self) -> bool:
+        """Whether another QEMU process has the file open."""
+        return " lock" in str(self)
+
+
+class QemuImg:
+    """The one gate to qemu-img of this process."""
+
+    def __init__(self) -> None:
+        self._slots = asyncio.Semaphore(PARALLEL)
+
+    async def create(self, fd: int, size: int, backing: str = "") -> None:
+        """Make the open, empty file a qcow2 disk. The backing file is only noted (`-u`): the caller has checked it."""
+        base = ("-u", "-F", "qcow2", "-b", backing) if backing else ()
+        await self._run("create", "-q", "-f", "qcow2", *base, _path(fd), str(size), fds=(fd,))
+
+    async def resize(self, fd: int, size: int) -> None:
+        """Grow the open disk. The file behind it is not opened, so nothing in it can lead anywhere."""
+        await self._run("resize", "-q", _alone(fd), str(size), fds=(fd,))
+
+    async def check_unused(self, fd: int) -> None:
+        """Raise QemuImgError that is `locked` while a QEMU process has the open file for writing.
+
+        Opened as raw, so that only the lock matters and not what the file holds."""
+        await self._run("info", "-f", "raw", _path(fd), fds=(fd,))
+
+    async def info(self, fd: int, form: str, limits: Limits) -> dict[str, Any]:
+        """What qemu-img says of an untrusted file."""
+        out = await self._run("info", "--output=json", "-f", form, _path(fd), fds=(fd,), limits=limits)
+        found = json.loads(out)
+        if not isinstance(found, dict):
+            raise QemuImgError("qemu-img info gave no object")
+        return found
+
+    async def convert(self, source: int, target: int, limits: Limits) -> None:
+        """Copy an untrusted raw file into a qcow2 one."""
+        paths = (_path(source), _path(target))
+        arguments = ("convert", "-f", "raw", "-O", "qcow2", *paths)
+        await self._run(*arguments, fds=(source, target), limits=limits, timeout=3600)
+
+    async def _run(
+        self, *arguments: str, fds: tuple[int, ...], limits: Limits | None = None, timeout: float = 60
+    ) -> bytes:
+        command = (*(limits.prefix if limits else ()), "qemu-img", *arguments)
+        async with self._slots:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=fds,
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            )
+            try:
+                out, err = await asyncio.wait_for(process.communicate(), timeout)
+            except TimeoutError:
+                raise QemuImgError(f"qemu-img {arguments[0]} took longer than {timeout:.0f} s") from None
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        if process.returncode != 0:
+            said = err.decode(errors="replace").strip()[-500:] or f"ended with {process.returncode}"
+            raise QemuImgError(f"qemu-img {arguments[0]}: {said}")
+        return out
+
+
+def trouble(error: QemuImgError | OSError, pool: str) -> Problem:
+    """The outcome that a failed attempt at a file becomes."""
+    text = str(error)
+    if "No space left on device" in text or "Disk quota exceeded" in text:
+        return Problem(Retry(Reason.POOL_FULL, f"pool {pool} is full; free space or add a pool", after=30))
+    return Problem(Retry(Reason.STORAGE_ERROR, text, after=30))
+
+
+def _path(fd: int) -> str:
+    """An open file by its descriptor: whatever its name leads to by now."""
+    return f"/proc/self/fd/{fd}"
+
+
+def _alone(fd: int) -> str:
+    """A qcow2 file without the file behind it."""
+    spec = {"driver": "qcow2", "file": {"driver": "file", "filename": _path(fd)}, "backing": None}
+    return f"json:{json.dumps(spec)}"
