@@ -115,7 +115,7 @@ def router(network: str) -> str:
 
 def flow(target: str, uid: str, operation: str, generation: int) -> str:
     """The Flow of one operation on one generation of one target, whoever starts it."""
-    return joined(target, operation.lower(), uid[:5], str(generation))
+    return joined(target, operation.lower(), digest(uid, length=6), str(generation))
 
 
 def local_pool(host: str) -> str:
