@@ -199,6 +199,21 @@ class Cloud:
         """Wait until there is no such object."""
         self.wait(kind, name, "gone", lambda body: body is None, timeout=timeout)
 
+    def wait_any(self, kind: str, *, timeout: float = 60) -> Body:
+        """Wait until the tenant has an object of the kind, and return the first."""
+        deadline = time.monotonic() + timeout
+        pause = threading.Event()
+        while not (found := self.list(kind)):
+            if time.monotonic() > deadline:
+                raise TimedOut(f"no {kind} within {timeout:.0f} s\n{self.story()}")
+            pause.wait(0.2)
+        return found[0]
+
+    def is_ready(self, kind: str, name: str) -> bool:
+        """Whether it says that it is Ready, now."""
+        found = condition_of(self.get(kind, name), "Ready")
+        return found is not None and found["status"] == "True"
+
     # For people who read a failure.
 
     def story(self) -> str:
