@@ -139,7 +139,7 @@ class MemoryServer:
         self._tell(kind, body, None)
         self._gone.add(body["metadata"]["uid"])
         for other, records in self._records.items():
-            for key, record in records.items():
+            for key, record in tuple(records.items()):
                 if any(owner["uid"] == body["metadata"]["uid"] for owner in _owners(record.body)):
                     self.later(lambda other=other, key=key: self._collect(other, key))  # type: ignore[misc]
 

@@ -230,6 +230,8 @@ def error_of(code: int, text: bytes) -> StoreError:
             return Invalid(message)
         case 403:
             return Forbidden(message)
+        case 422 if "metadata.uid" in _causes(text):
+            return Conflict(message)  # an apply that was meant for an earlier object of the name
         case 400 | 413 | 422:
             return Invalid(message)
     return StoreError(f"{code} {message}")
@@ -243,6 +245,10 @@ def message_of(text: bytes) -> str:
 
 def _reason(text: bytes) -> str:
     return str(_status(text).get("reason", ""))
+
+
+def _causes(text: bytes) -> list[str]:
+    return [cause.get("field", "") for cause in (_status(text).get("details") or {}).get("causes") or ()]
 
 
 def _status(text: bytes) -> Json:

@@ -6,6 +6,7 @@ Run as a process: `python -m tests.support.toy`, with TOY_* in the environment t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -119,10 +120,8 @@ class Toy:
                 await self.store.finalize(VOLUME, meta, finalizers)
             case Take(volume):
                 spec = ClaimSpec("segment", volume.uid[:8], volume)
-                try:
+                with contextlib.suppress(AlreadyExists):  # by ourselves, before a restart
                     await self.store.create(CLAIM, CLAIM.body(Key("", claim_name(volume.uid)), spec=to_wire(spec)))
-                except AlreadyExists:
-                    pass  # by ourselves, before a restart
             case GiveBack(name, uid):
                 await self.store.delete(CLAIM, Key("", name), uid=uid)
 
