@@ -1,0 +1,55 @@
+"""Deletion protection, and users' specs that no component writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.apiserver.client import Client, Json, Refused, path
+from tests.apiserver.crds.objects import KINDS, bent, good
+from tests.apiserver.policies.conftest import SYSTEM
+
+pytestmark = pytest.mark.usefixtures("chart")
+Make = Callable[[Json], Json]
+MACHINE = KINDS["VirtualMachine"]
+
+
+def test_a_protected_machine_is_not_deleted(admin: Client, make: Make) -> None:
+    make(bent(good("VirtualMachine", "precious"), {"spec.deleteProtection": True}))
+    sentence = "VirtualMachine precious is protected from deletion; set spec.deleteProtection to false first"
+
+    with pytest.raises(Refused, match=sentence):
+        admin.delete(MACHINE, "precious")
+    with pytest.raises(Refused, match=sentence):
+        admin.ask("DELETE", path(MACHINE))
+    assert "deletionTimestamp" not in admin.get(MACHINE, "precious")["metadata"]
+    admin.patch(MACHINE, "precious", {"spec": {"deleteProtection": False}})
+
+
+@pytest.mark.parametrize("changes", [{}, {"spec.deleteProtection": False}])
+def test_any_other_machine_is(admin: Client, changes: Json) -> None:
+    admin.create(bent(good("VirtualMachine", "plain"), changes))
+
+    admin.delete(MACHINE, "plain")
+
+
+@pytest.mark.parametrize(
+    ("component", "kind", "change"),
+    [
+        ("compute", "VirtualMachine", {"runPolicy": "Stopped"}),
+        ("orchestration", "VirtualMachine", {"deleteProtection": True}),
+        ("storage", "Volume", {"size": "2Gi"}),
+        ("storage", "Image", {"public": True}),
+        ("networking", "Network", {"dns": []}),
+        ("networking", "Port", {"hostname": "other"}),
+    ],
+)
+def test_no_component_writes_a_users_spec(admin: Client, make: Make, component: str, kind: str, change: Json) -> None:
+    name = make(good(kind, "users"))["metadata"]["name"]
+    account = admin.impersonating(f"system:serviceaccount:{SYSTEM}:cloudstack-{component}", ["system:masters"])
+
+    with pytest.raises(Refused, match="a component may not write a user's spec"):
+        account.patch(KINDS[kind], name, {"spec": change})
+    account.patch(KINDS[kind], name, {"metadata": {"finalizers": [f"cloudstack.dev/{component}"]}})
+    account.patch(KINDS[kind], name, {"metadata": {"finalizers": []}})
