@@ -1,4 +1,4 @@
-"""An agent reports for its own host and writes nothing else: every kind and verb, by real tokens and beyond its role."""
+"""An agent reports for its own host and writes nothing else: every kind and verb, by real tokens and beyond roles."""
 
 from __future__ import annotations
 
