@@ -1,0 +1,55 @@
+"""One small function per action, safe to repeat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agents.hypervisor.driver import Hypervisor, HypervisorError
+from agents.hypervisor.files import Files
+from agents.hypervisor.model import Action, AskToEnd, Clear, CutPower, Keep, Resume, Start, WriteSeed
+from operators.contract.reasons import Reason
+from operators.kernel.clock import Clock, stamp
+from operators.kernel.outcome import Problem, Retry
+
+
+async def act(action: Action, hypervisor: Hypervisor, files: Files, clock: Clock) -> None:
+    """Do one action. What the hypervisor or the file system refuses becomes a Problem to retry."""
+    try:
+        await _act(action, hypervisor, files, clock)
+    except HypervisorError as error:
+        raise Problem(Retry(Reason.HYPERVISOR_ERROR, f"{_VERB[type(action)]}: {error}")) from error
+    except OSError as error:
+        raise Problem(Retry(Reason.HYPERVISOR_ERROR, f"{_VERB[type(action)]}: {error.strerror or error}")) from error
+
+
+_VERB = {
+    WriteSeed: "writing the NoCloud disk",
+    Start: "starting the guest",
+    Keep: "keeping the record of the start",
+    AskToEnd: "asking the guest to end",
+    CutPower: "cutting the guest's power",
+    Resume: "resuming the guest",
+    Clear: "removing the domain",
+}
+
+
+async def _act(action: Action, hypervisor: Hypervisor, files: Files, clock: Clock) -> None:
+    match action:
+        case WriteSeed(uuid=uuid, cloud_init=cloud_init):
+            await files.write_seed(uuid, cloud_init)
+        case Start(spec=spec):
+            await files.fresh_console(spec.uuid)
+            await hypervisor.define(spec)
+            await hypervisor.start(spec.uuid)
+            await hypervisor.record(spec.uuid, replace(spec.record, started_at=stamp(clock.now())))
+        case Keep(uuid=uuid, record=record):
+            await hypervisor.record(uuid, record)
+        case AskToEnd(uuid=uuid, insist=insist):
+            await hypervisor.shutdown(uuid, insist=insist)
+        case CutPower(uuid=uuid):
+            await hypervisor.destroy(uuid)
+        case Resume(uuid=uuid):
+            await hypervisor.resume(uuid)
+        case Clear(uuid=uuid):
+            await hypervisor.undefine(uuid)
+            await files.remove(uuid)

@@ -1,0 +1,142 @@
+"""Libvirt's XML: a domain from its typed fields, and the record that is kept in its metadata.
+
+Built as a tree, never from text, so that nothing a tenant names can become an element of a domain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from xml.etree import ElementTree as ET
+
+from agents.hypervisor.driver import DiskDevice, DomainSpec, NicDevice, Record
+
+METADATA = "https://cloudstack.dev/xmlns/instance/1"
+"""XML namespace of the record."""
+PREFIX = "cloudstack"
+MIB = 1024 * 1024
+TB_CACHE = 32
+"""MiB for translated code, per guest under software emulation; QEMU's default is a gibibyte."""
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+ET.register_namespace(PREFIX, METADATA)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a host's hypervisor can do, which the XML has to suit."""
+
+    accelerator: str = "qemu"
+    """`kvm`, or `qemu` for software emulation."""
+    shares: bool = True
+    """Whether libvirt may weigh guests against each other (it has the cpu cgroup)."""
+
+
+def domain(spec: DomainSpec, machine: Machine) -> str:
+    """The XML of a domain."""
+    root = ET.Element("domain", type=machine.accelerator)
+    _text(root, "name", spec.name)
+    _text(root, "uuid", spec.uuid)
+    ET.SubElement(root, "metadata").append(record_element(spec.record))
+    _text(root, "memory", str(-(-spec.memory // MIB)), unit="MiB")
+    _text(root, "vcpu", str(spec.cpus))
+    if machine.shares:
+        _text(ET.SubElement(root, "cputune"), "shares", str(max(2, spec.cpu_weight)))
+    os = ET.SubElement(root, "os")
+    _text(os, "type", "hvm", arch="x86_64", machine="pc")
+    ET.SubElement(os, "boot", dev="hd")
+    features = ET.SubElement(root, "features")
+    ET.SubElement(features, "acpi")
+    ET.SubElement(features, "apic")
+    if machine.accelerator == "kvm":
+        ET.SubElement(root, "cpu", mode="host-model")
+    else:
+        _text(ET.SubElement(features, "tcg"), "tb-cache", str(TB_CACHE), unit="MiB")
+        ET.SubElement(root, "cpu", mode="maximum")
+    ET.SubElement(root, "clock", offset="utc")
+    # The agent decides what follows an end: libvirt must start nothing by itself.
+    _text(root, "on_poweroff", "destroy")
+    _text(root, "on_reboot", "restart")
+    _text(root, "on_crash", "destroy")
+    _devices(ET.SubElement(root, "devices"), spec)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _devices(devices: ET.Element, spec: DomainSpec) -> None:
+    for number, disk in enumerate(spec.disks):
+        _disk(devices, disk, f"vd{LETTERS[number]}")
+    if spec.seed:
+        ET.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
+        cdrom = ET.SubElement(devices, "disk", type="file", device="cdrom")
+        ET.SubElement(cdrom, "driver", name="qemu", type="raw")
+        ET.SubElement(cdrom, "source", file=spec.seed)
+        ET.SubElement(cdrom, "target", dev="sda", bus="scsi")
+        ET.SubElement(cdrom, "readonly")
+    for nic in spec.nics:
+        _nic(devices, nic)
+    if spec.console:
+        serial = ET.SubElement(devices, "serial", type="file")
+        # Appending is what lets the agent cut a log that grew too long while the guest goes on writing it.
+        ET.SubElement(serial, "source", path=spec.console, append="on")
+    channel = ET.SubElement(devices, "channel", type="unix")
+    ET.SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    ET.SubElement(devices, "controller", type="usb", model="none")
+    ET.SubElement(devices, "memballoon", model="virtio")
+    ET.SubElement(devices, "panic", model="isa")
+
+
+def _disk(devices: ET.Element, disk: DiskDevice, target: str) -> None:
+    element = ET.SubElement(devices, "disk", type="file", device="disk")
+    ET.SubElement(element, "driver", name="qemu", type=disk.format, cache="none", discard="unmap")
+    ET.SubElement(element, "source", file=disk.path)
+    ET.SubElement(element, "target", dev=target, bus="virtio")
+    _text(element, "serial", disk.serial)
+
+
+def _nic(devices: ET.Element, nic: NicDevice) -> None:
+    element = ET.SubElement(devices, "interface", type="bridge")
+    ET.SubElement(element, "mac", address=nic.mac)
+    ET.SubElement(element, "source", bridge=nic.bridge)
+    ET.SubElement(element, "target", dev=nic.tap)
+    ET.SubElement(element, "model", type="virtio")
+    ET.SubElement(element, "mtu", size=str(nic.mtu))
+    ET.SubElement(element, "rom", enabled="no")
+
+
+def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
+    ET.SubElement(parent, tag, attributes).text = text
+
+
+def record_element(record: Record) -> ET.Element:
+    """A record as an element of a domain's metadata."""
+    return ET.Element(
+        f"{{{METADATA}}}instance",
+        {
+            "uid": record.instance,
+            "start": str(record.start),
+            "reboot": str(record.reboot),
+            "boot": record.boot,
+            "started-at": record.started_at,
+        },
+    )
+
+
+def record_text(record: Record) -> str:
+    """A record as libvirt's setMetadata takes it."""
+    element = record_element(record)
+    element.tag = "instance"
+    return ET.tostring(element, encoding="unicode")
+
+
+def parse_record(text: str) -> Record | None:
+    """Read what libvirt gives back; None for what this release does not understand."""
+    try:
+        element = ET.fromstring(text)  # noqa: S314 - written by this agent, kept by libvirtd
+        return Record(
+            element.attrib["uid"],
+            int(element.attrib["start"]),
+            int(element.attrib["reboot"]),
+            element.attrib["boot"],
+            element.attrib.get("started-at", ""),
+        )
+    except (ET.ParseError, KeyError, ValueError):
+        return None

@@ -1,0 +1,158 @@
+"""The hypervisor as a port: what the agent may ask of it, in values that no library is part of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from operators.contract.compute import Power
+
+
+class HypervisorError(Exception):
+    """The hypervisor refused; its message says why."""
+
+
+class HypervisorGone(HypervisorError):
+    """The hypervisor's daemon does not answer. Guests may well go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept beside a domain about its last start, so that no start and no reboot is done twice.
+
+    It is written with the definition that a start uses, and completed by `started_at` once the start succeeded. A
+    domain that is off with a complete record ended by itself; with an incomplete one the start never came about.
+    """
+
+    instance: str
+    """uid of the Instance that it was started for."""
+    start: int
+    """The Instance's `spec.startRequest` at that time."""
+    reboot: int
+    """The Instance's `spec.rebootRequest` at that time."""
+    boot: str
+    """Which boot of the host that was."""
+    started_at: str = ""
+    """When the start succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskDevice:
+    """A disk of a domain."""
+
+    path: str
+    serial: str
+    format: str = "qcow2"
+
+
+@dataclass(frozen=True, slots=True)
+class NicDevice:
+    """A network interface of a domain; the hypervisor makes the tap and puts it on the bridge."""
+
+    bridge: str
+    tap: str
+    mac: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSpec:
+    """A whole domain, of typed fields only."""
+
+    uuid: str
+    name: str
+    cpus: int
+    memory: int
+    """Bytes."""
+    cpu_weight: int
+    record: Record
+    disks: tuple[DiskDevice, ...] = ()
+    nics: tuple[NicDevice, ...] = ()
+    seed: str = ""
+    """Path of the NoCloud disk; none when empty."""
+    console: str = ""
+    """Path of the console's log; none when empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain as the hypervisor has it."""
+
+    uuid: str
+    name: str
+    power: Power
+    stop_reason: str = ""
+    """`Shutdown`, `Destroyed` or `Crashed`; empty while it runs and where the hypervisor does not know."""
+    pause_reason: str = ""
+    """Why it is paused, for example `IOError`."""
+    record: Record | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a guest, running or paused."""
+        return self.power in (Power.RUNNING, Power.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a hypervisor says of itself and its host."""
+
+    cpus: int
+    memory: int
+    """Bytes."""
+    cpu_model: str
+    driver: str
+    """`kvm`, `qemu` or `simulated`."""
+    libvirt: str = ""
+    qemu: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Whom the hypervisor wakes; called in the agent's event loop."""
+
+    changed: Callable[[str], None]
+    """A domain, by uuid, changed its state or came or went."""
+    connected: Callable[[], None]
+    """The hypervisor answers (again): anything may have changed meanwhile."""
+
+
+class Hypervisor(Protocol):
+    """One host's hypervisor. Every call is safe to repeat, and raises HypervisorError."""
+
+    async def run(self, listeners: Listeners) -> None:
+        """Keep the connection, for ever."""
+
+    async def boot(self) -> str:
+        """Which boot of the host this is: the same text until the host boots again."""
+
+    async def facts(self) -> Facts:
+        """What the host has to give."""
+
+    async def domains(self) -> tuple[Domain, ...]:
+        """Every domain of the host, ours or not; without records."""
+
+    async def domain(self, uuid: str) -> Domain | None:
+        """One domain, with its record."""
+
+    async def define(self, spec: DomainSpec) -> None:
+        """Define a domain that is off, or define it anew."""
+
+    async def start(self, uuid: str) -> None:
+        """Start a defined domain; fine if it runs."""
+
+    async def record(self, uuid: str, record: Record) -> None:
+        """Replace a domain's record."""
+
+    async def shutdown(self, uuid: str, *, insist: bool) -> None:
+        """Ask the guest to end: by its agent if it has one, or (`insist`) by the power button. Its end is an event."""
+
+    async def destroy(self, uuid: str) -> None:
+        """Cut a domain's power; fine if it is off or unknown."""
+
+    async def resume(self, uuid: str) -> None:
+        """Let a paused guest go on."""
+
+    async def undefine(self, uuid: str) -> None:
+        """Forget a domain that is off; fine if it is unknown."""

@@ -1,0 +1,101 @@
+"""What the hypervisor agent watches, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from agents.hypervisor import console
+from agents.hypervisor.driver import Hypervisor, Listeners
+from agents.hypervisor.files import Files, HostFiles
+from agents.hypervisor.instances import Instances
+from agents.hypervisor.inventory import Inventory
+from agents.hypervisor.settings import Settings
+from agents.hypervisor.simulated import SimulatedFiles, SimulatedHypervisor, simulated_host
+from operators.contract.compute import INSTANCE
+from operators.contract.fabric import HOST_REPORT
+from operators.contract.networking import PORT_BINDING
+from operators.contract.storage import DISK
+from operators.kernel.component import Component, Env
+from operators.kernel.controller import Watch
+from operators.kernel.manager import AnyController, Context
+
+log = structlog.get_logger()
+
+
+class Agent:
+    """The parts of one agent, wired together."""
+
+    def __init__(self, context: Context, settings: Settings, hypervisor: Hypervisor, files: Files) -> None:
+        self.context = context
+        self.hypervisor = hypervisor
+        self.files = files
+        self.instances = Instances(context, hypervisor, files, settings.stop_deadline)
+        self.inventory = Inventory(context, hypervisor, settings)
+
+    @property
+    def controllers(self) -> Sequence[AnyController]:
+        """What the kernel runs."""
+        return self.instances, self.inventory
+
+    def background(self) -> Sequence[Awaitable[None]]:
+        """What runs beside the controllers."""
+        return self.hypervisor.run(Listeners(self._changed, self._connected)), self._trim()
+
+    def _changed(self, uuid: str) -> None:
+        self.instances.changed(uuid)
+        self.inventory.changed(uuid)
+
+    def _connected(self) -> None:
+        self.instances.connected()
+        self.inventory.look()
+
+    async def _trim(self) -> None:
+        """Keep console logs from filling the host."""
+        while True:
+            await self.context.clock.sleep(console.CHECK)
+            try:
+                await self.files.trim()
+            except OSError as error:
+                log.warning("console_logs_not_trimmed", error=str(error))
+
+
+def agent_of(context: Context, settings: Settings) -> Agent:
+    """The agent with the driver that the environment asks for. libvirt is loaded only where it is used."""
+    if settings.driver == "simulated":
+        host = simulated_host(settings)
+        return Agent(context, settings, SimulatedHypervisor(host, context.clock), SimulatedFiles(host))
+    from agents.hypervisor.libvirt_driver import LibvirtHypervisor
+
+    libvirtd = LibvirtHypervisor(
+        settings.libvirt_uri, accelerate=settings.accelerator, run_dir=settings.run_dir, scratch=settings.seed_dir
+    )
+    return Agent(context, settings, libvirtd, HostFiles(settings))
+
+
+_AGENTS: WeakKeyDictionary[Context, Agent] = WeakKeyDictionary()
+
+
+def _agent(context: Context) -> Agent:
+    """The one agent of a context: the kernel asks for its controllers and for its background apart."""
+    if context not in _AGENTS:
+        _AGENTS[context] = agent_of(context, Settings.read(context.env))
+    return _AGENTS[context]
+
+
+def watches(env: Env) -> Sequence[Watch]:
+    """This host's objects only; the API server selects them."""
+    own = f"spec.hostName={env.get('NODE_NAME', '')}"
+    return [Watch(kind, field_selector=own) for kind in (INSTANCE, DISK, PORT_BINDING, HOST_REPORT)]
+
+
+COMPONENT = Component(
+    name="agent-hypervisor",
+    watches=watches,
+    build=lambda context: _agent(context).controllers,
+    background=lambda context: _agent(context).background(),
+    leads=False,
+    beats=True,
+)

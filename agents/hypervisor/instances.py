@@ -1,0 +1,118 @@
+"""The controller of this host's Instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from agents.hypervisor import plan as planning
+from agents.hypervisor.act import act
+from agents.hypervisor.driver import Hypervisor
+from agents.hypervisor.files import Files
+from agents.hypervisor.model import Action, AskToEnd, Instance, Seen, Wanted
+from agents.hypervisor.observe import Timing, names_of, observe
+from operators.contract.compute import INSTANCE, InstanceStatus, Power
+from operators.contract.meta import Key, Kind
+from operators.contract.networking import PORT_BINDING
+from operators.contract.reasons import Type
+from operators.contract.storage import DISK
+from operators.kernel.controller import Report
+from operators.kernel.manager import Context
+from operators.kernel.outcome import Outcome
+
+
+class Instances:
+    """Makes each Instance's domain what the Instance says, and reports it."""
+
+    name = "instances"
+    kind = INSTANCE
+    workers = 4
+    """As many as the hypervisor takes calls at a time."""
+
+    def __init__(self, context: Context, hypervisor: Hypervisor, files: Files, stop_deadline: float) -> None:
+        self._context = context
+        self._cache = context.cache
+        self._hypervisor = hypervisor
+        self._files = files
+        self._stop_deadline = stop_deadline
+        self._asked: dict[str, float] = {}
+        """When each guest was first asked to end. An agent that restarts gives it the whole time again."""
+        self._silent: dict[Key, float] = {}
+        """Since when each key is on its way without a word."""
+        self._cache.index(INSTANCE, "vm", lambda instance: (instance.spec.virtual_machine.uid,))
+        self._cache.index(INSTANCE, "parts", names_of)
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        """An Instance concerns itself; a Disk and a PortBinding the Instances that name it."""
+        return {INSTANCE: lambda instance: (instance.key,), DISK: self._naming, PORT_BINDING: self._naming}
+
+    def _naming(self, part: Any) -> Iterable[Key]:
+        return [instance.key for instance in self._cache.by(INSTANCE, "parts", str(part.key))]
+
+    def changed(self, uuid: str) -> None:
+        """A domain changed: look at its Instance."""
+        for instance in self._cache.by(INSTANCE, "vm", uuid):
+            self._context.poke(self.name, instance.key)
+
+    def connected(self) -> None:
+        """The hypervisor answers again: look at every Instance."""
+        for instance in self._cache.all(INSTANCE):
+            self._context.poke(self.name, instance.key)
+
+    async def observe(self, key: Key) -> tuple[Wanted, Seen] | None:
+        """Read one Instance and its domain."""
+        instance = self._cache.get(INSTANCE, key)
+        if instance is None:
+            self._silent.pop(key, None)
+            return None
+        now = self._context.clock.monotonic()
+        asked = self._asked.get(instance.spec.virtual_machine.uid)
+        timing = Timing(None if asked is None else now - asked, now - self._silent.get(key, now), self._stop_deadline)
+        return await observe(instance, self._cache, self._hypervisor, self._files, self._context.clock, timing)
+
+    def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        """Decide, purely; then forget when a guest was asked to end, once it has."""
+        actions, outcome = planning.plan(wanted, seen)
+        if seen.domain is None or not seen.domain.active:
+            self._asked.pop(wanted.uuid, None)
+        return actions, outcome
+
+    async def act(self, action: Action) -> None:
+        """Do one action."""
+        if isinstance(action, AskToEnd):
+            self._asked.setdefault(action.uuid, self._context.clock.monotonic())
+        await act(action, self._hypervisor, self._files, self._context.clock)
+
+    def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """What the Instance's status should say; nothing yet of what is on its way."""
+        key = wanted.instance.key
+        if planning.silent(outcome, seen):
+            self._silent.setdefault(key, self._context.clock.monotonic())
+            return ()
+        self._silent.pop(key, None)
+        verdict = Type.RELEASED if wanted.instance.meta.deleting else Type.REALISED
+        return (Report(wanted.instance, status(wanted.instance, seen), verdict=verdict),)
+
+
+def status(instance: Instance, seen: Seen) -> InstanceStatus:
+    """What is seen, as the Instance's status has it. What cannot be seen now stays as it was said last."""
+    before, domain = instance.status, seen.domain
+    if seen.trouble:
+        return before
+    if domain is None:
+        stopped = Power.STOPPED if before.power or instance.spec.power is Power.STOPPED else ""
+        return InstanceStatus(
+            power=stopped,
+            start_observed=before.start_observed,
+            reboot_observed=before.reboot_observed,
+        )
+    record = domain.record if domain.record and domain.record.started_at else None
+    return InstanceStatus(
+        domain_uuid=domain.uuid,
+        power=domain.power,
+        stop_reason="" if domain.active else domain.stop_reason or before.stop_reason or "Crashed",
+        started_at=record.started_at if record else before.started_at,
+        start_observed=record.start if record else before.start_observed,
+        reboot_observed=record.reboot if record else before.reboot_observed,
+        console_log=seen.console_path,
+    )

@@ -1,0 +1,231 @@
+"""The hypervisor port on libvirt and QEMU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import libvirt
+import structlog
+
+from agents.hypervisor import accelerator, boot, domainxml
+from agents.hypervisor.domainxml import METADATA, PREFIX, Machine
+from agents.hypervisor.driver import Domain, DomainSpec, Facts, HypervisorError, Listeners, Record
+from agents.hypervisor.link import Link
+from operators.contract.compute import Power
+
+log = structlog.get_logger()
+
+_POWER = {
+    libvirt.VIR_DOMAIN_RUNNING: Power.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: Power.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTDOWN: Power.RUNNING,  # on its way; STOPPED follows
+    libvirt.VIR_DOMAIN_PAUSED: Power.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: Power.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTOFF: Power.STOPPED,
+    libvirt.VIR_DOMAIN_CRASHED: Power.STOPPED,
+}
+_STOPPED = {
+    libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN: "Shutdown",
+    libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: "Destroyed",
+    libvirt.VIR_DOMAIN_SHUTOFF_CRASHED: "Crashed",
+    libvirt.VIR_DOMAIN_SHUTOFF_FAILED: "Crashed",
+    libvirt.VIR_DOMAIN_SHUTOFF_DAEMON: "Crashed",  # QEMU was gone when libvirtd came back
+}
+_PAUSED = {
+    libvirt.VIR_DOMAIN_PAUSED_IOERROR: "IOError",
+    libvirt.VIR_DOMAIN_PAUSED_USER: "User",
+    libvirt.VIR_DOMAIN_PAUSED_CRASHED: "Crashed",
+}
+_ASK = libvirt.VIR_DOMAIN_SHUTDOWN_DEFAULT  # the guest's agent if it is connected, else the power button
+_INSIST = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+
+
+class LibvirtHypervisor:
+    """The libvirtd of one host."""
+
+    def __init__(self, uri: str, *, accelerate: str, run_dir: Path, scratch: Path) -> None:
+        self._link = Link(uri)
+        self._accelerate = accelerate
+        self._run_dir = run_dir
+        self._scratch = scratch
+        self._machine = Machine()
+
+    async def run(self, listeners: Listeners) -> None:
+        await self._link.run(self._prepare, listeners.changed, listeners.connected)
+
+    def _prepare(self, connection: Any) -> None:
+        chosen = accelerator.choose(connection, self._accelerate, self._run_dir, self._scratch)
+        self._machine = Machine(chosen, self._machine.shares)
+
+    async def boot(self) -> str:
+        return boot.read(self._run_dir)
+
+    async def facts(self) -> Facts:
+        return await self._link.call(_facts, self._machine.accelerator)
+
+    async def domains(self) -> tuple[Domain, ...]:
+        return await self._link.call(_domains)
+
+    async def domain(self, uuid: str) -> Domain | None:
+        return await self._link.call(_domain, uuid)
+
+    async def define(self, spec: DomainSpec) -> None:
+        await self._link.call(lambda connection: connection.defineXML(domainxml.domain(spec, self._machine)))
+
+    async def start(self, uuid: str) -> None:
+        try:
+            await self._link.call(_start, uuid)
+        except HypervisorError as error:
+            if not (self._machine.shares and "cgroup" in str(error).lower()):
+                raise
+            log.warning("no_cpu_shares", error=str(error))
+            self._machine = Machine(self._machine.accelerator, shares=False)
+            await self._link.call(_without_shares, uuid)
+            await self._link.call(_start, uuid)
+
+    async def record(self, uuid: str, record: Record) -> None:
+        await self._link.call(_record, uuid, record)
+
+    async def shutdown(self, uuid: str, *, insist: bool) -> None:
+        await self._link.call(_shutdown, uuid, _INSIST if insist else _ASK)
+
+    async def destroy(self, uuid: str) -> None:
+        await self._link.call(_destroy, uuid)
+
+    async def resume(self, uuid: str) -> None:
+        await self._link.call(lambda connection: connection.lookupByUUIDString(uuid).resume())
+
+    async def undefine(self, uuid: str) -> None:
+        await self._link.call(_undefine, uuid)
+
+
+# What follows runs in threads, each on one connection.
+
+
+def _find(connection: Any, uuid: str) -> Any:
+    try:
+        return connection.lookupByUUIDString(uuid)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
+def _domain(connection: Any, uuid: str) -> Domain | None:
+    found = _find(connection, uuid)
+    try:
+        return None if found is None else _seen(found, with_record=True)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:  # undefined a moment ago
+            return None
+        raise
+
+
+def _domains(connection: Any) -> tuple[Domain, ...]:
+    return tuple(_seen(each, with_record=False) for each in connection.listAllDomains())
+
+
+def _seen(found: Any, *, with_record: bool) -> Domain:
+    state, reason = found.state()
+    power = _POWER.get(state, Power.STOPPED)
+    off = power is Power.STOPPED
+    return Domain(
+        uuid=found.UUIDString(),
+        name=found.name(),
+        power=power,
+        stop_reason=("Crashed" if state == libvirt.VIR_DOMAIN_CRASHED else _STOPPED.get(reason, "")) if off else "",
+        pause_reason=_PAUSED.get(reason, "Unknown") if power is Power.PAUSED else "",
+        record=_read_record(found, off) if with_record else None,
+    )
+
+
+def _read_record(found: Any, off: bool) -> Record | None:
+    """The record of the definition that the running guest was started with, or of the one for the next start."""
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG if off else libvirt.VIR_DOMAIN_AFFECT_LIVE
+    try:
+        return domainxml.parse_record(found.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, METADATA, flags))
+    except libvirt.libvirtError as error:
+        # It may also have ended between the two questions; its event brings us back.
+        if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_OPERATION_INVALID):
+            return None
+        raise
+
+
+def _start(connection: Any, uuid: str) -> None:
+    found = connection.lookupByUUIDString(uuid)
+    try:
+        found.create()
+    except libvirt.libvirtError:
+        if not found.isActive():
+            raise
+
+
+def _record(connection: Any, uuid: str, record: Record) -> None:
+    found = connection.lookupByUUIDString(uuid)
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if found.isActive() else 0)
+    text = domainxml.record_text(record)
+    try:
+        found.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, PREFIX, METADATA, flags)
+    except libvirt.libvirtError:
+        if found.isActive() or not flags & libvirt.VIR_DOMAIN_AFFECT_LIVE:
+            raise
+        config = libvirt.VIR_DOMAIN_AFFECT_CONFIG  # it ended meanwhile
+        found.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, PREFIX, METADATA, config)
+
+
+def _shutdown(connection: Any, uuid: str, how: int) -> None:
+    found = _find(connection, uuid)
+    try:
+        if found is not None and found.isActive():
+            found.shutdownFlags(how)
+    except libvirt.libvirtError:
+        if found.isActive():
+            raise
+
+
+def _destroy(connection: Any, uuid: str) -> None:
+    found = _find(connection, uuid)
+    try:
+        if found is not None and found.isActive():
+            found.destroy()
+    except libvirt.libvirtError:
+        if found.isActive():
+            raise
+
+
+def _undefine(connection: Any, uuid: str) -> None:
+    found = _find(connection, uuid)
+    if found is not None:
+        found.undefineFlags(
+            libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+            | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+            | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+            | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+        )
+
+
+def _without_shares(connection: Any, uuid: str) -> None:
+    """Take the shares out of a definition, on a host whose libvirtd has no cpu cgroup."""
+    tree = ET.fromstring(connection.lookupByUUIDString(uuid).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))  # noqa: S314
+    for tune in tree.findall("cputune"):
+        tree.remove(tune)
+    connection.defineXML(ET.tostring(tree, encoding="unicode"))
+
+
+def _facts(connection: Any, chosen: str) -> Facts:
+    info = connection.getInfo()
+    host = ET.fromstring(connection.getCapabilities()).find("host/cpu/model")  # noqa: S314
+    return Facts(
+        cpus=info[2],
+        memory=info[1] * 1024 * 1024,
+        cpu_model=(host.text if host is not None else None) or str(info[0]),
+        driver=chosen,
+        libvirt=_version(connection.getLibVersion()),
+        qemu=_version(connection.getVersion()),
+    )
+
+
+def _version(number: int) -> str:
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"

@@ -1,0 +1,116 @@
+"""One Instance on this host: what is wanted of it, what is seen of it, and what can be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, NicDevice, Record
+from operators.contract.compute import CloudInit, InstanceSpec, InstanceStatus
+from operators.contract.meta import Obj
+
+Instance: TypeAlias = Obj[InstanceSpec, InstanceStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the Instance asks for."""
+
+    instance: Instance
+
+    @property
+    def uuid(self) -> str:
+        """The domain's uuid: the VirtualMachine's uid, so that there can be one domain only."""
+        return self.instance.spec.virtual_machine.uid
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A Disk or PortBinding that the domain needs."""
+
+    name: str
+    device: DiskDevice | NicDevice | None = None
+    """None until it is ready."""
+    why: str = ""
+    """What holds it up, as its own condition says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the host and the cache show."""
+
+    domain: Domain | None = None
+    trouble: str = ""
+    """Why the hypervisor could not be asked; then the domain is not known."""
+    boot: str = ""
+    now: str = ""
+    """The time, as the API server writes it."""
+    disks: tuple[Part, ...] = ()
+    nics: tuple[Part, ...] = ()
+    seed: str = ""
+    """Digest of the NoCloud disk that lies on the host."""
+    seed_wanted: str = ""
+    seed_path: str = ""
+    console_path: str = ""
+    console_exists: bool = False
+    asked: float | None = None
+    """Seconds since the guest was first asked to end."""
+    deadline: float = 30.0
+    """Seconds that it gets for that."""
+    waited: float = 0.0
+    """Seconds for which the plan has been on its way without a word to anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSeed:
+    """Write the NoCloud disk."""
+
+    uuid: str
+    cloud_init: CloudInit
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Define the domain anew and start it."""
+
+    spec: DomainSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep a record of a start that is already done."""
+
+    uuid: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class AskToEnd:
+    """Ask the guest to end by itself."""
+
+    uuid: str
+    insist: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CutPower:
+    """End the guest at once."""
+
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let a guest go on that was paused when its disk could not be written."""
+
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Leave nothing of the domain on the host: no definition, no NoCloud disk, no log."""
+
+    uuid: str
+
+
+Action: TypeAlias = WriteSeed | Start | Keep | AskToEnd | CutPower | Resume | Clear

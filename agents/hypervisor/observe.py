@@ -1,0 +1,98 @@
+"""Reads the cache and the host into the model; modifies nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agents.hypervisor import seed
+from agents.hypervisor.driver import DiskDevice, Hypervisor, HypervisorError, NicDevice
+from agents.hypervisor.files import Files
+from agents.hypervisor.model import Instance, Part, Seen, Wanted
+from operators.contract.compute import InstanceDisk, InstanceNic
+from operators.contract.meta import Condition, Key, condition
+from operators.contract.networking import PORT_BINDING
+from operators.contract.reasons import Type
+from operators.contract.storage import DISK
+from operators.kernel.cache import Cache
+from operators.kernel.clock import Clock, stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What the agent remembers of one domain between runs, in seconds."""
+
+    asked: float | None = None
+    """Since the guest was first asked to end."""
+    waited: float = 0.0
+    """Since the plan is on its way without a word."""
+    deadline: float = 30.0
+    """That a guest gets to end."""
+
+
+async def observe(
+    instance: Instance, cache: Cache, hypervisor: Hypervisor, files: Files, clock: Clock, timing: Timing
+) -> tuple[Wanted, Seen]:
+    """Everything that the plan of one Instance needs to know."""
+    wanted = Wanted(instance)
+    domain, boot, trouble = None, "", ""
+    try:
+        domain = await hypervisor.domain(wanted.uuid)
+        boot = await hypervisor.boot()
+    except HypervisorError as error:
+        trouble = str(error)
+    on_disk, log_exists = await files.look(wanted.uuid)
+    spec = instance.spec
+    return wanted, Seen(
+        domain=domain,
+        trouble=trouble,
+        boot=boot,
+        now=stamp(clock.now()),
+        disks=tuple(_disk(cache, instance.meta.namespace, each) for each in spec.disks),
+        nics=tuple(_nic(cache, instance.meta.namespace, each) for each in spec.nics),
+        seed=on_disk,
+        seed_wanted=seed.digest(spec.cloud_init) if spec.cloud_init else "",
+        seed_path=files.seed_path(wanted.uuid),
+        console_path=files.console_path(wanted.uuid),
+        console_exists=log_exists,
+        asked=timing.asked,
+        deadline=timing.deadline,
+        waited=timing.waited,
+    )
+
+
+def _disk(cache: Cache, namespace: str, wanted: InstanceDisk) -> Part:
+    disk = cache.get(DISK, Key(namespace, wanted.disk))
+    if disk is None:
+        return Part(wanted.disk, why="it is not made yet")
+    if disk.meta.deleting:
+        return Part(wanted.disk, why="it is being deleted")
+    provisioned = condition(disk.status.conditions, Type.PROVISIONED)
+    if provisioned is None or not provisioned.true or not disk.status.path:
+        return Part(wanted.disk, why=_why(provisioned))
+    return Part(wanted.disk, DiskDevice(disk.status.path, wanted.serial, disk.spec.format))
+
+
+def _nic(cache: Cache, namespace: str, wanted: InstanceNic) -> Part:
+    binding = cache.get(PORT_BINDING, Key(namespace, wanted.port_binding))
+    if binding is None:
+        return Part(wanted.port_binding, why="it is not made yet")
+    if binding.meta.deleting:
+        return Part(wanted.port_binding, why="it is being deleted")
+    programmed = condition(binding.status.conditions, Type.PROGRAMMED)
+    if programmed is None or not programmed.true:
+        return Part(wanted.port_binding, why=_why(programmed))
+    spec = binding.spec
+    return Part(wanted.port_binding, NicDevice(spec.bridge, spec.tap, spec.mac, spec.mtu))
+
+
+def _why(told: Condition | None) -> str:
+    return "its agent has not taken it up yet" if told is None else told.message or told.reason
+
+
+def names_of(instance: Instance) -> Iterable[str]:
+    """The Disks and PortBindings that an Instance waits for, as `namespace/name`."""
+    for disk in instance.spec.disks:
+        yield f"{instance.meta.namespace}/{disk.disk}"
+    for nic in instance.spec.nics:
+        yield f"{instance.meta.namespace}/{nic.port_binding}"

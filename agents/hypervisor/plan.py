@@ -1,0 +1,156 @@
+"""Decides the next steps that bring one Instance's domain closer to what is asked for."""
+
+from __future__ import annotations
+
+from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, NicDevice, Record
+from agents.hypervisor.model import Action, AskToEnd, Clear, CutPower, Keep, Resume, Seen, Start, Wanted, WriteSeed
+from operators.contract.compute import Power
+from operators.contract.reasons import Reason
+from operators.kernel.outcome import Blocked, Done, Outcome, Retry
+
+PATIENCE = 2.0
+"""Seconds for which something may be on its way before the status says so: a deploy then costs one write."""
+ASK_AGAIN = 5.0
+"""Seconds between reminders; a guest that is still booting does not hear the first."""
+RESUME_AGAIN = 30.0
+
+Plan = tuple[list[Action], Outcome]
+
+
+def plan(want: Wanted, seen: Seen) -> Plan:
+    """Decide the next steps for one Instance. An outcome with `after=0` asks to look again at what was just done."""
+    if seen.trouble:
+        return [], _patient(seen, Reason.HYPERVISOR_ERROR, seen.trouble)
+    if want.instance.meta.deleting:
+        return _end(want, seen)
+    domain = seen.domain
+    if domain is not None and domain.active:
+        if want.instance.spec.power is Power.STOPPED or _reboot_due(want, domain.record):
+            return _stop(want, seen)
+        return _keep(want, domain, seen)
+    if want.instance.spec.power is Power.STOPPED:
+        return [], Done(Reason.STOPPED)
+    if _start_due(want, seen):
+        return _start(want, seen)
+    how = (domain.stop_reason if domain else "") or want.instance.status.stop_reason or "Crashed"
+    return [], Blocked(Reason.CRASHED if how == "Crashed" else Reason.STOPPED, _ended(how))
+
+
+def _end(want: Wanted, seen: Seen) -> Plan:
+    """The Instance is deleted: nothing of it may stay on the host."""
+    if seen.domain is None and not seen.seed and not seen.console_exists:
+        return [], Done(Reason.RELEASED)
+    actions: list[Action] = [CutPower(want.uuid)] if seen.domain and seen.domain.active else []
+    return [*actions, Clear(want.uuid)], Retry(Reason.DELETING, "the domain is being removed", 0.0)
+
+
+def _stop(want: Wanted, seen: Seen) -> Plan:
+    """Ask first, remind, and cut the power at the deadline. The guest's end is an event that brings us back."""
+    if seen.domain and seen.domain.power is Power.PAUSED:
+        return [CutPower(want.uuid)], Retry(Reason.STOPPING, "a paused guest cannot be asked to end", 0.0)
+    asked = seen.asked
+    if asked is None:
+        return [AskToEnd(want.uuid, insist=False)], _stopping(min(ASK_AGAIN, seen.deadline), seen)
+    if asked >= seen.deadline:
+        return [CutPower(want.uuid)], Retry(Reason.STOPPING, "the guest did not end in time: its power is cut", 0.0)
+    if asked >= ASK_AGAIN:
+        return [AskToEnd(want.uuid, insist=True)], _stopping(min(ASK_AGAIN, seen.deadline - asked), seen)
+    return [], _stopping(min(ASK_AGAIN, seen.deadline) - asked, seen)
+
+
+def _stopping(after: float, seen: Seen) -> Outcome:
+    if seen.waited < PATIENCE:
+        after = min(after, PATIENCE - seen.waited)
+    return Retry(Reason.STOPPING, f"the guest was asked to end and has {seen.deadline:.0f} s for it", after)
+
+
+def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
+    """A guest is there and is to be there."""
+    spec, record = want.instance.spec, domain.record
+    if record is None or not record.started_at or record.start < spec.start_request or record.boot != seen.boot:
+        # It was started by a run that was cut off, or asked for while it ran already: nothing is left to do for that.
+        reboot = spec.reboot_request if record is None else record.reboot
+        since = (record.started_at if record else "") or seen.now
+        kept = Record(want.instance.meta.uid, spec.start_request, reboot, seen.boot, since)
+        return [Keep(want.uuid, kept)], Retry(Reason.STARTING, "the guest is there", 0.0)
+    if domain.power is Power.PAUSED:
+        if domain.pause_reason == "IOError":
+            message = "the guest is paused since it could not write to a disk: free space in its pool"
+            return [Resume(want.uuid)], Retry(Reason.STORAGE_ERROR, message, RESUME_AGAIN)
+        return [], Blocked(Reason.HYPERVISOR_ERROR, "the guest was paused by somebody: `virsh resume` lets it go on")
+    return [], Done(Reason.RUNNING)
+
+
+def _reboot_due(want: Wanted, record: Record | None) -> bool:
+    return record is not None and record.reboot < want.instance.spec.reboot_request
+
+
+def _start_due(want: Wanted, seen: Seen) -> bool:
+    """Whether a start was asked for since the last one; a guest that ended by itself is not started again here."""
+    record = seen.domain.record if seen.domain else None
+    return (
+        record is None
+        or not record.started_at
+        or record.boot != seen.boot
+        or record.start < want.instance.spec.start_request
+        or record.reboot < want.instance.spec.reboot_request
+    )
+
+
+def _start(want: Wanted, seen: Seen) -> Plan:
+    spec = want.instance.spec
+    actions: list[Action] = []
+    if spec.cloud_init is not None and seen.seed != seen.seed_wanted:
+        # Written before the disks and ports are ready, so that it costs no time then.
+        actions.append(WriteSeed(want.uuid, spec.cloud_init))
+    if late := [part for part in seen.disks if part.device is None]:
+        return actions, _patient(seen, Reason.WAITING_FOR_VOLUMES, _waiting("Disk", late[0].name, late[0].why))
+    if late := [part for part in seen.nics if part.device is None]:
+        return actions, _patient(seen, Reason.WAITING_FOR_NETWORK, _waiting("PortBinding", late[0].name, late[0].why))
+    return [*actions, Start(definition(want, seen))], Retry(Reason.STARTING, "the guest is being started", 0.0)
+
+
+def definition(want: Wanted, seen: Seen) -> DomainSpec:
+    """The domain, once all of its parts are ready."""
+    spec = want.instance.spec
+    return DomainSpec(
+        uuid=want.uuid,
+        name=spec.domain,
+        cpus=spec.cpus,
+        memory=int(spec.memory),
+        cpu_weight=spec.cpu_weight,
+        record=Record(want.instance.meta.uid, spec.start_request, spec.reboot_request, seen.boot),
+        disks=tuple(part.device for part in seen.disks if isinstance(part.device, DiskDevice)),
+        nics=tuple(part.device for part in seen.nics if isinstance(part.device, NicDevice)),
+        seed=seen.seed_path if spec.cloud_init else "",
+        console=seen.console_path,
+    )
+
+
+def _waiting(kind: str, name: str, why: str) -> str:
+    return f"waiting for {kind} {name}" + (f": {why}" if why else "")
+
+
+def _ended(how: str) -> str:
+    ends = {
+        "Shutdown": "the guest shut itself down",
+        "Destroyed": "the guest's power was cut on the host",
+        "Crashed": "the guest crashed, or its QEMU was killed: see its console log",
+    }
+    return ends.get(how, "the guest ended")
+
+
+def _patient(seen: Seen, reason: str, message: str) -> Outcome:
+    """Blocked, once that has lasted long enough for the status to say so."""
+    left = PATIENCE - seen.waited
+    return Retry(reason, message, left) if left > 0 else Blocked(reason, message)
+
+
+def silent(outcome: Outcome, seen: Seen) -> bool:
+    """Whether the status need not say this (yet): something is on its way and has not been for long."""
+    return isinstance(outcome, Retry) and (outcome.after == 0 or (outcome.reason in _BRIEF and seen.waited < PATIENCE))
+
+
+_BRIEF = frozenset(
+    {Reason.STOPPING, Reason.STARTING, Reason.HYPERVISOR_ERROR, Reason.WAITING_FOR_VOLUMES, Reason.WAITING_FOR_NETWORK}
+)

@@ -1,0 +1,251 @@
+"""A simulated hypervisor: domains that take time and fail by chance, but run nothing.
+
+The host's state stands apart from the driver, so that an agent can be killed and started again over it. All time is
+the given clock's and all chance the given generator's, so that a run on a virtual clock repeats itself exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from agents.hypervisor import seed
+from agents.hypervisor.driver import Domain, DomainSpec, Facts, HypervisorError, HypervisorGone, Listeners, Record
+from agents.hypervisor.settings import Settings
+from operators.contract.compute import CloudInit, Power
+from operators.kernel.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Seconds that each step takes; the defaults are those measured of libvirt and QEMU."""
+
+    define: float = 0.002
+    start: float = 0.295
+    shutdown: float = 0.5
+    destroy: float = 0.204
+    look: float = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """How likely each fault is, from 0 to 1."""
+
+    start_fails: float = 0.0
+    start_crashes: float = 0.0
+    """The guest dies right after its start."""
+    deaf: float = 0.0
+    """The guest does not hear that it shall end."""
+    event_lost: float = 0.0
+
+
+@dataclass
+class SimulatedHost:
+    """A host with its domains. What happens to it while no agent runs, stays."""
+
+    facts: Facts
+    latencies: Latencies = field(default_factory=Latencies)
+    faults: Faults = field(default_factory=Faults)
+    rng: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - faults, not secrets
+    boots: int = 1
+    up: bool = True
+    specs: dict[str, DomainSpec] = field(default_factory=dict)
+    domains: dict[str, Domain] = field(default_factory=dict)
+    seeds: dict[str, str] = field(default_factory=dict)
+    consoles: set[str] = field(default_factory=set)
+    live: dict[str, Record] = field(default_factory=dict)
+    """The records that the running guests were started with."""
+    starts: list[str] = field(default_factory=list)
+    """Every start there was, by uuid: what tests count."""
+    listeners: list[Callable[[str], None]] = field(default_factory=list)
+    connections: list[asyncio.Event] = field(default_factory=list)
+
+    def chance(self, likely: float) -> bool:
+        """Whether a fault of that likelihood strikes now."""
+        return likely > 0 and self.rng.random() < likely
+
+    def tell(self, uuid: str) -> None:
+        """Send an event about a domain, unless it is lost."""
+        if self.up and not self.chance(self.faults.event_lost):
+            for listener in tuple(self.listeners):
+                listener(uuid)
+
+    def ended(self, uuid: str, how: str) -> None:
+        """A guest ended: `Shutdown`, `Destroyed` or `Crashed`. Also what tests use to make one crash."""
+        domain = self.domains.get(uuid)
+        if domain is not None and domain.active:
+            self.domains[uuid] = replace(domain, power=Power.STOPPED, stop_reason=how)
+            self.live.pop(uuid, None)
+            self.tell(uuid)
+
+    def reboot(self) -> None:
+        """The host loses power and boots again: no guest runs, and nobody knows how they ended."""
+        self.boots += 1
+        self.live.clear()
+        self.domains = {
+            uuid: replace(domain, power=Power.STOPPED, stop_reason="") for uuid, domain in self.domains.items()
+        }
+
+    def daemon(self, up: bool) -> None:
+        """The daemon goes or comes back; guests do not notice."""
+        self.up = up
+        for changed in self.connections:
+            changed.set()
+
+
+_HOSTS: dict[str, SimulatedHost] = {}
+
+
+def simulated_host(settings: Settings) -> SimulatedHost:
+    """The host of that name: the same one for every agent that this process starts for it."""
+    if settings.node not in _HOSTS:
+        facts = Facts(settings.simulated_cpus, settings.simulated_memory, "simulated", "simulated", "0.0.0", "0.0.0")
+        _HOSTS[settings.node] = SimulatedHost(facts, rng=random.Random(f"{settings.seed} {settings.node}"))  # noqa: S311
+    return _HOSTS[settings.node]
+
+
+class SimulatedHypervisor:
+    """The hypervisor port on a simulated host."""
+
+    def __init__(self, host: SimulatedHost, clock: Clock) -> None:
+        self._host = host
+        self._clock = clock
+        self._later: set[asyncio.Task[None]] = set()
+
+    async def run(self, listeners: Listeners) -> None:
+        changed = asyncio.Event()
+        self._host.listeners.append(listeners.changed)
+        self._host.connections.append(changed)
+        try:
+            while True:
+                if self._host.up:
+                    listeners.connected()
+                changed.clear()
+                await changed.wait()
+        finally:
+            self._host.listeners.remove(listeners.changed)
+            self._host.connections.remove(changed)
+            for task in self._later:
+                task.cancel()
+
+    async def boot(self) -> str:
+        return f"simulated-boot-{self._host.boots}"
+
+    async def facts(self) -> Facts:
+        await self._call(0.0)
+        return self._host.facts
+
+    async def domains(self) -> tuple[Domain, ...]:
+        await self._call(self._host.latencies.look)
+        return tuple(self._host.domains.values())
+
+    async def domain(self, uuid: str) -> Domain | None:
+        await self._call(self._host.latencies.look)
+        found = self._host.domains.get(uuid)
+        return found and replace(found, record=self._host.live.get(uuid, found.record))
+
+    async def define(self, spec: DomainSpec) -> None:
+        await self._call(self._host.latencies.define)
+        known = self._host.domains.get(spec.uuid)
+        taken = [each.uuid for each in self._host.domains.values() if each.name == spec.name and each.uuid != spec.uuid]
+        if taken:
+            raise HypervisorError(f"domain '{spec.name}' already exists with uuid {taken[0]}")
+        self._host.specs[spec.uuid] = spec
+        fresh = known or Domain(spec.uuid, spec.name, Power.STOPPED)
+        self._host.domains[spec.uuid] = replace(fresh, name=spec.name, record=spec.record)
+
+    async def start(self, uuid: str) -> None:
+        await self._call(0.0)
+        domain = self._known(uuid)
+        if domain.active:
+            return
+        # The guest is there from the first moment: an agent that is killed while it waits finds it running.
+        if self._host.chance(self._host.faults.start_fails):
+            raise HypervisorError("simulated: the guest could not be started")
+        record = domain.record
+        self._host.domains[uuid] = replace(domain, power=Power.RUNNING, stop_reason="")
+        self._host.starts.append(uuid)
+        if record is not None:
+            self._host.live[uuid] = record
+        await self._clock.sleep(self._host.latencies.start)
+        self._host.tell(uuid)
+        if self._host.chance(self._host.faults.start_crashes):
+            self._host.ended(uuid, "Crashed")
+
+    async def record(self, uuid: str, record: Record) -> None:
+        await self._call(self._host.latencies.look)
+        domain = self._known(uuid)
+        self._host.domains[uuid] = replace(domain, record=record)
+        if domain.active:
+            self._host.live[uuid] = record
+
+    async def shutdown(self, uuid: str, *, insist: bool) -> None:
+        await self._call(self._host.latencies.look)
+        if not self._host.chance(self._host.faults.deaf):
+            task = asyncio.ensure_future(self._end_later(uuid))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+
+    async def destroy(self, uuid: str) -> None:
+        await self._call(self._host.latencies.destroy)
+        self._host.ended(uuid, "Destroyed")
+
+    async def resume(self, uuid: str) -> None:
+        await self._call(self._host.latencies.look)
+        domain = self._known(uuid)
+        if domain.power is Power.PAUSED:
+            self._host.domains[uuid] = replace(domain, power=Power.RUNNING, pause_reason="")
+            self._host.tell(uuid)
+
+    async def undefine(self, uuid: str) -> None:
+        await self._call(self._host.latencies.define)
+        if self._host.domains.pop(uuid, None) is not None:
+            self._host.specs.pop(uuid, None)
+            self._host.tell(uuid)
+
+    async def _end_later(self, uuid: str) -> None:
+        await self._clock.sleep(self._host.latencies.shutdown)
+        self._host.ended(uuid, "Shutdown")
+
+    async def _call(self, seconds: float) -> None:
+        if not self._host.up:
+            raise HypervisorGone("simulated: the daemon does not answer")
+        if seconds:
+            await self._clock.sleep(seconds)
+
+    def _known(self, uuid: str) -> Domain:
+        try:
+            return self._host.domains[uuid]
+        except KeyError:
+            raise HypervisorError(f"no domain with uuid {uuid}") from None
+
+
+class SimulatedFiles:
+    """The files port on a simulated host: only what they are, not what they hold."""
+
+    def __init__(self, host: SimulatedHost) -> None:
+        self._host = host
+
+    def seed_path(self, uuid: str) -> str:
+        return f"/simulated/seeds/{uuid}.iso"
+
+    def console_path(self, uuid: str) -> str:
+        return f"/simulated/console/{uuid}.log"
+
+    async def look(self, uuid: str) -> tuple[str, bool]:
+        return self._host.seeds.get(uuid, ""), uuid in self._host.consoles
+
+    async def write_seed(self, uuid: str, cloud_init: CloudInit) -> None:
+        self._host.seeds[uuid] = seed.digest(cloud_init)
+
+    async def fresh_console(self, uuid: str) -> None:
+        self._host.consoles.add(uuid)
+
+    async def remove(self, uuid: str) -> None:
+        self._host.seeds.pop(uuid, None)
+        self._host.consoles.discard(uuid)
+
+    async def trim(self) -> None:
+        """Nothing grows."""
