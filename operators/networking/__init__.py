@@ -1,0 +1,1 @@
+"""Networking: networks and ports as users state them, resolved into segments, routers and bindings of hosts."""

@@ -1,0 +1,156 @@
+"""The controller of Networks: one run sees to a network and all of its Ports' addresses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from operators.contract.compute import INSTANCE
+from operators.contract.fabric import HOST, HOST_REPORT, IP_RANGE, ZONE
+from operators.contract.meta import Key, Kind, condition
+from operators.contract.networking import (
+    CLAIM,
+    HOST_NETWORK,
+    NETWORK,
+    NETWORK_OFFERING,
+    PORT,
+    PORT_BINDING,
+    ROUTER,
+    NetworkStatus,
+)
+from operators.contract.reasons import Type
+from operators.kernel.cache import AnyObj
+from operators.kernel.controller import Report
+from operators.kernel.manager import Context
+from operators.kernel.outcome import Done, Outcome, verdict_condition
+from operators.networking import claims, lookup
+from operators.networking.lookup import BY_HOST, BY_NAMESPACE
+from operators.networking.networks import act, observe, summary
+from operators.networking.networks.model import Action, NetworkObj, Seen, Wanted
+from operators.networking.networks.plan import plan
+
+CENSUS = 30.0
+"""Seconds between updates of the number of Ports that a Network shows, where nothing else changes: a number for people
+is not worth a write for every virtual machine."""
+
+
+class Networks:
+    """Keyed by Network."""
+
+    name = "networks"
+    kind = NETWORK
+    workers = 4
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._cache = context.cache
+        self._counted: dict[Key, float] = {}
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        return {
+            NETWORK: self._with_neighbours,
+            PORT: lambda port: [lookup.network_of(port)],
+            ROUTER: _network,
+            HOST_NETWORK: _network,
+            # Of a binding only its end matters here: the segment may then leave the host.
+            PORT_BINDING: lambda binding: _network(binding) if binding.meta.deleting else [],
+            INSTANCE: self._of_instance,
+            CLAIM: self._of_claim,
+            NETWORK_OFFERING: lambda offering: self._where(lambda each: each.spec.offering == offering.meta.name),
+            ZONE: lambda zone: self._where(lambda each: each.spec.zone == zone.meta.name),
+            IP_RANGE: lambda each: self._where(lambda network: network.spec.zone == each.spec.zone),
+            HOST: lambda host: self._on_host(host.meta.name),
+            HOST_REPORT: lambda report: self._on_host(report.spec.host_name),
+        }
+
+    async def observe(self, key: Key) -> tuple[Wanted, Seen] | None:
+        return await observe.observe(self._cache, self._context.store, key)
+
+    def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        return plan(wanted, seen)
+
+    async def act(self, action: Action) -> None:
+        await act.act(self._context.store, action)
+
+    def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        network = wanted.network
+        if network is None:
+            self._counted.pop(wanted.key, None)
+            return ()
+        if network.meta.deleting and isinstance(outcome, Done):
+            return ()
+        fields = summary.status(network, seen, outcome, network.status.ports)
+        conditions = summary.conditions(network, seen)
+        if self._census_due(wanted.key) or _news(network, fields, outcome):
+            fields = dataclasses.replace(fields, ports=len(seen.ports))
+        if fields.ports == len(seen.ports):
+            self._counted[wanted.key] = self._context.clock.monotonic()
+        return (Report(network, fields, conditions),)
+
+    def _census_due(self, key: Key) -> bool:
+        now = self._context.clock.monotonic()
+        return now - self._counted.setdefault(key, now) >= CENSUS
+
+    def _with_neighbours(self, network: NetworkObj) -> Iterable[Key]:
+        """Its neighbours too, of which one may wait for its addresses."""
+        yield network.key
+        for other in self._cache.by(NETWORK, BY_NAMESPACE, network.meta.namespace):
+            ready = condition(other.status.conditions, Type.READY)
+            if other.key != network.key and (ready is None or not ready.true):
+                yield other.key
+
+    def _of_instance(self, instance: AnyObj) -> Iterable[Key]:
+        for nic in instance.spec.nics:
+            port = self._cache.get(PORT, Key(instance.meta.namespace, nic.port))
+            if port is not None:
+                yield lookup.network_of(port)
+
+    def _of_claim(self, claim: AnyObj) -> Iterable[Key]:
+        """Its owner; and, as it may have just become free, those that wait for one like it."""
+        yield Key(claim.spec.owner.namespace, claim.spec.owner.name)
+        if claim.spec.pool == claims.PUBLIC:
+            yield from self._where(lambda network: not network.status.source_nat_address)
+
+    def _on_host(self, name: str) -> Iterable[Key]:
+        """Those with a router, a segment or a guest on the host, and those that have no router yet."""
+        for kind in (ROUTER, HOST_NETWORK):
+            for obj in self._cache.by(kind, BY_HOST, name):
+                yield from _network(obj)
+        for instance in self._cache.by(INSTANCE, BY_HOST, name):
+            yield from self._of_instance(instance)
+        yield from self._where(lambda network: lookup.router(self._cache, network) is None)
+
+    def _where(self, fits: Callable[[NetworkObj], bool]) -> Iterable[Key]:
+        return [network.key for network in self._cache.all(NETWORK) if fits(network)]
+
+
+def _network(obj: AnyObj) -> list[Key]:
+    return [Key(obj.meta.namespace, obj.spec.network.name)]
+
+
+def _news(network: NetworkObj, fields: NetworkStatus, outcome: Outcome) -> bool:
+    """Whether the status is written anyway."""
+    before = condition(network.status.conditions, Type.READY)
+    now = verdict_condition(Type.READY, outcome)
+    same = before is not None and (before.status, before.reason, before.message) == (
+        now.status,
+        now.reason,
+        now.message,
+    )
+    rest = dataclasses.replace(fields, observed_generation=0, conditions=())
+    return not same or rest != dataclasses.replace(network.status, observed_generation=0, conditions=())
+
+
+async def census(context: Context) -> None:
+    """Look now and then at the Networks whose number of Ports is not what they show."""
+    while True:
+        await context.clock.sleep(CENSUS)
+        for network in context.cache.all(NETWORK):
+            if network.status.ports != len(context.cache.by(PORT, lookup.BY_NETWORK, str(network.key))):
+                context.poke(Networks.name, network.key)
+
+
+def background(context: Context) -> Sequence[Awaitable[None]]:
+    """What runs beside the controller."""
+    return [census(context)]

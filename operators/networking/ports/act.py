@@ -1,0 +1,39 @@
+"""The writes of the Ports' controller, each safe to repeat."""
+
+from __future__ import annotations
+
+from operators.contract import names
+from operators.contract.codec import Json, to_wire
+from operators.contract.meta import Key
+from operators.contract.networking import PORT, PORT_BINDING
+from operators.kernel.store import Store
+from operators.networking.ports.model import Action, Bind, Protect, Unbind, Unprotect
+from operators.networking.ports.plan import FINALIZER
+
+_LABELS = (names.LABEL_VM_UID, names.LABEL_FLOW)
+
+
+async def act(store: Store, action: Action) -> None:
+    """Do one action."""
+    match action:
+        case Protect(port):
+            await store.finalize(PORT, port.meta, port.meta.finalizers_with(FINALIZER))
+        case Unprotect(port):
+            await store.finalize(PORT, port.meta, port.meta.finalizers_without(FINALIZER))
+        case Bind():
+            await store.apply(PORT_BINDING, body(action))
+        case Unbind(binding):
+            await store.delete(PORT_BINDING, binding.key, uid=binding.meta.uid)
+
+
+def body(action: Bind) -> Json:
+    """The PortBinding."""
+    port, spec = action.port, action.spec
+    labels = {name: port.meta.labels[name] for name in _LABELS if name in port.meta.labels}
+    return PORT_BINDING.body(
+        Key(port.meta.namespace, names.port_binding(port.meta.name, spec.host_name)),
+        spec=to_wire(spec),
+        finalizers=[FINALIZER],
+        ownerReferences=[to_wire(port.owner)],
+        **({"labels": labels} if labels else {}),
+    )

@@ -1,0 +1,117 @@
+"""The controller of Ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from operators.contract.compute import INSTANCE
+from operators.contract.fabric import HOST_REPORT
+from operators.contract.meta import Key, Kind, holds
+from operators.contract.networking import (
+    HOST_NETWORK,
+    NETWORK,
+    PORT,
+    PORT_BINDING,
+    ROUTER,
+    PortStatus,
+)
+from operators.contract.reasons import Reason, Type
+from operators.kernel.cache import AnyObj
+from operators.kernel.controller import Report
+from operators.kernel.manager import Context
+from operators.kernel.outcome import Done, Outcome
+from operators.networking.lookup import BY_HOST, BY_NETWORK
+from operators.networking.ports import act, observe
+from operators.networking.ports.model import Action, PortObj, Seen
+from operators.networking.ports.plan import bound_to, plan, reservation
+
+PASSING = frozenset(
+    {Reason.PROGRESSING, Reason.PROVISIONING, Reason.WAITING_FOR_NETWORK, Reason.WAITING_FOR_HOST, Reason.DELETING}
+)
+"""Reasons that nobody needs to be told of: they pass by themselves, and what they wait for tells its own story."""
+
+
+class Ports:
+    """Keyed by Port."""
+
+    name = "ports"
+    kind = PORT
+    workers = 8
+
+    def __init__(self, context: Context) -> None:
+        self._store = context.store
+        self._cache = context.cache
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        return {
+            PORT: lambda port: [port.key],
+            NETWORK: lambda network: self._unready(network.key),
+            ROUTER: self._of_router,
+            HOST_NETWORK: lambda each: self._unready(Key(each.meta.namespace, each.spec.network.name)),
+            PORT_BINDING: lambda binding: [Key(binding.meta.namespace, binding.spec.port.name)],
+            INSTANCE: _of_instance,
+            HOST_REPORT: self._of_report,
+        }
+
+    async def observe(self, key: Key) -> tuple[PortObj, Seen] | None:
+        return observe.observe(self._cache, key)
+
+    def plan(self, wanted: PortObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        return plan(wanted, seen)
+
+    async def act(self, action: Action) -> None:
+        await act.act(self._store, action)
+
+    def report(self, wanted: PortObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """One write when all is done; before that only what somebody has to know."""
+        if wanted.meta.deleting and isinstance(outcome, Done):
+            return ()
+        passing = not isinstance(outcome, Done) and outcome.reason in PASSING
+        if passing and not holds(wanted.status.conditions, Type.READY):
+            return ()
+        reserved = reservation(wanted, seen.router)
+        bound = bound_to(seen)
+        fields = PortStatus(
+            phase=_phase(wanted, outcome, bound is not None),
+            ip=reserved.ip if reserved else wanted.status.ip,
+            mac=reserved.mac if reserved else wanted.status.mac,
+            gateway=seen.router.spec.gateway.partition("/")[0] if seen.router else "",
+            host_name=bound.spec.host_name if bound else "",
+            binding=bound.meta.name if bound else "",
+        )
+        return (Report(wanted, fields),)
+
+    def _unready(self, network: Key) -> Iterable[Key]:
+        return [port.key for port in self._cache.by(PORT, BY_NETWORK, str(network)) if not _ready(port)]
+
+    def _of_router(self, router: AnyObj) -> Iterable[Key]:
+        """Those Ports of which the ledger says something new: nearly always one, of perhaps hundreds."""
+        told = {each.port.uid: (each.ip, each.mac) for each in router.spec.reservations}
+        network = f"{router.meta.namespace}/{router.spec.network.name}"
+        for port in self._cache.by(PORT, BY_NETWORK, network):
+            if not _ready(port) or told.get(port.meta.uid) != (port.status.ip, port.status.mac):
+                yield port.key
+
+    def _of_report(self, report: AnyObj) -> Iterable[Key]:
+        for instance in self._cache.by(INSTANCE, BY_HOST, report.spec.host_name):
+            for key in _of_instance(instance):
+                port = self._cache.get(PORT, key)
+                if port is not None and not _ready(port):
+                    yield key
+
+
+def _of_instance(instance: AnyObj) -> Iterable[Key]:
+    return [Key(instance.meta.namespace, nic.port) for nic in instance.spec.nics]
+
+
+def _ready(port: PortObj) -> bool:
+    return holds(port.status.conditions, Type.READY) and not port.meta.deleting
+
+
+def _phase(port: PortObj, outcome: Outcome, bound: bool) -> str:
+    if port.meta.deleting:
+        return "Deleting"
+    if isinstance(outcome, Done):
+        return "Bound" if bound else "Reserved"
+    return "Pending"
