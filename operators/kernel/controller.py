@@ -201,7 +201,7 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
         match outcome:
             case Retry(after=None):
                 self.queue.add_backoff(key)
-            case Retry(after=float() | int() as seconds):
+            case Retry(after=float() | int() as seconds) | Done(after=float() | int() as seconds):
                 self.queue.forget(key)
                 self.queue.add_after(key, seconds)
             case Done() | Blocked() | Rejected():

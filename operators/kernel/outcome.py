@@ -16,6 +16,8 @@ class Done:
 
     reason: str = Reason.AS_SPECIFIED
     message: str = ""
+    after: float | None = None
+    """Seconds after which to look again all the same: for what a clock ends."""
 
 
 @dataclass(frozen=True, slots=True)
