@@ -68,6 +68,9 @@ def kubelet(layout: Layout, node: str) -> str:
         "imageGCHighThresholdPercent": 100,
         "nodeStatusUpdateFrequency": "5s",
         "serializeImagePulls": False,
+        # Tests kill containers again and again; nobody should wait five minutes for the next start because of that.
+        "featureGates": {"KubeletCrashLoopBackOffMax": True},
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "2s"},
     }
     return json.dumps(config, indent=1)
 
