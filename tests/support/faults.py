@@ -1,0 +1,101 @@
+"""Sudden ends: of processes, daemons, guests, the API server and whole nodes of the local cluster.
+
+A process is found by what its command line says and by the network namespace of the node that it runs on, since the
+machine's own process table has all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev import cluster, controlplane
+from dev.layout import Layout
+from dev.node import Node
+from dev.target import SYSTEM, Target
+
+OPERATORS = ("orchestration", "compute", "storage", "networking", "fabric-admin", "fabric-monitoring")
+AGENTS = ("agent-hypervisor", "agent-storage", "agent-network")
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """What breaks things."""
+
+    layout: Layout
+    where: Target
+
+    def node(self, name: str) -> Node:
+        """A node by its name."""
+        return Node(self.layout, int(name.removeprefix("node")))
+
+    def kill_component(self, name: str, host: str = "") -> int:
+        """SIGKILL a component's processes, an agent's on one host only; how many there were."""
+        return _kill(lambda words: words[-2:] == ["run", name] and "operators.launch" in words, self._netns(host))
+
+    def kill_guest(self, uid: str, host: str) -> int:
+        """SIGKILL the QEMU of a domain."""
+        return _kill(lambda words: "qemu-system" in words[0] and any(uid in word for word in words), self._netns(host))
+
+    def kill_libvirtd(self, host: str) -> None:
+        """SIGKILL libvirtd, and wait until the host has started it again."""
+        self.node(host).restart_service("libvirtd", signal.SIGKILL)
+
+    def _netns(self, host: str) -> str:
+        if not host:
+            return ""
+        first = self.node(host).pid
+        return str(Path(f"/proc/{first}/ns/net").readlink()) if first else "off"
+
+    @contextmanager
+    def no_api_server(self) -> Iterator[None]:
+        """The API server is gone while the block runs."""
+        controlplane.daemons(self.layout)["kube-apiserver"].stop()
+        try:
+            yield
+        finally:
+            controlplane.up(self.layout)
+
+    @contextmanager
+    def no_power(self, host: str) -> Iterator[None]:
+        """A node is off while the block runs."""
+        index = self.node(host).index
+        cluster.kill_node(self.layout, index)
+        try:
+            yield
+        finally:
+            cluster.start_node(self.layout, index)
+
+    def settle(self) -> None:
+        """Wait until every pod of ours is ready again, for the next test's sake."""
+        for name in OPERATORS:
+            self.where.kubectl("-n", SYSTEM, "rollout", "status", f"deployment/cloudstack-{name}", "--timeout=120s")
+        self.where.kubectl("-n", SYSTEM, "rollout", "status", "daemonset/cloudstack-agent", "--timeout=120s")
+        self.where.kubectl("wait", "--for=condition=Ready", "hosts.fabric.cloudstack.dev", "--all", "--timeout=120s")
+
+
+def _kill(meant: Callable[[list[str]], bool], netns: str) -> int:
+    killed = 0
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            words = [word for word in (folder / "cmdline").read_text().split("\0") if word]
+            if words and meant(words) and (not netns or str((folder / "ns/net").readlink()) == netns):
+                os.kill(int(folder.name), signal.SIGKILL)
+                killed += 1
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return killed
+
+
+def after(seconds: float, action: Callable[[], object]) -> threading.Timer:
+    """Do something a little later, while the test goes on."""
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    return timer
