@@ -96,8 +96,8 @@ def prove(where: Target) -> None:
         say(f"note: both machines are on {web.host}, since no other host had room")
     for one, other in ((web, db), (db, web)):
         inside(one, f"ping -c 3 -W 2 {addresses[other.name]}")
-    inside(db, f"wget -q -T 10 -O - http://{addresses['web']}/cgi-bin/status")
-    inside(db, "wget -q -T 10 -O - http://web/hostname")
+    inside(db, f"timeout 10 wget -q -O - http://{addresses['web']}/cgi-bin/status")
+    inside(db, "timeout 10 wget -q -O - http://web/hostname")
     disks = inside(
         web, "cd /sys/block; for disk in vd*; do echo $disk $(cat $disk/serial): $(cat $disk/size) sectors; done"
     )

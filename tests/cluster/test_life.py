@@ -51,8 +51,8 @@ def test_whole_life(cloud: Cloud, two_hosts: tuple[str, str]) -> None:
 
     web.sh(f"ping -c 3 -W 2 {addresses['db']}")
     db.sh(f"ping -c 3 -W 2 {addresses['web']}")
-    assert f"{addresses['web']}" in db.sh(f"wget -q -T 10 -O - http://{addresses['web']}/cgi-bin/status")
-    assert db.sh("wget -q -T 10 -O - http://web/hostname") == "web"
+    assert f"{addresses['web']}" in db.sh(f"timeout 10 wget -q -O - http://{addresses['web']}/cgi-bin/status")
+    assert db.sh("timeout 10 wget -q -O - http://web/hostname") == "web"
     assert "TINY READY host=web" in console(cloud, "web")
 
     disk = web.sh(FIND_LEDGER)
