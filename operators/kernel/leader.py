@@ -30,6 +30,8 @@ DURATION = 15.0
 RENEW_DEADLINE = 10.0
 """Seconds after a renewal until the leader considers itself deposed."""
 RENEW_EVERY = 3.0
+PATIENCE = 3.0
+"""Seconds for one look or one renewal, so that a silent line leaves time for another."""
 LOOK_EVERY = 2.0
 """Seconds between a follower's looks, so that is how long a takeover after a clean release may take."""
 
@@ -109,22 +111,26 @@ class Elector:
     async def _try_to_take(self) -> bool:
         """One look at the Lease, and an attempt if it is free; whether it is ours now."""
         try:
-            body = await self._store.get(LEASE, self._lease)
-            if body is None:
-                return await self._renew(LeaseSpec(), None)
-            lease = LEASE.parse(body)
-            if lease.spec != self._seen:
-                self._seen, self._seen_at = lease.spec, self._clock.monotonic()
-                log.debug("lease_seen", lease=str(self._lease), holder=lease.spec.holder_identity)
-            waited = self._clock.monotonic() - self._seen_at
-            if lease.spec.holder_identity and waited < (lease.spec.lease_duration_seconds or DURATION):
-                return False
-            return await self._renew(lease.spec, lease.meta.resource_version)
+            async with asyncio.timeout(PATIENCE):
+                body = await self._store.get(LEASE, self._lease)
+                if body is None:
+                    return await self._renew(LeaseSpec(), None)
+                lease = LEASE.parse(body)
+                return self._free(lease.spec) and await self._renew(lease.spec, lease.meta.resource_version)
         except (Conflict, AlreadyExists):
             return False  # somebody else was faster
-        except StoreError as error:
-            log.warning("lease_not_reached", lease=str(self._lease), error=str(error))
+        except (StoreError, TimeoutError) as error:
+            log.warning("lease_not_reached", lease=str(self._lease), error=str(error) or "no answer in time")
             return False
+
+    def _free(self, seen: LeaseSpec) -> bool:
+        """Whether the Lease is for us to take: nobody's, ours (an answer was lost), or unchanged for too long."""
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, self._clock.monotonic()
+            log.debug("lease_seen", lease=str(self._lease), holder=seen.holder_identity)
+        waited = self._clock.monotonic() - self._seen_at
+        holder = seen.holder_identity
+        return holder in ("", self._identity) or waited >= (seen.lease_duration_seconds or DURATION)
 
     async def _lead(self) -> None:
         """Hold the Lease until it is lost; prepare at the same time, since that may take longer than the Lease."""
@@ -157,7 +163,7 @@ class Elector:
                 return False
             left = self._until - self._clock.monotonic()
             try:
-                async with asyncio.timeout(min(RENEW_EVERY, max(left, 0))):
+                async with asyncio.timeout(min(PATIENCE, max(left, 0))):
                     return await self._renew(mine.spec, mine.meta.resource_version)
             except (Conflict, NotFound) as error:
                 # It may be our own earlier renewal, of which we got no answer.
@@ -172,9 +178,10 @@ class Elector:
 
     async def _still_ours(self, why: str) -> bool:
         try:
-            body = await self._store.get(LEASE, self._lease)
-        except StoreError as error:
-            log.warning("lease_not_reached", lease=str(self._lease), error=str(error))
+            async with asyncio.timeout(PATIENCE):
+                body = await self._store.get(LEASE, self._lease)
+        except (StoreError, TimeoutError) as error:
+            log.warning("lease_not_reached", lease=str(self._lease), error=str(error) or "no answer in time")
             return True
         self._mine = LEASE.parse(body) if body is not None else None
         if self._mine is not None and self._mine.spec.holder_identity == self._identity:

@@ -25,6 +25,8 @@ RESYNC = 600.0
 """Seconds between full lists of every kind, with a jitter of a tenth either way."""
 LATE = 30.0
 """Seconds that a watch gets to tell what a full list has found already; after that it has missed it."""
+RELIST_AFTER = 60.0
+"""Seconds from the first full list in which a watch's own first list is expected; a later one follows a gap."""
 FIRST_LIST_AGAIN = 2.0
 """Seconds between attempts at the first list, while the API server cannot be reached."""
 WRITERS = 8
@@ -86,6 +88,9 @@ class Manager:
         """Resyncs in a row that found changes of which the watches told nothing, not even LATE seconds later."""
         self._found: set[tuple[AnyKind, Key]] = set()
         """What resyncs found and no watch has told of yet."""
+        self._gap = asyncio.Event()
+        """Set when a watch may have missed something: the next resync is due at once."""
+        self._settled_at = float("inf")
         for name, runner in self.runners.items():
             metrics.QUEUE_DEPTH.labels(name).set_function(partial(len, runner.queue))
         for kind in self.cache.kinds:
@@ -97,6 +102,9 @@ class Manager:
         meta = body["metadata"]
         key = Key(meta.get("namespace", ""), meta["name"])
         self._found.discard((kind, key))
+        if type_ is None and self.clock.monotonic() > self._settled_at:
+            # The watch had to begin anew (410 Gone), and says nothing of what vanished meanwhile.
+            self._gap.set()
         if type_ == "DELETED":
             gone = self.cache.drop(kind, key, meta.get("uid", ""), meta.get("resourceVersion", ""))
             self._mark(kind, gone)
@@ -150,6 +158,7 @@ class Manager:
                 await self.clock.sleep(FIRST_LIST_AGAIN)
             else:
                 self.synced.set()
+        self._settled_at = self.clock.monotonic() + RELIST_AFTER
         self.mark_all()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._resync_for_ever())
@@ -169,7 +178,7 @@ class Manager:
 
     async def _resync_for_ever(self) -> None:
         while True:
-            await self.clock.sleep(self._resync * self._rng.uniform(0.9, 1.1))
+            await self._until_due(self._resync * self._rng.uniform(0.9, 1.1))
             self._found.clear()
             try:
                 await self.resync()
@@ -178,10 +187,20 @@ class Manager:
                 continue
             self.mark_all()
             await self.clock.sleep(LATE)
+            self._gap.clear()  # by now that list has told all that it had to tell
             for kind, key in self._found:
                 log.warning("watch_missed", kind=kind.kind, key=str(key))
                 metrics.WATCH_MISSED.labels(kind.kind).inc()
             self.missed_in_a_row = self.missed_in_a_row + 1 if self._found else 0
+
+    async def _until_due(self, seconds: float) -> None:
+        """Wait for the next resync's time, or for a gap in a watch."""
+        waits = asyncio.ensure_future(self.clock.sleep(seconds)), asyncio.ensure_future(self._gap.wait())
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _mark(self, kind: AnyKind, *states: AnyObj | None) -> None:
         for runner, watched, keys in self._triggers:

@@ -29,7 +29,7 @@ from operators.kernel.controller import Watch
 from operators.kernel.ending import Ending
 from operators.kernel.heartbeat import Heartbeat
 from operators.kernel.leader import Elector
-from operators.kernel.manager import Manager
+from operators.kernel.manager import RESYNC, Manager
 from operators.kernel.rest import RestStore
 from operators.kernel.store import Unavailable
 
@@ -103,6 +103,7 @@ class _Process:
             leading=leading,
             rng=self.rng,
             env=self.env,
+            resync=float(self.env.get("RESYNC_SECONDS", RESYNC)),
         )
 
     def _leading(self) -> bool:

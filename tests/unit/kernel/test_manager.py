@@ -143,6 +143,24 @@ async def test_a_dead_watch_is_noticed_and_a_late_one_is_not_taken_for_dead() ->
 
 
 @virtual
+async def test_a_watch_that_begins_anew_brings_a_full_list_at_once() -> None:
+    """After 410 Gone it lists what there is, but not what is gone."""
+    cloud = Cloud()
+    async with cloud.running() as manager:
+        await cloud.want()
+        await cloud.want("b")
+        await asyncio.sleep(RESYNC / 4)
+        cloud.server.unsubscribe_all()
+        (claim, *_) = cloud.server.all(CLAIM)
+        await cloud.user.delete(CLAIM, Key("", claim["metadata"]["name"]), uid=claim["metadata"]["uid"])
+        cloud.server.feed(manager)
+        for body in cloud.server.all(VOLUME):
+            manager.event(VOLUME, None, body)
+        await asyncio.sleep(1)
+        assert cloud.claims == 2
+
+
+@virtual
 async def test_a_standby_writes_nothing_keeps_its_cache_and_does_all_when_it_leads() -> None:
     cloud = Cloud()
     cloud.leads = False
