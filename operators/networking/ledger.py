@@ -109,7 +109,7 @@ def hostname(port: PortObj) -> str:
 
 
 def _turn(port: PortObj) -> tuple[bool, str, str]:
-    return (not (port.spec.ip or port.status.ip), port.meta.creation_timestamp, port.meta.name)
+    return (not (port.spec.ip or port.spec.mac or port.status.ip), port.meta.creation_timestamp, port.meta.name)
 
 
 def _choose(where: Pool, port: PortObj, held: Iterable[Reservation]) -> Reservation | Blocked:

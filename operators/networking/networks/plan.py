@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from operators.contract import names
 from operators.contract.meta import condition, holds
 from operators.contract.reasons import Reason, Type
@@ -149,6 +151,17 @@ def _standing(router: RouterObj, seen: Seen) -> Outcome:
     return Done()
 
 
+def _while_in_use(network: NetworkObj, seen: Seen) -> list[Action]:
+    """What a Network that shall go still does for those on it: freeing their addresses, for one."""
+    router = seen.router
+    if router is None or router.meta.deleting:
+        return []
+    held = {each.port.uid for each in router.spec.reservations}
+    old = dataclasses.replace(seen, ports=tuple(port for port in seen.ports if port.meta.uid in held))
+    actions = resolved.router(network, old, ledger.pool(network.spec), router)
+    return actions + resolved.host_networks(network, seen, router.spec.host_name)
+
+
 def _farewell(network: NetworkObj, seen: Seen) -> tuple[list[Action], Outcome]:
     """Clear away what was made, in an order that never leaves anything without a name."""
     if FINALIZER not in network.meta.finalizers:
@@ -157,7 +170,8 @@ def _farewell(network: NetworkObj, seen: Seen) -> tuple[list[Action], Outcome]:
         first = ", ".join(port.meta.name for port in seen.ports[:LISTED])
         more = f" and {len(seen.ports) - LISTED} more" if len(seen.ports) > LISTED else ""
         hint = "delete their virtual machines first"
-        return [], Blocked(Reason.STILL_IN_USE, f"{len(seen.ports)} Ports are on it ({first}{more}): {hint}")
+        wait = Blocked(Reason.STILL_IN_USE, f"{len(seen.ports)} Ports are on it ({first}{more}): {hint}")
+        return _while_in_use(network, seen), wait
     left = [each for each in (seen.router, *seen.host_networks) if each is not None]
     if left:
         hosts = ", ".join(sorted({each.spec.host_name for each in left}))
