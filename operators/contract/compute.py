@@ -48,7 +48,7 @@ class Placement:
 class UserData:
     """What first boot gets to run or read."""
 
-    inline: str = ""
+    inline: str = field(default="", repr=False)  # it may hold a secret, and logs are for everybody
     """Plain text, `#!` script or `#cloud-config`; at most 8 KiB."""
 
 
@@ -146,7 +146,7 @@ class CloudInit:
     instance_id: str
     hostname: str
     ssh_keys: tuple[str, ...] = ()
-    user_data: str = ""
+    user_data: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
