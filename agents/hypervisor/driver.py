@@ -114,8 +114,8 @@ class Listeners:
 
     changed: Callable[[str], None]
     """A domain, by uuid, changed its state or came or went."""
-    connected: Callable[[], None]
-    """The hypervisor answers (again): anything may have changed meanwhile."""
+    link: Callable[[], None]
+    """The hypervisor answers (again), so anything may have changed meanwhile; or it answers no longer."""
 
 
 class Hypervisor(Protocol):

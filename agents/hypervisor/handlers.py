@@ -42,14 +42,14 @@ class Agent:
 
     def background(self) -> Sequence[Awaitable[None]]:
         """What runs beside the controllers."""
-        return self.hypervisor.run(Listeners(self._changed, self._connected)), self._trim()
+        return self.hypervisor.run(Listeners(self._changed, self._link)), self._trim()
 
     def _changed(self, uuid: str) -> None:
         self.instances.changed(uuid)
         self.inventory.changed(uuid)
 
-    def _connected(self) -> None:
-        self.instances.connected()
+    def _link(self) -> None:
+        self.instances.all()
         self.inventory.look()
 
     async def _trim(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agents.hypervisor import plan as planning
 from agents.hypervisor.act import act
-from agents.hypervisor.driver import Hypervisor
+from agents.hypervisor.driver import Hypervisor, Record
 from agents.hypervisor.files import Files
-from agents.hypervisor.model import Action, AskToEnd, Instance, Seen, Wanted
+from agents.hypervisor.model import Action, AskToEnd, Instance, Seen, Start, Wanted
 from agents.hypervisor.observe import Timing, names_of, observe
 from operators.contract.compute import INSTANCE, InstanceStatus, Power
 from operators.contract.meta import Key, Kind
@@ -18,7 +19,20 @@ from operators.contract.reasons import Type
 from operators.contract.storage import DISK
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
-from operators.kernel.outcome import Outcome
+from operators.kernel.outcome import Outcome, Problem
+
+HOLD_FIRST, HOLD_LONGEST = 0.5, 60.0
+"""Seconds before a start that failed is tried again; doubled each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A start that failed, of a domain as one definition of it was asked for."""
+
+    record: Record
+    times: int
+    until: float
+    message: str
 
 
 class Instances:
@@ -37,6 +51,7 @@ class Instances:
         self._stop_deadline = stop_deadline
         self._asked: dict[str, float] = {}
         """When each guest was first asked to end. An agent that restarts gives it the whole time again."""
+        self._failed: dict[str, Failure] = {}
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
         self._cache.index(INSTANCE, "vm", lambda instance: (instance.spec.virtual_machine.uid,))
@@ -54,8 +69,8 @@ class Instances:
         for instance in self._cache.by(INSTANCE, "vm", uuid):
             self._context.poke(self.name, instance.key)
 
-    def connected(self) -> None:
-        """The hypervisor answers again: look at every Instance."""
+    def all(self) -> None:
+        """The hypervisor came or went: look at every Instance."""
         for instance in self._cache.all(INSTANCE):
             self._context.poke(self.name, instance.key)
 
@@ -65,9 +80,15 @@ class Instances:
         if instance is None:
             self._silent.pop(key, None)
             return None
-        now = self._context.clock.monotonic()
-        asked = self._asked.get(instance.spec.virtual_machine.uid)
-        timing = Timing(None if asked is None else now - asked, now - self._silent.get(key, now), self._stop_deadline)
+        now, uuid = self._context.clock.monotonic(), instance.spec.virtual_machine.uid
+        asked, failed = self._asked.get(uuid), self._failed.get(uuid)
+        timing = Timing(
+            asked=None if asked is None else now - asked,
+            waited=now - self._silent.get(key, now),
+            deadline=self._stop_deadline,
+            hold=max(0.0, failed.until - now) if failed else 0.0,
+            failure=failed.message if failed else "",
+        )
         return await observe(instance, self._cache, self._hypervisor, self._files, self._context.clock, timing)
 
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
@@ -81,7 +102,20 @@ class Instances:
         """Do one action."""
         if isinstance(action, AskToEnd):
             self._asked.setdefault(action.uuid, self._context.clock.monotonic())
-        await act(action, self._hypervisor, self._files, self._context.clock)
+        try:
+            await act(action, self._hypervisor, self._files, self._context.clock)
+        except Problem as problem:
+            if isinstance(action, Start):
+                self._hold(action, problem.outcome.message)
+            raise
+        if isinstance(action, Start):
+            self._failed.pop(action.spec.uuid, None)
+
+    def _hold(self, action: Start, message: str) -> None:
+        before = self._failed.get(action.spec.uuid)
+        times = before.times + 1 if before and before.record == action.spec.record else 0
+        until = self._context.clock.monotonic() + min(HOLD_LONGEST, HOLD_FIRST * 2.0**times)
+        self._failed[action.spec.uuid] = Failure(action.spec.record, times, until, message)
 
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """What the Instance's status should say; nothing yet of what is on its way."""

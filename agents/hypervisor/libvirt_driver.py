@@ -53,7 +53,7 @@ class LibvirtHypervisor:
         self._machine = Machine()
 
     async def run(self, listeners: Listeners) -> None:
-        await self._link.run(self._prepare, listeners.changed, listeners.connected)
+        await self._link.run(self._prepare, listeners.changed, listeners.link)
 
     def _prepare(self, connection: Any) -> None:
         chosen = accelerator.choose(connection, self._accelerate, self._run_dir, self._scratch)

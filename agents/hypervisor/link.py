@@ -28,7 +28,7 @@ THREADS = 4
 """Calls at a time; more do not start guests any faster (measured, see the design's machine.md)."""
 KEEPALIVE = 2, 2
 """Seconds between messages, and how many may stay unanswered."""
-FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0
+FIRST_WAIT, LONGEST_WAIT = 0.1, 1.0
 """Seconds between attempts to connect."""
 OPEN_TIMEOUT = 10.0
 
@@ -67,7 +67,9 @@ class Link:
         self._lost = asyncio.Event()
         self._trouble = "not connected yet"
 
-    async def run(self, prepare: Callable[[Any], None], changed: Callable[[str], None], up: Callable[[], None]) -> None:
+    async def run(
+        self, prepare: Callable[[Any], None], changed: Callable[[str], None], link: Callable[[], None]
+    ) -> None:
         """Connect, and connect anew whenever the connection is lost, for ever.
 
         `prepare` runs in a thread on each new connection before anybody may use it.
@@ -92,9 +94,10 @@ class Link:
                 continue
             log.info("libvirt_connected", uri=self._uri)
             self._connection, wait = connection, FIRST_WAIT
-            up()
+            link()
             await self._lost.wait()
             self._connection = None
+            link()
             log.warning("libvirt_lost", uri=self._uri, error=self._trouble)
             await loop.run_in_executor(self._opening, _close, connection)
 

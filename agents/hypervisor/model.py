@@ -57,6 +57,10 @@ class Seen:
     """Seconds since the guest was first asked to end."""
     deadline: float = 30.0
     """Seconds that it gets for that."""
+    hold: float = 0.0
+    """Seconds until a start that failed may be tried again: its failure sends events too, which must not hurry it."""
+    failure: str = ""
+    """Why that start failed."""
     waited: float = 0.0
     """Seconds for which the plan has been on its way without a word to anybody."""
 

@@ -28,6 +28,9 @@ class Timing:
     """Since the plan is on its way without a word."""
     deadline: float = 30.0
     """That a guest gets to end."""
+    hold: float = 0.0
+    """Until a start that failed is tried again."""
+    failure: str = ""
 
 
 async def observe(
@@ -57,6 +60,8 @@ async def observe(
         console_exists=log_exists,
         asked=timing.asked,
         deadline=timing.deadline,
+        hold=timing.hold,
+        failure=timing.failure,
         waited=timing.waited,
     )
 

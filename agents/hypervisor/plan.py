@@ -107,6 +107,8 @@ def _start(want: Wanted, seen: Seen) -> Plan:
         return actions, _patient(seen, Reason.WAITING_FOR_VOLUMES, _waiting("Disk", late[0].name, late[0].why))
     if late := [part for part in seen.nics if part.device is None]:
         return actions, _patient(seen, Reason.WAITING_FOR_NETWORK, _waiting("PortBinding", late[0].name, late[0].why))
+    if seen.hold > 0:
+        return actions, Retry(Reason.HYPERVISOR_ERROR, seen.failure, seen.hold)
     return [*actions, Start(definition(want, seen))], Retry(Reason.STARTING, "the guest is being started", 0.0)
 
 

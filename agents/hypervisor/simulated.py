@@ -120,8 +120,7 @@ class SimulatedHypervisor:
         self._host.connections.append(changed)
         try:
             while True:
-                if self._host.up:
-                    listeners.connected()
+                listeners.link()
                 changed.clear()
                 await changed.wait()
         finally:
