@@ -1,0 +1,229 @@
+"""A host's file system in memory, behind the few calls of `os` that the storage agent makes.
+
+Files have a state that the kernel shows and one that would survive a loss of power: what was not synced is lost, and so
+is a name in a folder that was not synced. Locks are those that a running QEMU holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os as real
+import stat
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from sim.loop import ACTOR, Actor
+
+CAPACITY = 1 << 40
+BLOCK = 4096
+
+
+@dataclass(eq=False)
+class Node:
+    """A file or folder."""
+
+    folder: bool
+    mode: int = 0o755
+    data: bytes = b""
+    entries: dict[str, Node] = field(default_factory=dict)
+    safe_data: bytes = b""
+    safe_entries: dict[str, Node] = field(default_factory=dict)
+    size: int = 0
+    """Bytes that the file would take, beside the few that it holds here."""
+
+    def lose(self) -> None:
+        """Power is lost: only what was synced is left."""
+        self.entries = dict(self.safe_entries)
+        self.data = self.safe_data
+        for each in self.entries.values():
+            each.lose()
+
+
+@dataclass(eq=False)
+class FileSystem:
+    """The file system of one host (or one that several share)."""
+
+    root: Node = field(default_factory=lambda: Node(True))
+    descriptors: dict[int, tuple[Node, Actor | None]] = field(default_factory=dict)
+    full: bool = False
+    frozen: bool = False
+    next_fd: int = 1000
+
+    def make(self, path: str) -> Node:
+        """Make folders, for good."""
+        node = self.root
+        for step in filter(None, path.split("/")):
+            node = node.entries.setdefault(step, Node(True))
+            self._keep(path, node)
+        self._sync_all(self.root)
+        return node
+
+    def _keep(self, path: str, node: Node) -> None:
+        node.safe_entries = dict(node.entries)
+
+    def _sync_all(self, node: Node) -> None:
+        node.safe_entries = dict(node.entries)
+        for each in node.entries.values():
+            self._sync_all(each)
+
+    def find(self, path: str) -> Node | None:
+        """What is at an absolute path."""
+        node: Node | None = self.root
+        for step in filter(None, path.split("/")):
+            node = node.entries.get(step) if node is not None else None
+        return node
+
+    def files(self, path: str) -> dict[str, Node]:
+        """Every file beneath a folder, by path."""
+        top = self.find(path)
+        out: dict[str, Node] = {}
+        if top is not None:
+            self._walk(top, path, out)
+        return out
+
+    def _walk(self, node: Node, path: str, out: dict[str, Node]) -> None:
+        for name, each in sorted(node.entries.items()):
+            if each.folder:
+                self._walk(each, f"{path}/{name}", out)
+            else:
+                out[f"{path}/{name}"] = each
+
+    def close_all(self, actor: Actor) -> None:
+        """A process ended: its descriptors are closed."""
+        self.descriptors = {fd: each for fd, each in self.descriptors.items() if each[1] is not actor}
+
+    # The calls.
+
+    def node(self, fd: int) -> Node:
+        """What a descriptor stands for."""
+        try:
+            return self.descriptors[fd][0]
+        except KeyError:
+            raise OSError(errno.EBADF, "Bad file descriptor") from None
+
+    def new(self, node: Node) -> int:
+        """A new descriptor of the running process."""
+        self.next_fd += 1
+        self.descriptors[self.next_fd] = node, ACTOR.get(None)
+        return self.next_fd
+
+    def open(self, path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        """open(2)."""
+        folder, name = self._at(path, dir_fd)
+        node = folder.entries.get(name) if name else folder
+        if node is None:
+            if not flags & real.O_CREAT:
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+            self._room()
+            node = folder.entries[name] = Node(False, mode)
+        elif flags & real.O_EXCL and flags & real.O_CREAT:
+            raise FileExistsError(errno.EEXIST, "File exists", path)
+        elif flags & real.O_DIRECTORY and not node.folder:
+            raise NotADirectoryError(errno.ENOTDIR, "Not a directory", path)
+        return self.new(node)
+
+    def _at(self, path: str, dir_fd: int | None) -> tuple[Node, str]:
+        here = self.root if dir_fd is None or path.startswith("/") else self.node(dir_fd)
+        steps = [step for step in path.split("/") if step]
+        for step in steps[:-1]:
+            if step not in here.entries:
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+            here = here.entries[step]
+        return here, steps[-1] if steps else ""
+
+    def _room(self) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def mkdir(self, path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        """mkdir(2)."""
+        folder, name = self._at(path, dir_fd)
+        if name in folder.entries:
+            raise FileExistsError(errno.EEXIST, "File exists", path)
+        self._room()
+        folder.entries[name] = Node(True, mode)
+        # As if synced by whoever makes it: an empty folder that is lost is made again, and nobody is the worse for it.
+        folder.safe_entries[name] = folder.entries[name]
+
+    def unlink(self, path: str, *, dir_fd: int | None = None) -> None:
+        """unlink(2)."""
+        folder, name = self._at(path, dir_fd)
+        if name not in folder.entries:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        del folder.entries[name]
+
+    def rename(self, old: str, new: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        """rename(2)."""
+        source, name = self._at(old, src_dir_fd)
+        if name not in source.entries:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", old)
+        target, other = self._at(new, dst_dir_fd)
+        target.entries[other] = source.entries.pop(name)
+
+    def fsync(self, fd: int) -> None:
+        """fsync(2): of a file its data, of a folder its names."""
+        node = self.node(fd)
+        node.safe_data = node.data
+        node.safe_entries = dict(node.entries)
+
+    def pread(self, fd: int, count: int, at: int) -> bytes:
+        """pread(2)."""
+        return self.node(fd).data[at : at + count]
+
+    def pwrite(self, fd: int, data: Any, at: int) -> int:
+        """pwrite(2)."""
+        self._room()
+        node, new = self.node(fd), bytes(data)
+        node.data = node.data[:at].ljust(at, b"\0") + new + node.data[at + len(new) :]
+        return len(new)
+
+    def ftruncate(self, fd: int, size: int) -> None:
+        """ftruncate(2)."""
+        node = self.node(fd)
+        node.data = node.data[:size].ljust(size, b"\0")
+
+    def listdir(self, path: int | str) -> list[str]:
+        """The names in a folder; by descriptor or path."""
+        node = self.node(path) if isinstance(path, int) else self.find(path)
+        if node is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        return sorted(node.entries)
+
+    def close(self, fd: int) -> None:
+        """close(2)."""
+        self.node(fd)
+        del self.descriptors[fd]
+
+    def dup(self, fd: int) -> int:
+        """dup(2)."""
+        return self.new(self.node(fd))
+
+    def fstat(self, fd: int) -> Any:
+        """fstat(2)."""
+        node = self.node(fd)
+        kind = stat.S_IFDIR if node.folder else stat.S_IFREG
+        return SimpleNamespace(st_mode=kind | node.mode, st_size=max(len(node.data), node.size))
+
+    def fchmod(self, fd: int, mode: int) -> None:
+        """fchmod(2)."""
+        self.node(fd).mode = mode
+
+    def fstatvfs(self, fd: int) -> Any:
+        """fstatvfs(2)."""
+        self.node(fd)
+        used = sum(max(len(each.data), each.size) for each in self.files("").values())
+        free = 0 if self.full else max(0, CAPACITY - used)
+        return SimpleNamespace(f_blocks=CAPACITY // BLOCK, f_frsize=BLOCK, f_bavail=free // BLOCK)
+
+
+class Os:
+    """Stands in for the module `os` in the storage agent: each call goes to the host of the process that makes it."""
+
+    environ = real.environ
+    defpath = real.defpath
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("O_"):
+            return getattr(real, name)
+        return getattr(ACTOR.get().host.files, name)  # type: ignore[attr-defined]

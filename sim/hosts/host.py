@@ -1,0 +1,195 @@
+"""A hypervisor host: its guests, files and network, which live on when an agent dies and end when its power does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.hypervisor.driver import Facts, HypervisorError, Listeners
+from agents.network.links import Link
+from sim.hosts.filesystem import FileSystem
+from sim.hosts.hypervisor import Machine, Started
+from sim.hosts.network import Network
+from sim.loop import Actor, VirtualLoop
+from sim.trace import Trace
+
+POOL_ROOT = "/var/lib/cloudstack/pools"
+GIB = 1 << 30
+
+
+@dataclass
+class Faults:
+    """How likely each small fault is."""
+
+    start_fails: float = 0.0
+    tools_fail: float = 0.0
+    qemu_img_fails: float = 0.0
+    download_fails: float = 0.0
+    event_lost: float = 0.0
+
+    def end(self) -> None:
+        """All well."""
+        self.__init__()  # type: ignore[misc]
+
+
+@dataclass(eq=False)
+class Host:
+    """One host."""
+
+    name: str
+    loop: VirtualLoop
+    trace: Trace
+    rng: random.Random
+    address: str
+    cpus: int = 8
+    memory: int = 8 * GIB
+    up: bool = True
+    boots: int = 1
+    machine: Machine = field(default_factory=Machine)
+    files: FileSystem = field(default_factory=FileSystem)
+    faults: Faults = field(default_factory=Faults)
+    processes: list[Any] = field(default_factory=list)
+    """The agents that run here."""
+    checks: list[Callable[[Host, str], None]] = field(default_factory=list)
+    """Invariants to be looked at when a guest is started."""
+
+    def __post_init__(self) -> None:
+        self.actor = Actor(f"{self.name}-host")
+        self.network = Network(self.address)
+        self.files.make(POOL_ROOT)
+
+    @property
+    def facts(self) -> Facts:
+        """What it has to give."""
+        return Facts(self.cpus, self.memory, "simulated", "simulated")
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its disk does not answer."""
+        return self.files.frozen
+
+    def chance(self, likely: float) -> bool:
+        """Whether a fault strikes now."""
+        return likely > 0 and self.rng.random() < likely
+
+    def at(self, when: float, call: Callable[..., None], *args: Any, as_: Actor | None = None) -> None:
+        """Have something done at a time, by the host unless somebody else is named."""
+        self.loop.at(when, as_ or self.actor, call, *args)
+
+    def later(self, seconds: float, call: Callable[..., None], *args: Any, as_: Actor | None = None) -> None:
+        """Have something done in a while."""
+        self.at(self.loop.now + seconds, call, *args, as_=as_)
+
+    def say(self, verb: str, text: str) -> None:
+        """Into the trace."""
+        self.trace.add(self.loop.now, f"{self.name}-host", verb, text)
+
+    def process_died(self, actor: Actor) -> None:
+        """An agent's process ended: its descriptors are closed, its connections too."""
+        self.files.close_all(actor)
+
+    # Guests.
+
+    def start_guest(self, uuid: str) -> None:
+        """What virDomainCreate does."""
+        machine = self.machine
+        spec = machine.defined.get(uuid)
+        if spec is None:
+            raise HypervisorError(f"no domain with uuid {uuid}")
+        if uuid in machine.running:
+            return
+        if self.chance(self.faults.start_fails):
+            raise HypervisorError("the guest could not be started")
+        for disk in spec.disks:
+            if self.files.find(disk.path) is None:
+                raise HypervisorError(f"Cannot access storage file '{disk.path}': No such file or directory")
+            for other, each in machine.running.items():
+                if disk.path in (used.path for used in each.disks):
+                    raise HypervisorError(f"Failed to get \"write\" lock of {disk.path}: {other} has it")
+        for nic in spec.nics:
+            if nic.bridge not in self.network.spaces[""].links:
+                raise HypervisorError(f"Cannot get interface MTU on '{nic.bridge}': No such device")
+        for nic in spec.nics:
+            self.network.spaces[""].links[nic.tap] = Link(nic.tap, "tun", master=nic.bridge, mtu=nic.mtu, up=True)
+        record = machine.records.get(uuid)
+        machine.running[uuid] = spec
+        if record is not None:
+            machine.live[uuid] = record
+        machine.ends.pop(uuid, None)
+        machine.starts.append(Started(self.loop.now, uuid, record))
+        self.say("guest-on", f"{spec.name} {uuid} start={record.start if record else '?'}")
+        for check in self.checks:
+            check(self, uuid)
+        self.tell(uuid)
+
+    def end_guest(self, uuid: str, how: str) -> None:
+        """A guest ends."""
+        machine = self.machine
+        spec = machine.running.pop(uuid, None)
+        if spec is None:
+            return
+        machine.live.pop(uuid, None)
+        machine.paused.pop(uuid, None)
+        machine.deaf.discard(uuid)
+        if uuid in machine.defined:
+            machine.ends[uuid] = how
+        for nic in spec.nics:
+            self.network.spaces[""].links.pop(nic.tap, None)
+        self.say("guest-off", f"{spec.name} {uuid} {how}")
+        self.tell(uuid)
+
+    def tell(self, uuid: str) -> None:
+        """An event about a domain, to whoever listens."""
+        for listeners in list(self.machine.listeners):
+            if not self.chance(self.faults.event_lost):
+                self.later(self.rng.uniform(0.0005, 0.01), self._tell, listeners, uuid)
+
+    def _tell(self, listeners: Listeners, uuid: str) -> None:
+        owner = next((each.actor for each in self.processes if each.alive and each.component.name == "agent-hypervisor"), None)
+        if owner is not None and listeners in self.machine.listeners:
+            self.later(0.0, listeners.changed, uuid, as_=owner)
+
+    def daemon(self, up: bool) -> None:
+        """The hypervisor's daemon goes or comes back; guests do not notice."""
+        self.machine.daemon = up
+        self.say("libvirtd", "comes back" if up else "is gone")
+        for process in self.processes:
+            if process.alive:
+                for changed in list(self.machine.listeners.values()):
+                    self.later(0.001, changed.set, as_=process.actor)
+
+    # The whole of it.
+
+    def lose_power(self) -> None:
+        """Everything that is not on disk is gone."""
+        if not self.up:
+            return
+        self.up = False
+        self.say("power", "is lost")
+        for process in self.processes:
+            process.crash("its host lost power")
+        machine = self.machine
+        for uuid, spec in machine.running.items():
+            self.say("guest-off", f"{spec.name} {uuid} power lost")
+        kept = Machine(
+            defined=machine.defined, records=machine.records, ends={}, seeds=machine.seeds, consoles=machine.consoles,
+            starts=machine.starts,
+        )  # fmt: skip
+        self.machine = kept
+        self.files.root.lose()
+        self.files.descriptors.clear()
+        self.files.frozen = False
+        self.network.reset()
+
+    def boot(self) -> None:
+        """It comes back."""
+        if self.up:
+            return
+        self.up = True
+        self.boots += 1
+        self.say("power", "is back")
+        for process in self.processes:
+            if process.wanted:
+                process.start()

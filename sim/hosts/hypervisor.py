@@ -1,0 +1,234 @@
+"""A host's hypervisor: domains that are started and stopped whether or not the agent that asked still lives.
+
+Calls of one domain are done one after another, as libvirt's job lock has it. What was begun is finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from agents.hypervisor import seed
+from agents.hypervisor.driver import Domain, DomainSpec, Facts, HypervisorError, HypervisorGone, Listeners, Record
+from operators.contract.compute import CloudInit, Power
+from sim.loop import ACTOR
+
+if TYPE_CHECKING:
+    from sim.hosts.host import Host
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """One start of a guest, for the invariants."""
+
+    time: float
+    uuid: str
+    record: Record | None
+
+
+@dataclass
+class Machine:
+    """What the hypervisor keeps: on disk the definitions, in memory the guests."""
+
+    defined: dict[str, DomainSpec] = field(default_factory=dict)
+    running: dict[str, DomainSpec] = field(default_factory=dict)
+    """As each guest was started."""
+    records: dict[str, Record] = field(default_factory=dict)
+    """Of the definitions."""
+    live: dict[str, Record] = field(default_factory=dict)
+    paused: dict[str, str] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
+    """How each domain that is off ended."""
+    seeds: dict[str, str] = field(default_factory=dict)
+    consoles: set[str] = field(default_factory=set)
+    starts: list[Started] = field(default_factory=list)
+    daemon: bool = True
+    listeners: dict[Listeners, asyncio.Event] = field(default_factory=dict)
+    busy: dict[str, float] = field(default_factory=dict)
+    """Until when each domain has a job."""
+    deaf: set[str] = field(default_factory=set)
+    """Guests that do not hear that they shall end."""
+
+
+class Driver:
+    """The hypervisor port of one agent process on one host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def run(self, listeners: Listeners) -> None:
+        machine, changed = self._host.machine, asyncio.Event()
+        machine.listeners[listeners] = changed
+        try:
+            while True:
+                if machine.daemon:
+                    listeners.connected()
+                changed.clear()
+                await changed.wait()
+        finally:
+            machine.listeners.pop(listeners, None)
+
+    async def boot(self) -> str:
+        return f"boot-{self._host.boots}"
+
+    async def facts(self) -> Facts:
+        return await self._do("", 0.001, lambda: self._host.facts)
+
+    async def domains(self) -> tuple[Domain, ...]:
+        return await self._do("", 0.003, lambda: tuple(self._domain(uuid) for uuid in sorted(self._host.machine.defined)))
+
+    async def domain(self, uuid: str) -> Domain | None:
+        return await self._do("", 0.001, lambda: self._domain(uuid) if uuid in self._host.machine.defined else None)
+
+    def _domain(self, uuid: str) -> Domain:
+        machine = self._host.machine
+        record = machine.live.get(uuid, machine.records.get(uuid))
+        name = machine.defined[uuid].name
+        if uuid in machine.running:
+            power = Power.PAUSED if uuid in machine.paused else Power.RUNNING
+            return Domain(uuid, name, power, pause_reason=machine.paused.get(uuid, ""), record=record)
+        return Domain(uuid, name, Power.STOPPED, machine.ends.get(uuid, ""), record=record)
+
+    async def define(self, spec: DomainSpec) -> None:
+        def define() -> None:
+            machine = self._host.machine
+            for uuid, each in machine.defined.items():
+                if each.name == spec.name and uuid != spec.uuid:
+                    raise HypervisorError(f"domain '{spec.name}' already exists with uuid {uuid}")
+            machine.defined[spec.uuid] = spec
+            machine.records[spec.uuid] = spec.record
+
+        await self._do(spec.uuid, 0.003, define)
+
+    async def start(self, uuid: str) -> None:
+        await self._do(uuid, self._host.rng.uniform(0.2, 0.5), lambda: self._host.start_guest(uuid))
+
+    async def record(self, uuid: str, record: Record) -> None:
+        def keep() -> None:
+            machine = self._host.machine
+            self._known(uuid)
+            machine.records[uuid] = record
+            if uuid in machine.running:
+                machine.live[uuid] = record
+
+        await self._do(uuid, 0.002, keep)
+
+    async def shutdown(self, uuid: str, *, insist: bool) -> None:
+        def ask() -> None:
+            self._known(uuid)
+            if uuid in self._host.machine.running and uuid not in self._host.machine.deaf:
+                self._host.later(self._host.rng.uniform(0.3, 3.0), self._host.end_guest, uuid, "Shutdown")
+
+        await self._do(uuid, 0.002, ask)
+
+    async def destroy(self, uuid: str) -> None:
+        await self._do(uuid, 0.2, lambda: self._host.end_guest(uuid, "Destroyed"))
+
+    async def resume(self, uuid: str) -> None:
+        def resume() -> None:
+            self._known(uuid)
+            if not self._host.files.full and self._host.machine.paused.pop(uuid, None):
+                self._host.tell(uuid)
+
+        await self._do(uuid, 0.002, resume)
+
+    async def undefine(self, uuid: str) -> None:
+        def undefine() -> None:
+            machine = self._host.machine
+            if machine.defined.pop(uuid, None) is not None:
+                machine.records.pop(uuid, None)
+                machine.ends.pop(uuid, None)
+                self._host.tell(uuid)
+
+        await self._do(uuid, 0.003, undefine)
+
+    def _known(self, uuid: str) -> DomainSpec:
+        try:
+            return self._host.machine.defined[uuid]
+        except KeyError:
+            raise HypervisorError(f"no domain with uuid {uuid}") from None
+
+    async def _do(self, uuid: str, seconds: float, work: Callable[[], T]) -> T:
+        """Send a call to the daemon and wait for its answer. It is done even if nobody waits any more."""
+        host, me = self._host, ACTOR.get()
+        machine = host.machine
+        if not me.alive:
+            raise asyncio.CancelledError
+        if not machine.daemon:
+            raise HypervisorGone("the daemon does not answer")
+        answer: asyncio.Future[T] = host.loop.create_future()
+        boots = host.boots
+
+        def carry_out() -> None:
+            if host.boots != boots or not host.up or host.machine is not machine:
+                return
+            if not machine.daemon:
+                fail(HypervisorGone("the daemon went away"))
+                return
+            try:
+                result = work()
+            except HypervisorError as error:
+                fail(error)
+            else:
+                host.later(0.0005, deliver, result, as_=me)
+
+        def fail(error: HypervisorError) -> None:
+            host.later(0.0005, refuse, error, as_=me)
+
+        def deliver(result: T) -> None:
+            if not answer.done():
+                answer.set_result(result)
+
+        def refuse(error: HypervisorError) -> None:
+            if not answer.done():
+                answer.set_exception(error)
+
+        start = host.loop.now + host.rng.uniform(0.0002, 0.002)
+        if uuid:
+            start = max(start, machine.busy.get(uuid, 0.0))
+            machine.busy[uuid] = start + seconds
+        host.at(start + seconds, carry_out)
+        return await answer
+
+
+class Files:
+    """The seeds and console logs of one host's domains."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def seed_path(self, uuid: str) -> str:
+        return f"/seeds/{uuid}.iso"
+
+    def console_path(self, uuid: str) -> str:
+        return f"/console/{uuid}.log"
+
+    async def look(self, uuid: str) -> tuple[str, bool]:
+        await asyncio.sleep(0.0005)
+        return self._host.machine.seeds.get(uuid, ""), uuid in self._host.machine.consoles
+
+    async def write_seed(self, uuid: str, cloud_init: CloudInit) -> None:
+        await asyncio.sleep(0.003)
+        self._host.machine.seeds[uuid] = seed.digest(cloud_init)
+
+    async def fresh_console(self, uuid: str) -> None:
+        await asyncio.sleep(0.0005)
+        self._host.machine.consoles.add(uuid)
+
+    async def remove(self, uuid: str) -> None:
+        await asyncio.sleep(0.0005)
+        self._host.machine.seeds.pop(uuid, None)
+        self._host.machine.consoles.discard(uuid)
+
+    async def trim(self) -> None:
+        """Nothing grows."""
+
+
+def record_of(host: Host, uuid: str) -> Record | None:
+    """The record with which a domain would be started."""
+    found = host.machine.records.get(uuid)
+    return replace(found) if found is not None else None

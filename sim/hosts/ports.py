@@ -1,0 +1,174 @@
+"""Puts the simulated hosts under the agents' own code, at the narrow places where that meets a real host.
+
+Everything above those places runs unchanged. Which host is meant follows from the process that asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import struct
+from typing import Any
+
+from agents.hypervisor import handlers as hypervisor_handlers
+from agents.hypervisor.handlers import Agent
+from agents.hypervisor.settings import Settings as HypervisorSettings
+from agents.network import links as network_links
+from agents.network import tools, wakeups
+from agents.network.report import controller as report_controller
+from agents.network.routers import act as router_act
+from agents.network.routers import controller as router_controller
+from agents.network.routers import dnsmasq
+from agents.network.routers import observe as router_observe
+from agents.network.segments import observe as segment_observe
+from agents.network.ports import observe as port_observe
+from agents.network import namespaces
+from agents.storage import folders, places, qcow2, qemuimg
+from agents.storage.disks import act as disk_act
+from agents.storage.fetching import download, imports, inspection
+from agents.storage.fetching.failure import Failed
+from agents.storage.pools import observe as pool_observe
+from agents.storage.qemuimg import QemuImgError
+from operators.contract.reasons import Reason
+from operators.kernel.manager import Context
+from sim.hosts import network
+from sim.hosts.filesystem import Os
+from sim.hosts.hypervisor import Driver, Files
+from sim.loop import ACTOR
+
+IMAGE_SIZE = 64 << 20
+SOURCES: dict[str, str] = {}
+"""What each url serves: `good`, `broken` (nobody answers), `evil` (it has a backing file)."""
+
+
+def install() -> None:
+    """Once per Python process; the simulated world is found by the running actor, so that many runs can follow."""
+    hypervisor_handlers.agent_of = _agent_of
+    os_ = Os()
+    for module in (folders, places, qcow2, disk_act, download, inspection, pool_observe):
+        module.os = os_  # type: ignore[attr-defined]
+    for name in ("create", "resize", "check_unused", "info", "convert"):
+        setattr(qemuimg.QemuImg, name, globals()[f"_{name}"])
+    imports.Download = Download  # type: ignore[misc,assignment]
+    for name in ("ip", "ip_json", "fdb", "fdb_json", "nft", "nft_table"):
+        setattr(tools, name, getattr(network, name))
+    for holder in (network_links, segment_observe, router_observe, report_controller):
+        holder.links = network.links  # type: ignore[attr-defined]
+    for name in ("exists", "names", "within"):
+        for holder in (namespaces, router_observe, router_act):
+            if hasattr(holder, name):
+                setattr(holder, name, getattr(network, name))
+    for holder in (namespaces, router_observe):
+        holder.leftover = lambda name: False  # type: ignore[attr-defined]
+    for holder in (router_observe, router_act):
+        holder.FORWARDING = network.FORWARDING  # type: ignore[attr-defined]
+    router_observe.observe = network.observe
+    for holder in (router_observe, port_observe):
+        holder.socket = network.Interfaces  # type: ignore[attr-defined]
+    router_act.announce = lambda action: None
+    for name in ("running", "read", "write", "start", "stop", "reload", "clear"):
+        setattr(dnsmasq, name, getattr(network, name))
+    router_controller.running = network.running
+    router_controller.Exits = network.Exits  # type: ignore[misc,assignment]
+    wakeups.devices = network.devices
+
+
+def _agent_of(context: Context, settings: HypervisorSettings) -> Agent:
+    host = ACTOR.get().host  # type: ignore[attr-defined]
+    return Agent(context, settings, Driver(host), Files(host))
+
+
+def _host() -> Any:
+    return ACTOR.get().host  # type: ignore[attr-defined]
+
+
+# qemu-img.
+
+
+def header(size: int, backing: str = "") -> bytes:
+    """A qcow2 file as short as its header."""
+    name = backing.encode()
+    fixed = struct.pack(">4sIQIIQI", b"QFI\xfb", 3, 104 if name else 0, len(name), 16, size, 0)
+    return fixed.ljust(104, b"\0") + name
+
+
+async def _tool(at_most: float = 0.05) -> None:
+    host = _host()
+    await asyncio.sleep(host.rng.uniform(0.005, at_most))
+    if host.chance(host.faults.qemu_img_fails):
+        raise QemuImgError("qemu-img: simulated: it failed")
+    if host.files.full:
+        raise QemuImgError("qemu-img: No space left on device")
+
+
+def _locked(fd: int) -> bool:
+    host = _host()
+    node = host.files.node(fd)
+    return any(
+        host.files.find(disk.path) is node for spec in host.machine.running.values() for disk in spec.disks
+    )
+
+
+async def _create(self: Any, fd: int, size: int, backing: str = "") -> None:
+    await _tool()
+    node = _host().files.node(fd)
+    node.data, node.size = header(size, backing), min(size, 1 << 20)
+
+
+async def _resize(self: Any, fd: int, size: int) -> None:
+    await _tool()
+    if _locked(fd):
+        raise QemuImgError('qemu-img resize: Failed to get "write" lock')
+    node = _host().files.node(fd)
+    node.data = node.data[:24] + struct.pack(">Q", size) + node.data[32:]
+
+
+async def _check_unused(self: Any, fd: int) -> None:
+    await asyncio.sleep(0.005)
+    if _locked(fd):
+        raise QemuImgError('qemu-img info: Failed to get shared "write" lock')
+
+
+async def _info(self: Any, fd: int, form: str, limits: Any) -> dict[str, Any]:
+    await _tool()
+    data = _host().files.node(fd).data
+    return {"format": form, "virtual-size": struct.unpack_from(">Q", data, 24)[0]}
+
+
+async def _convert(self: Any, source: int, target: int, limits: Any) -> None:
+    await _tool(1.0)
+    _host().files.node(target).data = header(IMAGE_SIZE)
+
+
+# Images.
+
+
+def image(url: str) -> bytes:
+    """What a url serves."""
+    return header(IMAGE_SIZE, "../../etc/shadow" if SOURCES.get(url) == "evil" else "") + url.encode()
+
+
+def checksum(url: str) -> str:
+    """Its checksum."""
+    return hashlib.sha256(image(url)).hexdigest()
+
+
+class Download:
+    """Stands in for the storage agent's download: the bytes come from nowhere, slowly, and sometimes not at all."""
+
+    def __init__(self, wanted: Any, fd: int, sources: Any, told: Any) -> None:
+        self._wanted, self._fd, self._told = wanted, fd, told
+
+    async def run(self) -> None:
+        """Fetch it, in a few pieces."""
+        host = _host()
+        for percent in (10, 40, 80):
+            await asyncio.sleep(host.rng.uniform(0.05, 1.0))
+            if SOURCES.get(self._wanted.url) == "broken" or host.chance(host.faults.download_fails):
+                raise Failed(Reason.SOURCE_UNREACHABLE, f"{self._wanted.url} cannot be read")
+            self._told(percent)
+        data = image(self._wanted.url)
+        host.files.pwrite(self._fd, data, 0)
+        if hashlib.sha256(data).hexdigest() != self._wanted.checksum:
+            host.files.ftruncate(self._fd, 0)
+            raise Failed(Reason.CHECKSUM_MISMATCH, "the source served another file")
