@@ -128,7 +128,7 @@ def _after(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
     left = timedelta(seconds=want.ttl) - (seen.now - parse_stamp(end) if end else timedelta(0))
     if left <= timedelta(0):
         return [Forget(flow.meta)], Done()
-    return [], Retry(Reason.SUCCEEDED, "kept until its time-to-live has passed", left.total_seconds())
+    return [], Done(Reason.SUCCEEDED, "kept until its time-to-live has passed", left.total_seconds())
 
 
 def takes_back(flow: Flow, seen: Seen) -> bool:
