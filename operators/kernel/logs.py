@@ -45,10 +45,9 @@ def configure(component: str, env: Mapping[str, str]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # kopf says at info what each of its tasks does; only its doubts are news. Health probes are none at all.
-    logging.getLogger("kopf").setLevel(max(level, logging.WARNING))
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(max(level, logging.WARNING))
+    # kopf says at info what each of its tasks does; only its doubts are news, unless somebody looks very closely.
+    for library in ("kopf", "asyncio", "aiohttp"):
+        logging.getLogger(library).setLevel(level if level < logging.INFO else max(level, logging.WARNING))
 
 
 def _json(event: Any, **_: Any) -> str:

@@ -143,10 +143,26 @@ def claim_name(uid: str) -> str:
     return f"toy-{uid}"
 
 
+WONDER = Kind(names.NETWORKING, "Wonder", "wonders", ClaimSpec, VolumeStatus)
+"""A kind that nobody serves."""
+
+
+def watches(env: Mapping[str, str]) -> Sequence[Watch]:
+    """What it watches."""
+    return [Watch(VOLUME), Watch(CLAIM), *([Watch(WONDER)] if env.get("TOY_UNKNOWN_KIND") else [])]
+
+
+async def fail() -> None:
+    """Background work that fails after a while."""
+    await asyncio.sleep(2)
+    raise RuntimeError("no hypervisor here")
+
+
 COMPONENT = Component(
     name=NAME,
-    watches=lambda env: [Watch(VOLUME), Watch(CLAIM)],
+    watches=watches,
     build=lambda context: [Toy(context)],
+    background=lambda context: [fail()] if context.env.get("TOY_BACKGROUND") == "fails" else [],
 )
 
 if __name__ == "__main__":
