@@ -75,7 +75,9 @@ def _reader(cls: type) -> _Read:
         for field in dataclasses.fields(cls)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     }
-    plan = tuple((camel(f.name), f.name, _converter(hints[f.name]), f.name in required) for f in dataclasses.fields(cls))
+    plan = tuple(
+        (camel(f.name), f.name, _converter(hints[f.name]), f.name in required) for f in dataclasses.fields(cls)
+    )
 
     def read(data: Any) -> Any:
         if not isinstance(data, Mapping):
@@ -118,7 +120,7 @@ def _converter(hint: Any) -> _Read:
         if issubclass(hint, Enum):
             return hint
         if dataclasses.is_dataclass(hint):
-            return lambda raw: _reader(hint)(raw)
+            return _reader(hint)
         if hint is float:
             return float
         if hint in (str, int, bool):

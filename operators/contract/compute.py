@@ -153,7 +153,8 @@ class CloudInit:
 class InstanceSpec:
     """A virtual machine on one host, fully resolved. Written by Compute.
 
-    `power` and the counters change at any time, sizes, disks and cloud-init only together with a start, the rest never."""
+    `power` and the counters change at any time; sizes, disks and cloud-init only together with a start; the rest never.
+    """
 
     host_name: str
     virtual_machine: ObjectRef
@@ -180,7 +181,7 @@ class InstanceStatus:
     power: str = ""
     """One of Power, as the hypervisor last said."""
     stop_reason: str = ""
-    """Why it is not running: `Shutdown` (by the guest), `Destroyed` (by us), `Crashed` (QEMU died or the guest panicked)."""
+    """Why it is not running: `Shutdown` (by the guest), `Destroyed` (by us), `Crashed` (QEMU died, the guest panicked)."""
     started_at: str = ""
     start_observed: int = 0
     reboot_observed: int = 0

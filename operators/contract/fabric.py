@@ -10,6 +10,8 @@ from operators.contract.compute import CatalogueStatus
 from operators.contract.meta import Condition, Kind
 from operators.contract.quantity import Quantity
 
+NOTHING = Quantity(0)
+
 
 @dataclass(frozen=True, slots=True)
 class ZoneSpec:
@@ -91,7 +93,7 @@ class HypervisorReport:
     """Written by the hypervisor agent."""
 
     cpus: int = 0
-    memory: Quantity = Quantity(0)
+    memory: Quantity = NOTHING
     cpu_model: str = ""
     driver: str = ""
     """`kvm`, `qemu` (software emulation) or `simulated`."""
@@ -107,8 +109,8 @@ class PoolReport:
 
     pool: str
     online: bool
-    capacity: Quantity = Quantity(0)
-    free: Quantity = Quantity(0)
+    capacity: Quantity = NOTHING
+    free: Quantity = NOTHING
     """Rounded, so that a report changes only when it matters."""
     message: str = ""
 

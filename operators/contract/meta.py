@@ -136,7 +136,12 @@ class Obj(Generic[SpecT, StatusT]):
     def owner(self) -> Owner:
         """An owner reference to this object, as its controller."""
         return Owner(
-            self.kind.api_version, self.kind.kind, self.meta.name, self.meta.uid, controller=True, block_owner_deletion=True
+            self.kind.api_version,
+            self.kind.kind,
+            self.meta.name,
+            self.meta.uid,
+            controller=True,
+            block_owner_deletion=True,
         )
 
 
@@ -180,7 +185,9 @@ class Kind(Generic[SpecT, StatusT]):
             )
         except ContractError as error:
             metadata = body.get("metadata", {})
-            raise ContractError(f"{self.kind} {metadata.get('namespace', '')}/{metadata.get('name')}: {error}") from error
+            raise ContractError(
+                f"{self.kind} {metadata.get('namespace', '')}/{metadata.get('name')}: {error}"
+            ) from error
 
     def body(self, key: Key, *, spec: Any = None, **metadata: Any) -> Json:
         """A JSON object to create or apply: `spec` is plain JSON, `metadata` as on the wire."""

@@ -151,8 +151,11 @@ class Uplink:
 
 @dataclass(frozen=True, slots=True)
 class RouterSpec:
-    """A network's gateway, DHCP and DNS, in a network namespace of one host. Written by Networking, under the
-    guard of its resourceVersion, since `reservations` is where an address finds its one owner."""
+    """A network's gateway, DHCP and DNS, in a network namespace of one host.
+
+    Written by Networking, under the guard of its resourceVersion, since `reservations` is where an address finds its
+    one owner.
+    """
 
     host_name: str
     network: ObjectRef

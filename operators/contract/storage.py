@@ -165,7 +165,9 @@ class ImageCopyStatus:
 
 
 VOLUME = Kind(names.STORAGE, "Volume", "volumes", VolumeSpec, VolumeStatus)
-DISK_OFFERING = Kind(names.STORAGE, "DiskOffering", "diskofferings", DiskOfferingSpec, CatalogueStatus, namespaced=False)
+DISK_OFFERING = Kind(
+    names.STORAGE, "DiskOffering", "diskofferings", DiskOfferingSpec, CatalogueStatus, namespaced=False
+)
 IMAGE = Kind(names.STORAGE, "Image", "images", ImageSpec, ImageStatus)
 DISK = Kind(names.STORAGE, "Disk", "disks", DiskSpec, DiskStatus, host_side=True)
 IMAGE_COPY = Kind(names.STORAGE, "ImageCopy", "imagecopies", ImageCopySpec, ImageCopyStatus, host_side=True)
