@@ -50,7 +50,8 @@ def config(spec: RouterSpec, state: Path) -> str:
         "dhcp-no-override",
         f"dhcp-option=option:router,{inside.ip}",
         f"dhcp-option=option:dns-server,{inside.ip}",
-        f"dhcp-option=option:mtu,{spec.mtu}",
+        # Told also to those who do not ask: with a larger one, a guest would send what never arrives.
+        f"dhcp-option-force=option:mtu,{spec.mtu}",
         f"dhcp-option=option:domain-search,{spec.domain}",
     ]
     return "\n".join(lines) + "\n"

@@ -103,12 +103,18 @@ class Protect:
 
     network: NetworkObj
 
+    def __str__(self) -> str:
+        return f"Protect({self.network.key})"
+
 
 @dataclass(frozen=True, slots=True)
 class Unprotect:
     """Take our finalizer off the Network."""
 
     network: NetworkObj
+
+    def __str__(self) -> str:
+        return f"Unprotect({self.network.key})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,9 @@ class TakeOne:
     pool: str
     values: tuple[str, ...]
     owner: ObjectRef
+
+    def __str__(self) -> str:
+        return f"TakeOne({self.pool}, from {self.values[0]} on)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,12 +49,18 @@ class Protect:
 
     port: PortObj
 
+    def __str__(self) -> str:
+        return f"Protect({self.port.key})"
+
 
 @dataclass(frozen=True, slots=True)
 class Unprotect:
     """Take our finalizer off the Port."""
 
     port: PortObj
+
+    def __str__(self) -> str:
+        return f"Unprotect({self.port.key})"
 
 
 @dataclass(frozen=True, slots=True)

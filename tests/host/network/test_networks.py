@@ -1,0 +1,274 @@
+"""A network over three hosts, with real bridges, VXLAN, nftables and dnsmasq, and guests that are namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from operators.contract.fabric import HOST_REPORT
+from operators.contract.meta import Key
+from operators.contract.networking import HOST_NETWORK, NETWORK, PORT_BINDING, ROUTER
+from tests.host.network.harness import LAN, NS, busybox, cloud
+
+
+async def test_guests_on_three_hosts_get_addresses_names_and_each_other(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as here:
+        clean = {name: here.traces(name) for name in here.hosts}
+        await here.network()
+        a = await here.guest("a", "n1")
+        b = await here.guest("b", "n2")
+        c = await here.guest("c", "n3")
+        router_host = here.must(NETWORK, "net").status.router_host
+
+        lease = a.dhcp()
+        assert lease["ip"] == a.ip
+        assert (lease["router"], lease["dns"], lease["mtu"]) == ("10.1.1.1", "10.1.1.1", "1450")
+        assert lease["domain"] == lease["search"] == "net.team-a.internal"
+        assert lease["hostname"] == "a"
+        assert b.dhcp()["ip"] == b.ip
+        assert c.dhcp()["ip"] == c.ip
+
+        assert a.pings(b.ip)
+        assert b.pings(c.ip)
+        assert c.pings("10.1.1.1")
+        assert a.pings(c.ip, size=1422)
+        assert b.ip in a.resolves("b")
+        assert b.ip in c.resolves("b.net.team-a.internal")
+        assert "10.98" not in a.resolves("example.com")
+        outside = LAN.outside_address.partition("/")[0]
+        assert a.pings(outside)
+        assert b.pings(outside)
+
+        for guest in (a, b, c):
+            await here.remove(guest)
+        here.server.delete("kubectl", NETWORK, Key(NS, "net"))
+        await here.until(lambda: here.get(NETWORK, "net") is None)
+        assert {name: here.traces(name) for name in here.hosts} == clean
+        assert here.must(HOST_REPORT, router_host).status.network.unknown_devices == ()
+        for kind in (ROUTER, HOST_NETWORK, PORT_BINDING):
+            assert list(here.server.all(kind)) == []
+        await asyncio.sleep(0)
+
+
+async def test_a_guest_passes_only_as_itself(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 2) as here:
+        await here.network()
+        good = await here.guest("good", "n1")
+        bad = await here.guest("bad", "n2")
+        good.dhcp()
+        bad.dhcp()
+        assert bad.pings(good.ip)
+        bad.run("ip", "addr", "add", "10.1.1.99/24", "dev", "eth0")
+        assert not bad.pings(good.ip, source="10.1.1.99")
+        # Nor may it claim in ARP to be the gateway, whatever address its packets bear.
+        bad.run("ip", "addr", "add", "10.1.1.1/32", "dev", "eth0")
+        bad.busybox("arping", "-U", "-c", "2", "-I", "eth0", "10.1.1.1", check=False)
+        mac = bad.binding.mac
+        assert mac not in good.run("ip", "neigh", "show", "10.1.1.1")[1]
+        bad.run("ip", "addr", "del", "10.1.1.1/32", "dev", "eth0")
+        # IPv6 has no rules yet, so it has no way.
+        assert "0 packets received" in bad.busybox("ping", "-6", "-c", "1", "-W", "1", "ff02::1%eth0", check=False)[1]
+        bad.run("ip", "link", "set", "eth0", "address", "06:00:00:00:00:99")
+        assert not bad.pings(good.ip)
+        bad.run("ip", "link", "set", "eth0", "address", mac)
+        assert bad.pings(good.ip)
+
+
+async def test_a_tap_that_nobody_announced_passes_nothing_and_the_host_is_out_of_reach(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 1) as here:
+        await here.network()
+        known = await here.guest("known", "n1")
+        known.dhcp()
+        host = here.hosts["n1"]
+        bridge = known.binding.bridge
+        lines = [
+            "netns add stranger",
+            "link add cst0123456789 type veth peer name eth0 netns stranger",
+            f"link set cst0123456789 master {bridge} up",
+        ]
+        host.exec(["ip", "-batch", "-"], input="\n".join(lines) + "\n")
+        host.exec(["ip", "-n", "stranger", "-batch", "-"], input="addr add 10.1.1.50/24 dev eth0\nlink set eth0 up\n")
+        ping = [str(busybox()), "ping", "-c", "1", "-W", "1"]
+        assert host.exec(["ip", "netns", "exec", "stranger", *ping, known.ip], check=False).returncode != 0
+        # The host would answer ARP for its own address on any of its devices.
+        known.run("ip", "route", "add", host.address, "dev", "eth0")
+        assert not known.pings(host.address)
+
+
+async def test_networks_of_two_tenants_with_the_same_addresses_do_not_meet(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 2) as here:
+        await here.network("net")
+        await here.network("far", "10.1.2.0/24")
+        a = await here.guest("a", "n1", ip="10.1.1.7")
+        b = await here.guest("b", "n2", "far", ip="10.1.2.7")
+        a.dhcp()
+        b.dhcp()
+        assert a.pings("10.1.1.1")
+        assert b.pings("10.1.2.1")
+        assert not a.pings(b.ip)
+        # Nor do they by the way around: a router forwards nothing from outside that was not asked for.
+        public = here.must(NETWORK, "far").status.source_nat_address
+        a.run("ip", "route", "replace", "10.1.2.0/24", "via", "10.1.1.1")
+        assert not a.pings(b.ip)
+        assert a.pings(public)
+
+
+async def test_a_host_as_kubernetes_wants_it_lets_guests_pass(tmp_path: Path) -> None:
+    """Bridged frames pass the host's IP rules there: kube-proxy's translations and a forward chain that drops what is invalid."""
+    async with cloud(tmp_path, 2) as here:
+        theirs = """
+        table ip kube-proxy {
+            chain nat-prerouting { type nat hook prerouting priority dstnat; ip daddr 10.1.1.77 dnat to 10.99.43.11
+            }
+            chain nat-postrouting { type nat hook postrouting priority srcnat; ip saddr 10.1.1.0/24 masquerade
+            }
+            chain filter-forward { type filter hook forward priority -110; ct state invalid drop
+            }
+        }
+        """
+        for host in here.hosts.values():
+            assert host.exec(["cat", "/proc/sys/net/bridge/bridge-nf-call-iptables"]).stdout.strip() == "1"
+            host.exec(["nft", "-f", "-"], input=theirs)
+        before = {
+            name: host.exec(["nft", "list", "table", "ip", "kube-proxy"]).stdout for name, host in here.hosts.items()
+        }
+        await here.network()
+        a = await here.guest("a", "n1")
+        b = await here.guest("b", "n2", ip="10.1.1.77")
+        a.dhcp()
+        b.dhcp()
+        assert a.pings(b.ip)
+        assert b.pings(a.ip)
+        after = {
+            name: host.exec(["nft", "list", "table", "ip", "kube-proxy"]).stdout for name, host in here.hosts.items()
+        }
+        assert after == before
+
+
+async def test_an_address_given_anew_is_leased_to_its_new_owner(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 1) as here:
+        await here.network()
+        first = await here.guest("first", "n1", ip="10.1.1.50")
+        assert first.dhcp()["ip"] == "10.1.1.50"
+        server = here.hosts["n1"].exec(["sh", "-c", "cat /var/lib/cloudstack/network/csr*/dnsmasq.pid"]).stdout
+        await here.remove(first)
+        second = await here.guest("second", "n1", ip="10.1.1.50")
+        assert second.dhcp()["ip"] == "10.1.1.50"
+        assert "10.1.1.50" not in second.resolves("first").partition("10.1.1.1")[2].replace("10.1.1.1:53", "")
+        assert "10.1.1.50" in second.resolves("second")
+        again = here.hosts["n1"].exec(["sh", "-c", "cat /var/lib/cloudstack/network/csr*/dnsmasq.pid"]).stdout
+        assert again == server
+
+
+async def test_a_restarted_agent_changes_nothing_and_misses_nothing(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 2) as here:
+        await here.network()
+        a = await here.guest("a", "n1")
+        b = await here.guest("b", "n2")
+        a.dhcp()
+        b.dhcp()
+        before = {name: here.traces(name) for name in here.hosts}
+        versions = here.versions()
+        for agent in here.agents.values():
+            await agent.kill()
+        assert a.pings(b.ip)
+        assert {name: here.traces(name) for name in here.hosts} == before
+        for agent in here.agents.values():
+            await agent.start()
+        await asyncio.sleep(1)
+        assert {name: here.traces(name) for name in here.hosts} == before
+        assert here.versions() == versions
+        await here.agents["n2"].kill()
+        late = asyncio.create_task(here.guest("c", "n2", plug=False))
+        await asyncio.sleep(0.5)
+        assert not late.done()
+        await here.agents["n2"].start()
+        c = await late
+        c.plug_in()
+        assert c.dhcp()["ip"] == c.ip
+
+
+async def test_what_is_broken_behind_our_back_is_mended(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 2) as here:
+        await here.network()
+        a = await here.guest("a", "n1")
+        b = await here.guest("b", "n2")
+        a.dhcp()
+        host = here.hosts["n1"]
+        segment = here.must(NETWORK, "net").status.segment_id
+        pid_file = f"/var/lib/cloudstack/network/csr{segment}/dnsmasq.pid"
+
+        dnsmasq = host.exec(["cat", pid_file]).stdout.strip()
+        host.exec(["kill", "-9", dnsmasq])
+        took = await here.until(lambda: host.exec(["cat", pid_file]).stdout.strip() not in ("", dnsmasq))
+        assert took < 5
+        await asyncio.sleep(0.2)
+        assert b.dhcp()["ip"] == b.ip
+
+        for device in (f"csvx{segment}", f"csri{segment}", f"csrp{segment}"):
+            host.exec(["ip", "link", "del", device])
+            await here.until(lambda device=device: f"link {device}" in here.traces("n1"))
+            await here.until(lambda: b.pings("10.1.1.1") and a.pings(b.ip), 10)
+        assert b.pings(LAN.outside_address.partition("/")[0])
+
+        host.exec(["nft", "flush", "ruleset"])
+        host.exec(["ip", "netns", "exec", f"csr{segment}", "nft", "flush", "ruleset"])
+        host.exec(["ip", "-n", f"csr{segment}", "addr", "flush", "dev", "eth0"])
+        await here.agents["n1"].kill()
+        await here.agents["n1"].start()
+        await here.until(lambda: any(each.startswith("element") for each in here.traces("n1")))
+        await here.until(lambda: b.pings("10.1.1.1") and b.pings(LAN.outside_address.partition("/")[0]), 10)
+
+
+async def test_what_is_not_ours_is_reported_and_left_alone(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 1) as here:
+        host = here.hosts["n1"]
+        host.exec(["ip", "link", "add", "csbr4242", "type", "bridge"])
+        host.exec(["ip", "netns", "add", "csr4242"])
+        await here.network()
+        await here.until(lambda: here.must(HOST_REPORT, "n1").status.network.unknown_devices == ("csbr4242", "csr4242"))
+        report = here.must(HOST_REPORT, "n1").status.network
+        assert report.underlay_address == host.address
+        assert report.bridges == ("cloudbr1",)
+        here.server.delete("kubectl", NETWORK, Key(NS, "net"))
+        await here.until(lambda: here.get(NETWORK, "net") is None)
+        assert {"link csbr4242", "netns csr4242"} <= here.traces("n1")
+
+
+async def test_killed_again_and_again_the_agent_ends_with_the_same(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 1) as here:
+        clean = here.traces("n1")
+        agent = here.agents["n1"]
+        for delay in (0.0, 0.01, 0.03, 0.05, 0.08, 0.12, 0.2):
+            making = asyncio.create_task(here.network())
+            await asyncio.sleep(0.02 + delay)
+            await agent.kill()
+            await agent.start()
+            await making
+            guest = await here.guest("a", "n1")
+            assert guest.dhcp()["ip"] == guest.ip
+            removing = asyncio.create_task(here.remove(guest))
+            await removing
+            here.server.delete("kubectl", NETWORK, Key(NS, "net"))
+            await asyncio.sleep(0.02 + delay)
+            await agent.kill()
+            await agent.start()
+            await here.until(lambda: here.get(NETWORK, "net") is None)
+            assert here.traces("n1") == clean
+
+
+async def test_how_long_a_network_takes(tmp_path: Path) -> None:
+    async with cloud(tmp_path) as here:
+        begun = asyncio.get_running_loop().time()
+        await here.network()
+        ready = asyncio.get_running_loop().time() - begun
+        begun = asyncio.get_running_loop().time()
+        await asyncio.gather(*(here.guest(f"vm{index}", f"n{index + 1}", plug=False) for index in range(3)))
+        ports = asyncio.get_running_loop().time() - begun
+        begun = asyncio.get_running_loop().time()
+        await here.guest("one-more", "n1", plug=False)
+        one = asyncio.get_running_loop().time() - begun
+        print(
+            f"network {ready * 1000:.0f} ms, three ports on three hosts {ports * 1000:.0f} ms, one more {one * 1000:.0f} ms"
+        )
+        assert ready < 5
