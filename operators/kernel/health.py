@@ -35,10 +35,10 @@ def application(alive: Check, ready: Check) -> web.Application:
 @contextlib.asynccontextmanager
 async def served(app: web.Application, port: int, host: str = "0.0.0.0") -> AsyncIterator[int]:  # noqa: S104 - probes
     """Serve while the block runs; gives the port, which is a free one when 0 was asked for. Raises OSError if taken."""
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, shutdown_timeout=0.5)
+        site = web.TCPSite(runner, host, port)
         await site.start()
         yield runner.addresses[0][1]
     finally:
