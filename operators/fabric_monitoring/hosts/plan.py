@@ -35,7 +35,8 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[object], Outcome]:
 def judge(want: Wanted, seen: Seen) -> Verdict | None:
     """The Host's state; None while it cannot be told and something was told before, which stands until then."""
     told = want.host.status.state in JUDGED
-    presumed = Pulse.UNKNOWN if told else Pulse.FRESH
+    # The wall clock alone may confirm what was said, or begin; it may not change anything.
+    presumed = Pulse.FRESH if want.host.status.state == HostState.UP or not told else Pulse.UNKNOWN
     pulses = {name: presumed if pulse is Pulse.PRESUMED else pulse for name, pulse in seen.pulses.items()}
     if Pulse.UNKNOWN in pulses.values():
         return None if told else _verdict(HostState.UNKNOWN, "Unknown", Reason.WAITING_FOR_HOST, "no heartbeat yet")
