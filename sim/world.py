@@ -64,6 +64,7 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.processes: dict[str, Process] = {}
         self.bad_logs: list[str] = []
+        self.on_restore: Callable[[], None] = lambda: None
         self._rng = random.Random(f"{self.seed}/world")
 
     # Time.

@@ -65,8 +65,7 @@ class Driver:
         machine.listeners[listeners] = changed
         try:
             while True:
-                if machine.daemon:
-                    listeners.connected()
+                listeners.link()
                 changed.clear()
                 await changed.wait()
         finally:

@@ -48,6 +48,13 @@ class Collector:
         if FOREGROUND in meta.get("finalizers", ()):
             self._later(self._foreground, where)
 
+    def rebuild(self) -> None:
+        """Learn everything anew, after the store went back to a backup."""
+        self.dependents.clear()
+        for table in self.server.tables.values():
+            for record in list(table.records.values()):
+                self.heard(table, Event(0, "ADDED", record.obj, None), "")
+
     def _later(self, call: Any, *args: Any) -> None:
         self.loop.at(self.loop.now + self.rng.uniform(0.05, 1.5), self.actor, call, *args)
 

@@ -1,0 +1,262 @@
+"""One run: a scenario drawn from a seed, carried out, and judged."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sim import chaos, invariants, workload
+from sim.chaos import Chaos, Trouble
+from sim.hosts.host import POOL_ROOT, Host
+from sim.loop import Stuck
+from sim.store.schema import Json
+from sim.store.server import Event, Table
+from sim.workload import Deed, Doing, Size, Users
+from sim.world import Shape, World
+
+SETTLE = 20.0
+"""Virtual seconds for the hosts to be known, before the first user comes."""
+PATIENCE = 1500.0
+"""Virtual seconds after the last fault within which everything must be as specified: two resyncs and a back-off."""
+IDLE = 150.0
+"""Virtual seconds that an idle system is watched for writes."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """All that decides a run, beside the code."""
+
+    seed: int
+    shape: Shape
+    deeds: tuple[Deed, ...]
+    troubles: tuple[Trouble, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.seed}: {self.shape}", *map(str, sorted((*self.deeds, *self.troubles), key=lambda x: x.time))]
+        return "\n".join(lines)
+
+
+def scenario(seed: int) -> Scenario:
+    """Draw everything from the seed."""
+    rng = random.Random(f"{seed}/scenario")
+    hosts = rng.choice((1, 2, 2, 3))
+    elects = rng.random() < 0.5
+    shape = Shape(hosts=hosts, replicas=rng.choice((1, 2)) if elects else 1, elects=elects)
+    size = Size(deeds=rng.choice((10, 25, 40)), seconds=rng.choice((40.0, 100.0)), bad=rng.choice((0.0, 0.1, 0.3)))
+    deeds = Users(random.Random(f"{seed}/users"), shape.namespaces, size).draw(SETTLE)
+    names = process_names(shape)
+    troubles = chaos.draw(random.Random(f"{seed}/chaos"), names, [f"host{n + 1}" for n in range(hosts)], SETTLE, size.seconds)
+    return Scenario(seed, shape, tuple(deeds), tuple(troubles), size.seconds)
+
+
+def process_names(shape: Shape) -> list[str]:
+    """The processes of a world, as `World.build` names them."""
+    world = World(0, shape)
+    world.build()
+    return list(world.processes)
+
+
+@dataclass
+class Verdict:
+    """How a run ended."""
+
+    seed: int
+    problems: list[str]
+    digest: str
+    steps: int
+    writes: int
+    lives: int
+    """Guests started."""
+    virtual: float
+    wall: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was wrong."""
+        return not self.problems
+
+
+class Failed(Exception):
+    """An invariant was broken."""
+
+
+@dataclass
+class Run:
+    """A scenario at work; what the invariants look at."""
+
+    scenario: Scenario
+    keep_trace: bool = False
+    logs: bool = False
+    problems: list[str] = field(default_factory=list)
+    instances_seen: dict[str, set[str]] = field(default_factory=dict)
+    orphans: set[str] = field(default_factory=set)
+    """Whatever was on hosts when an old backup was restored: nobody may know of it any more, so nobody may touch it."""
+    kept: set[str] = field(default_factory=set)
+    """Paths of disks with reclaim policy Retain."""
+
+    def __post_init__(self) -> None:
+        self.world = World(self.scenario.seed, self.scenario.shape, self.keep_trace, self.logs)
+        self.world.on_restore = self._on_restore
+        self.writes = 0
+        self.counted: dict[str, int] = {}
+        self._boots: dict[str, tuple[int, float]] = {}
+
+    # For the invariants.
+
+    def all(self, key: tuple[str, str]) -> list[Json]:
+        """All objects of a resource, now."""
+        return [record.obj for record in self.world.server.tables[key].records.values()]
+
+    def booted(self, host: Host) -> float:
+        """When it was last found to have booted."""
+        boots, since = self._boots.get(host.name, (host.boots, -1e9))
+        if boots != host.boots:
+            since = self.world.loop.now
+        self._boots[host.name] = host.boots, since
+        return since
+
+    def cancelled(self, vm: Json) -> bool:
+        """Whether a Flow of it was cancelled, so that it may stay as it was then."""
+        uid = vm["metadata"]["uid"]
+        return any(flow["spec"]["target"]["uid"] == uid and flow["spec"].get("cancel") for flow in self.all(invariants.FLOW))
+
+    def unsatisfiable(self, vm: Json) -> str:
+        """Why nobody could run this VirtualMachine; "" when it can be."""
+        spec, where = vm["spec"], vm["metadata"]["namespace"]
+        if spec["offering"] not in ("tiny", "small"):
+            return f"there is no offering {spec['offering']} that fits"
+        if spec.get("image", "tiny") != "tiny":
+            return f"its image is {spec['image']}"
+        if (host := spec.get("placement", {}).get("host")) and host not in self.world.hosts:
+            return f"there is no host {host}"
+        networks = {each["metadata"]["name"] for each in self.all(invariants.NETWORK)
+                    if each["metadata"]["namespace"] == where and not each["metadata"].get("deletionTimestamp")}  # fmt: skip
+        for nic in spec.get("nics", ()):
+            if nic["network"] not in networks:
+                return f"there is no network {nic['network']}"
+        return self._volumes_trouble(vm)
+
+    def _volumes_trouble(self, vm: Json) -> str:
+        where = vm["metadata"]["namespace"]
+        volumes = {each["metadata"]["name"]: each for each in self.all(invariants.VOLUME) if each["metadata"]["namespace"] == where}
+        pools = set()
+        for name in vm["spec"].get("volumes", ()):
+            if name not in volumes or volumes[name]["metadata"].get("deletionTimestamp"):
+                return f"there is no volume {name}"
+            pools.add(volumes[name].get("status", {}).get("hostName", ""))
+            for other in self.all(invariants.VM):
+                mine = other["metadata"]["uid"] == vm["metadata"]["uid"]
+                if not mine and other["metadata"]["namespace"] == where and name in other["spec"].get("volumes", ()):
+                    return f"{other['metadata']['name']} lists volume {name} too"
+        hosts = {vm.get("status", {}).get("hostName", ""), vm["spec"].get("placement", {}).get("host", ""), *pools} - {""}
+        return f"its volumes and placement are on {sorted(hosts)}" if len(hosts) > 1 else ""
+
+    def _on_restore(self) -> None:
+        for host in self.world.hosts.values():
+            self.orphans |= {*host.machine.defined, *host.machine.seeds, *host.files.files(POOL_ROOT), *host.network.ours()}
+
+    # The run.
+
+    def go(self) -> Verdict:
+        """Carry it out."""
+        began = time.perf_counter()
+        world = self.world
+        try:
+            self._go()
+        except Failed as failed:
+            self.problems.append(str(failed))
+        except Stuck as stuck:
+            self.problems.append(f"a hot loop: {stuck}")
+        self.problems += [f"{actor}: {context.get('message')}: {context.get('exception')!r}" for actor, context in world.loop.errors]
+        self.problems += world.bad_logs
+        lives = sum(len(host.machine.starts) for host in world.hosts.values())
+        for process in world.processes.values():
+            if process.alive and process.actor is not None:
+                world.loop.kill(process.actor)
+        return Verdict(
+            self.scenario.seed, list(dict.fromkeys(self.problems)), world.trace.digest, world.loop.steps, self.writes, lives,
+            world.loop.now, time.perf_counter() - began,
+        )  # fmt: skip
+
+    def _go(self) -> None:
+        world, plan = self.world, self.scenario
+        world.build()
+        world.server.listeners.append(self._written)
+        for host in world.hosts.values():
+            host.checks.append(self._started)
+        users = Doing(world)
+        havoc = Chaos(world, users)
+        world.start()
+        end = SETTLE + plan.seconds
+        users.schedule(list(plan.deeds))
+        havoc.schedule(list(plan.troubles), end)
+        world.run_until(end, self._stop_early)
+        havoc.heal()
+        self._converge(end + PATIENCE)
+        self._idle()
+
+    def _stop_early(self) -> None:
+        if self.problems or self.world.loop.errors or self.world.bad_logs:
+            raise Failed("it was stopped there") if not self.problems else Failed(self.problems.pop(0))
+
+    def _converge(self, deadline: float) -> None:
+        world, step = self.world, 10.0
+        while True:
+            world.run_until(world.loop.now + step, self._stop_early)
+            wrong = self.wrong()
+            if not wrong:
+                return
+            if world.loop.now >= deadline:
+                raise Failed(f"after {PATIENCE:.0f} s without faults: " + "; ".join(wrong[:4]))
+            step = min(step * 1.3, 60.0)
+
+    def wrong(self) -> list[str]:
+        """What is not as it has to be in the end."""
+        return [each for invariant in invariants.IN_THE_END for each in invariant(self)]
+
+    def _idle(self) -> None:
+        """Nobody wants anything: nothing may be written but Leases, and everything stays as it is."""
+        world = self.world
+        world.run_until(world.loop.now + 30.0, self._stop_early)
+        before, busy = self.writes, dict(self.counted)
+        world.run_until(world.loop.now + IDLE, self._stop_early)
+        if self.writes != before:
+            who = {name: count - busy.get(name, 0) for name, count in self.counted.items() if count != busy.get(name, 0)}
+            raise Failed(f"{self.writes - before} writes by an idle system in {IDLE:.0f} s: {who}")
+        if wrong := self.wrong():
+            raise Failed("it did not stay as it was to be: " + "; ".join(wrong[:4]))
+
+    def _written(self, table: Table, event: Event, author: str) -> None:
+        if table.resource.plural == "leases":
+            return
+        if author not in invariants.PEOPLE:
+            self.writes += 1
+            key = f"{author}: {table.resource.kind} {event.obj['metadata']['name']}"
+            self.counted[key] = self.counted.get(key, 0) + 1
+        if table.resource.plural == "instances":
+            spec = event.obj["spec"]
+            self.instances_seen.setdefault(spec["hostName"], set()).add(spec["virtualMachine"]["uid"])
+        for invariant in invariants.AT_EVERY_WRITE:
+            self.problems += (f"{invariant.__name__}: {each}" for each in invariant(self, table, event, author))
+
+    def _started(self, host: Host, uuid: str) -> None:
+        for invariant in invariants.AT_EVERY_START:
+            self.problems += (f"{invariant.__name__}: {each}" for each in invariant(self, host, uuid))
+
+
+def run(seed: int, **options: Any) -> Verdict:
+    """Draw and carry out."""
+    return Run(scenario(seed), **options).go()
+
+
+def without(plan: Scenario, *, deeds: Sequence[Deed] | None = None, troubles: Sequence[Trouble] | None = None) -> Scenario:
+    """A scenario with other deeds or troubles."""
+    if deeds is not None:
+        plan = replace(plan, deeds=tuple(deeds))
+    if troubles is not None:
+        plan = replace(plan, troubles=tuple(troubles))
+    return plan
