@@ -60,6 +60,24 @@ def busybox() -> Path:
     return target
 
 
+def counter(host: Host, inside: tuple[str, ...], family: str, *match: str) -> Callable[[], int]:
+    """Count what comes in and matches."""
+    table = f"probe{abs(hash(match)) % 10**6}"
+    lines = [
+        f"add table {family} {table}",
+        f"add chain {family} {table} c {{ type filter hook input priority 0; }}",
+        f"add rule {family} {table} c {' '.join(match)} counter",
+    ]
+    host.exec([*inside, "nft", "-f", "-"], input="\n".join(lines) + "\n")
+
+    def read() -> int:
+        listed = json.loads(host.exec([*inside, "nft", "-j", "list", "table", family, table]).stdout)["nftables"]
+        (rule,) = (each["rule"] for each in listed if "rule" in each)
+        return int(next(each["counter"]["packets"] for each in rule["expr"] if "counter" in each))
+
+    return read
+
+
 class Agent:
     """The agent's process on a host, and the API server's end of its pipe."""
 
@@ -176,6 +194,10 @@ class Guest:
         words = ("udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "4", "-T", "1", "-O", "search", "-s", str(script))
         _, out = self.busybox(*words, check=check)
         return {words[1]: " ".join(words[2:]) for line in out.splitlines() if (words := line.split())[:1] == ["GOT"]}
+
+    def counter(self, family: str, *match: str) -> Callable[[], int]:
+        """Count, before any rule of others, what reaches the guest and matches; the number so far."""
+        return counter(self.host, ("ip", "netns", "exec", self.netns), family, *match)
 
     def pings(self, address: str, *, source: str = "", size: int = 56) -> bool:
         words = ["ping", "-c", "1", "-W", "1", "-s", str(size), *(["-I", source] if source else []), address]

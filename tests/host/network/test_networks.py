@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from pathlib import Path
 
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key
 from operators.contract.networking import HOST_NETWORK, NETWORK, PORT_BINDING, ROUTER
-from tests.host.network.harness import LAN, NS, busybox, cloud
+from tests.host.network.harness import LAN, NS, busybox, cloud, counter
 
 
 async def test_guests_on_three_hosts_get_addresses_names_and_each_other(tmp_path: Path) -> None:
@@ -58,14 +60,29 @@ async def test_a_guest_passes_only_as_itself(tmp_path: Path) -> None:
         good.dhcp()
         bad.dhcp()
         assert bad.pings(good.ip)
+        mac = bad.binding.mac
+        own = good.counter("ip", "ip", "saddr", bad.ip)
+        spoofed = good.counter("ip", "ip", "saddr", "10.1.1.99")
+        lies = good.counter("arp", "arp", "saddr", "ip", "10.1.1.1", "arp", "saddr", "ether", mac)
+        # With what it knows of its neighbour before, it needs no answer to a question in ARP.
+        bad.run("ip", "neigh", "replace", good.ip, "lladdr", good.binding.mac, "dev", "eth0", "nud", "permanent")
+        assert bad.pings(good.ip)
         bad.run("ip", "addr", "add", "10.1.1.99/24", "dev", "eth0")
         assert not bad.pings(good.ip, source="10.1.1.99")
-        # Nor may it claim in ARP to be the gateway, whatever address its packets bear.
+        assert own() > 0
+        assert spoofed() == 0
+        # Nor may it claim in ARP to be the gateway.
         bad.run("ip", "addr", "add", "10.1.1.1/32", "dev", "eth0")
         bad.busybox("arping", "-U", "-c", "2", "-I", "eth0", "10.1.1.1", check=False)
-        mac = bad.binding.mac
-        assert mac not in good.run("ip", "neigh", "show", "10.1.1.1")[1]
+        bad.busybox("arping", "-A", "-c", "2", "-I", "eth0", "10.1.1.1", check=False)
+        assert lies() == 0
         bad.run("ip", "addr", "del", "10.1.1.1/32", "dev", "eth0")
+        # Nor answer DHCP in the router's place.
+        dhcp = good.counter("ip", "udp", "sport", "67", "ip", "saddr", bad.ip)
+        send = f"import socket; s = socket.socket(type=2); s.bind(('{bad.ip}', 67)); s.sendto(b'x', ('{good.ip}', 68))"
+        bad.run(sys.executable, "-c", send)
+        await asyncio.sleep(0.1)
+        assert dhcp() == 0
         # IPv6 has no rules yet, so it has no way.
         assert "0 packets received" in bad.busybox("ping", "-6", "-c", "1", "-W", "1", "ff02::1%eth0", check=False)[1]
         bad.run("ip", "link", "set", "eth0", "address", "06:00:00:00:00:99")
@@ -90,9 +107,15 @@ async def test_a_tap_that_nobody_announced_passes_nothing_and_the_host_is_out_of
         host.exec(["ip", "-n", "stranger", "-batch", "-"], input="addr add 10.1.1.50/24 dev eth0\nlink set eth0 up\n")
         ping = [str(busybox()), "ping", "-c", "1", "-W", "1"]
         assert host.exec(["ip", "netns", "exec", "stranger", *ping, known.ip], check=False).returncode != 0
-        # The host would answer ARP for its own address on any of its devices.
+        # The host would answer ARP for its own address on any of its devices, and take what is sent to its bridge.
         known.run("ip", "route", "add", host.address, "dev", "eth0")
+        heard = counter(host, (), "ip", "ip", "saddr", known.ip)
         assert not known.pings(host.address)
+        assert "lladdr" not in known.run("ip", "neigh", "show", host.address)[1]
+        mac = json.loads(host.exec(["ip", "-j", "link", "show", bridge]).stdout)[0]["address"]
+        known.run("ip", "neigh", "replace", host.address, "lladdr", mac, "dev", "eth0", "nud", "permanent")
+        assert not known.pings(host.address)
+        assert heard() == 0
 
 
 async def test_networks_of_two_tenants_with_the_same_addresses_do_not_meet(tmp_path: Path) -> None:
