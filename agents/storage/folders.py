@@ -76,7 +76,8 @@ class Place:
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking function in a thread. Raises PoolOffline when the file system does not answer."""
     try:
-        return await asyncio.wait_for(asyncio.to_thread(function, *args, **kwargs), ANSWER)
+        async with asyncio.timeout(ANSWER):  # wait_for of Python 3.11 may swallow a cancellation
+            return await asyncio.to_thread(function, *args, **kwargs)
     except TimeoutError:
         raise PoolOffline(f"the file system has not answered for {ANSWER:.0f} s; see whether it is mounted") from None
 

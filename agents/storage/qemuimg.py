@@ -49,17 +49,17 @@ class QemuImg:
     async def create(self, fd: int, size: int, backing: str = "") -> None:
         """Make the open, empty file a qcow2 disk. The backing file is only noted (`-u`): the caller has checked it."""
         base = ("-u", "-F", "qcow2", "-b", backing) if backing else ()
-        await self._run("create", "-q", "-f", "qcow2", *base, _path(fd), str(size), fds=(fd,))
+        await self._run("create", "-q", "-f", "qcow2", *base, _path(fd), str(int(size)), fds=(fd,))
 
     async def resize(self, fd: int, size: int) -> None:
         """Grow the open disk. The file behind it is not opened, so nothing in it can lead anywhere."""
-        await self._run("resize", "-q", _alone(fd), str(size), fds=(fd,))
+        await self._run("resize", "-q", _alone(fd), str(int(size)), fds=(fd,))
 
     async def check_unused(self, fd: int) -> None:
-        """Raise QemuImgError that is `locked` while a QEMU process has the open file for writing.
+        """Raise QemuImgError that is `locked` while a QEMU process has the open qcow2 file for writing.
 
-        Opened as raw, so that only the lock matters and not what the file holds."""
-        await self._run("info", "-f", "raw", _path(fd), fds=(fd,))
+        As qcow2, not raw: only a format with metadata of its own insists that nobody else writes."""
+        await self._run("info", "-f", "qcow2", _path(fd), fds=(fd,))
 
     async def info(self, fd: int, form: str, limits: Limits) -> dict[str, Any]:
         """What qemu-img says of an untrusted file."""
@@ -89,7 +89,8 @@ class QemuImg:
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
             )
             try:
-                out, err = await asyncio.wait_for(process.communicate(), timeout)
+                async with asyncio.timeout(timeout):  # wait_for of Python 3.11 may swallow a cancellation
+                    out, err = await process.communicate()
             except TimeoutError:
                 raise QemuImgError(f"qemu-img {arguments[0]} took longer than {timeout:.0f} s") from None
             finally:

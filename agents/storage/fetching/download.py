@@ -70,9 +70,8 @@ class Download:
             raise Failed(Reason.SOURCE_UNREACHABLE, f"{self._host} cannot be read: {said}"[:500]) from error
         if not self._matches():
             await in_thread(self._start_over)
-            message = (
-                f"{self._host} served sha256:{self._last[:12]}…, and the Image says sha256:{self._wanted.checksum}"
-            )
+            served, asked = self._last[:12], self._wanted.checksum[:12]
+            message = f"{self._host} served a file of sha256:{served}…, and the Image says sha256:{asked}…"
             raise Failed(Reason.CHECKSUM_MISMATCH, message)
 
     @property

@@ -100,8 +100,9 @@ class HostPools:
         return frozenset(each.spec.path for each in objects), frozenset(each.meta.uid for each in objects)
 
     async def _listed(self, pool: str) -> tuple[frozenset[str], frozenset[str]]:
-        """Of all hosts, since they may share the pool. Asked after the files were seen, so an object that a file was made
-        for is listed unless it is gone."""
+        """As `_cached`, from the API server and of all hosts, since they may share the pool.
+
+        Asked after the files were seen, so an object that a file was made for is listed unless it is gone."""
         bodies = [body for kind in KINDS for body in await self._context.store.list(kind)]
         objects = [body for body in bodies if body["spec"].get("pool") == pool]
         return (

@@ -1,0 +1,261 @@
+"""Image copies on a real folder: fetched from loopback, checked, refused, resumed, removed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from agents.storage.copies.controller import Copies
+from agents.storage.fetching import imports
+from operators.contract.quantity import Quantity
+from operators.contract.storage import DISK, IMAGE_COPY
+from tests.host.storage.harness import Agent, Source, agent, image, info, qemu_img, source
+
+
+@pytest.fixture(autouse=True)
+def impatient() -> object:
+    """Failed imports are tried again after 0.2 s in place of 5 s, and progress is told at once."""
+    with mock.patch.object(imports, "FIRST_AGAIN", 0.2), mock.patch.object(imports, "TELL", 0.0):
+        yield
+
+
+async def test_image_is_fetched_checked_and_read_only(host: Agent, web_source: Source) -> None:
+    copy = await host.copy(web_source.url, web_source.checksum)
+    await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+    path = host.pool / copy.spec.path
+    status = host.read(IMAGE_COPY, "tiny").status
+    assert (status.path, status.virtual_size, status.progress) == (str(path), Quantity.parse("4Mi"), 100)
+    assert path.read_bytes() == web_source.data
+    assert path.stat().st_mode & 0o777 == 0o444
+    assert host.files() == {copy.spec.path}
+
+
+async def test_raw_image_becomes_qcow2(host: Agent, tmp_path: Path) -> None:
+    async with source(image(tmp_path, "4M", "raw")) as made:
+        copy = await host.copy(made.url, made.checksum, format="raw")
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+    found = info(host.pool / copy.spec.path)
+    assert (found["format"], found["virtual-size"]) == ("qcow2", 4 << 20)
+    assert host.files() == {copy.spec.path}
+
+
+async def test_progress_is_told_in_steps_of_ten(host: Agent, tmp_path: Path) -> None:
+    data = image(tmp_path) + os.urandom(20 << 20)
+    seen = []
+    async with source(data, pause_at=10 << 20) as made:
+        await host.copy(made.url, made.checksum)
+        status = (await host.until(IMAGE_COPY, "tiny", lambda obj: obj.status.progress >= 30)).status
+        seen.append(status.progress)
+        made.go.set()
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+    assert seen[0] % 10 == 0
+    assert host.writes(IMAGE_COPY) <= 12
+
+
+async def test_wrong_checksum_is_said_and_heals_when_the_source_does(host: Agent, tmp_path: Path) -> None:
+    good = image(tmp_path)
+    async with source(b"not what was asked for") as made:
+        wrong = made.data
+        made.data = good
+        right = made.checksum
+        made.data = wrong
+        copy = await host.copy(made.url, right)
+        said = await host.verdict(IMAGE_COPY, "tiny", "ChecksumMismatch")
+        assert "served a file of sha256:" in said.message
+        assert host.files() == set()
+        written = host.writes(IMAGE_COPY)
+        while len(made.asked) < 3:
+            await asyncio.sleep(0.05)
+        assert host.writes(IMAGE_COPY) == written, "a failure that goes on is not written again and again"
+        made.data = good
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+    assert host.files() == {copy.spec.path}
+
+
+async def test_unreachable_source_heals(host: Agent, web_source: Source) -> None:
+    web_source.status = 503
+    await host.copy(web_source.url, web_source.checksum)
+    said = await host.verdict(IMAGE_COPY, "tiny", "SourceUnreachable")
+    assert "503" in said.message
+    web_source.status = 200
+    await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+
+
+async def test_nobody_listens(host: Agent) -> None:
+    await host.copy("http://127.0.0.1:1/image", "sha256:" + "0" * 64)
+    await host.verdict(IMAGE_COPY, "tiny", "SourceUnreachable")
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+async def test_broken_download_goes_on_or_starts_over(host: Agent, tmp_path: Path, ranges: bool) -> None:
+    async with source(image(tmp_path) + os.urandom(4 << 20), cut_at=3 << 20, ranges=ranges) as made:
+        await host.copy(made.url, made.checksum)
+        await host.verdict(IMAGE_COPY, "tiny", "SourceUnreachable")
+        made.cut_at = 0
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+        assert made.asked[0] == ""
+        assert made.asked[-1].startswith("bytes="), "what was there is not fetched twice, if the source can do that"
+
+
+async def test_file_that_changed_between_two_parts_is_fetched_anew(host: Agent, tmp_path: Path) -> None:
+    old, new = image(tmp_path) + os.urandom(4 << 20), image(tmp_path) + os.urandom(4 << 20)
+    async with source(new) as made:
+        checksum = made.checksum
+        made.data, made.cut_at = old, 3 << 20
+        await host.copy(made.url, checksum)
+        await host.verdict(IMAGE_COPY, "tiny", "SourceUnreachable")
+        made.data, made.cut_at = new, 0
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+
+
+def _with_backing(data: bytes, name: bytes) -> bytes:
+    """A qcow2 file that claims a backing file, as a hostile one would."""
+    changed = bytearray(data)
+    changed[512 : 512 + len(name)] = name
+    struct.pack_into(">QI", changed, 8, 512, len(name))
+    return bytes(changed)
+
+
+def _with_data_file(data: bytes) -> bytes:
+    changed = bytearray(data)
+    changed[72:80] = struct.pack(">Q", 1 << 2)
+    return bytes(changed)
+
+
+def _with_size(data: bytes, size: int) -> bytes:
+    changed = bytearray(data)
+    changed[24:32] = struct.pack(">Q", size)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "words"),
+    [
+        (lambda data: _with_backing(data, b"/etc/shadow"), "UnsafeImage", "backing file"),
+        (lambda data: _with_backing(data, b'json:{"driver":"nbd"}'), "UnsafeImage", "backing file"),
+        (_with_data_file, "UnsafeImage", "another file"),
+        (lambda data: _with_size(data, 1 << 50), "ImageTooLarge", "unfolds to 1Pi"),
+        (lambda data: _with_size(data, 0), "UnsafeImage", "empty"),
+        (lambda data: b"<html>not found</html>" * 10, "UnsafeImage", "does not start as a qcow2"),
+        (lambda data: data[:60], "UnsafeImage", "cut off"),
+        (lambda data: data[:4] + struct.pack(">I", 1) + data[8:], "UnsafeImage", "version 1"),
+        (lambda data: data[:72] + b"\xff" * 8 + data[80:], "UnsafeImage", ""),
+        (lambda data: data[:20] + struct.pack(">I", 63) + data[24:], "UnsafeImage", "no sound qcow2"),
+        (lambda data: data[:36] + struct.pack(">I", 1 << 30) + data[40:], "UnsafeImage", ""),
+    ],
+)
+async def test_unsafe_image_is_refused(host: Agent, tmp_path: Path, change: object, reason: str, words: str) -> None:
+    async with source(change(image(tmp_path))) as made:  # type: ignore[operator]
+        await host.copy(made.url, made.checksum)
+        said = await host.verdict(IMAGE_COPY, "tiny", reason)
+    assert words in said.message
+    assert host.files() == set()
+
+
+async def test_image_with_a_real_backing_or_data_file_or_password(host: Agent, tmp_path: Path) -> None:
+    base = tmp_path / "base.qcow2"
+    qemu_img("create", "-f", "qcow2", base, "4M")
+    for number, options in enumerate(
+        (
+            ("-F", "qcow2", "-b", base),
+            ("-o", f"data_file={tmp_path / 'data.raw'}"),
+            ("--object", "secret,id=s,data=abc", "-o", "encrypt.format=luks,encrypt.key-secret=s"),
+        )
+    ):
+        made = tmp_path / f"bad{number}.qcow2"
+        qemu_img("create", "-f", "qcow2", *options, made, "4M")
+        async with source(made.read_bytes()) as served:
+            await host.copy(served.url, served.checksum, f"bad{number}")
+            await host.verdict(IMAGE_COPY, f"bad{number}", "UnsafeImage")
+
+
+async def test_qcow2_that_is_declared_raw_is_refused(host: Agent, web_source: Source) -> None:
+    await host.copy(web_source.url, web_source.checksum, format="raw")
+    said = await host.verdict(IMAGE_COPY, "tiny", "UnsafeImage")
+    assert "the file is qcow2" in said.message
+
+
+@pytest.mark.parametrize("length", [True, False])
+async def test_file_above_the_limit_is_not_fetched(tmp_path: Path, length: bool) -> None:
+    async with (
+        agent(tmp_path / "pools", IMAGE_MAX_DOWNLOAD="2Mi") as host,
+        source(os.urandom(8 << 20), length=length) as made,
+    ):
+        await host.copy(made.url, made.checksum)
+        await host.verdict(IMAGE_COPY, "tiny", "ImageTooLarge")
+        assert host.files() == set()
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://169.254.169.254/latest/meta-data", "http://localhost:1/x", "http://127.0.0.1:1/x", "file:///etc/shadow"],
+)
+async def test_redirect_to_another_place_is_refused(host: Agent, web_source: Source, location: str) -> None:
+    web_source.redirect = location
+    await host.copy(web_source.url, web_source.checksum)
+    said = await host.verdict(IMAGE_COPY, "tiny", "SourceRefused")
+    assert "redirects to another place" in said.message
+
+
+async def test_redirect_on_the_same_host_is_followed(host: Agent, web_source: Source) -> None:
+    web_source.redirect = f"{web_source.url}-moved"
+    await host.copy(web_source.url, web_source.checksum)
+    await host.verdict(IMAGE_COPY, "tiny", "SourceRefused")  # for ever in a circle
+    web_source.redirect = ""
+    await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "127.1", "[::1]", "2130706433", "[::ffff:127.0.0.1]"])
+async def test_loopback_is_refused_unless_allowed(tmp_path: Path, web_source: Source, name: str) -> None:
+    async with agent(tmp_path / "pools", IMAGE_SOURCES_ALLOW="") as host:
+        await host.copy(f"http://{name}:{web_source.port}/image", web_source.checksum)
+        said = await host.verdict(IMAGE_COPY, "tiny", "SourceRefused")
+        assert "IMAGE_SOURCES_ALLOW" in said.message
+    assert web_source.asked == []
+
+
+async def test_deleted_image_is_kept_while_disks_are_made_from_it(host: Agent, web_source: Source) -> None:
+    copy = await host.copy(web_source.url, web_source.checksum)
+    used = await host.disk("used", copy="tiny")
+    kept = await host.disk("kept", copy="tiny", keep=True)
+    for each in (used, kept):
+        await host.verdict(DISK, each.meta.name, "AsSpecified")
+    await host.store.delete(IMAGE_COPY, copy.key, uid=copy.meta.uid)
+    said = await host.verdict(IMAGE_COPY, "tiny", "StillInUse", "Released")
+    assert "team/used" in said.message
+    for each in (used, kept):
+        await host.store.delete(DISK, each.key, uid=each.meta.uid)
+        await host.verdict(DISK, each.meta.name, "Released", "Released")
+        left = host.read(DISK, each.meta.name)
+        await host.store.finalize(DISK, left.meta, ())
+    await host.until(IMAGE_COPY, "tiny", lambda obj: "kept" not in obj.status.conditions[-1].message)
+    said = await host.verdict(IMAGE_COPY, "tiny", "StillInUse", "Released")
+    assert kept.spec.path in said.message, "the file of a kept disk needs the image as before"
+    (host.pool / kept.spec.path).unlink()
+    host.manager.poke(Copies.name, copy.key)  # type: ignore[union-attr]
+    await host.verdict(IMAGE_COPY, "tiny", "Released", "Released")
+    assert host.files() == set()
+
+
+async def test_deleted_while_it_is_fetched(host: Agent, tmp_path: Path) -> None:
+    async with source(image(tmp_path) + os.urandom(8 << 20), pause_at=4 << 20) as made:
+        copy = await host.copy(made.url, made.checksum)
+        await host.until(IMAGE_COPY, "tiny", lambda obj: obj.status.progress >= 30)
+        await host.store.delete(IMAGE_COPY, copy.key, uid=copy.meta.uid)
+        await host.verdict(IMAGE_COPY, "tiny", "Released", "Released")
+    assert host.files() == set()
+
+
+async def test_lost_copy_is_fetched_again(host: Agent, web_source: Source) -> None:
+    copy = await host.copy(web_source.url, web_source.checksum)
+    await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+    (host.pool / copy.spec.path).unlink()
+    host.manager.poke(Copies.name, copy.key)  # type: ignore[union-attr]
+    while not (host.pool / copy.spec.path).exists():
+        await asyncio.sleep(0.01)
+    await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
