@@ -1,0 +1,67 @@
+"""One small function per action, safe to repeat."""
+
+from __future__ import annotations
+
+from operators.compute import restarts
+from operators.compute.capacity import Claim, Ledger
+from operators.compute.model import Action, Ascertain, Instance, LetGo, Put, Remove
+from operators.contract import names
+from operators.contract.codec import to_wire
+from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, Power
+from operators.contract.meta import Key
+from operators.contract.reasons import Reason
+from operators.kernel.outcome import Problem, Retry
+from operators.kernel.store import Store, Unavailable
+
+FINALIZER = names.finalizer("compute")
+
+
+async def act(action: Action, store: Store, ledger: Ledger) -> None:
+    """Do one action."""
+    match action:
+        case Put():
+            await _put(action, store, ledger)
+        case Remove(instance=instance, orphan=orphan):
+            if orphan:
+                await _certain(instance, store)
+            await store.delete(INSTANCE, instance.key, uid=instance.meta.uid)
+        case Ascertain(vm=vm, instance=key):
+            await store.get(INSTANCE, key)  # which shows it to the cache, if it is there
+            ledger.settle(vm)
+        case LetGo(instance=instance):
+            left = [name for name in instance.meta.finalizers if name != FINALIZER]
+            await store.finalize(INSTANCE, instance.meta, left)
+
+
+async def _put(action: Put, store: Store, ledger: Ledger) -> None:
+    vm, spec = action.vm, action.spec
+    # Before the first await: from here on every other run reckons with it.
+    ledger.enter(Claim.of(vm.meta.namespace, spec, active=spec.power is Power.RUNNING))
+    metadata = {
+        "labels": {
+            names.LABEL_VM_UID: vm.meta.uid,
+            names.LABEL_FLOW: action.flow,
+        },
+        "annotations": restarts.as_annotations(action.restarts),
+        "finalizers": [FINALIZER],
+        "ownerReferences": [to_wire(vm.owner)],
+    }
+    if action.uid:
+        metadata["uid"] = action.uid
+    key = Key(vm.meta.namespace, names.instance(vm.meta.name, spec.host_name))
+    try:
+        await store.apply(INSTANCE, INSTANCE.body(key, spec=to_wire(spec), **metadata))
+    except Unavailable:
+        raise  # It may have been written all the same: the claim stands until the key runs again.
+    except BaseException:
+        ledger.settle(vm.key)
+        raise
+    ledger.settle(vm.key)
+
+
+async def _certain(instance: Instance, store: Store) -> None:
+    """Raise unless the API server itself says that the Instance's VirtualMachine is gone: a cache may lag behind."""
+    ref = instance.spec.virtual_machine
+    body = await store.get(VIRTUAL_MACHINE, Key(instance.meta.namespace, ref.name))
+    if body is not None and body["metadata"]["uid"] == ref.uid:
+        raise Problem(Retry(Reason.PROGRESSING, "its VirtualMachine is there after all"))

@@ -1,0 +1,119 @@
+"""Reads hosts, pools and claims from the cache, as the scheduler wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from operators.compute.capacity import Ledger
+from operators.compute.scheduler import HostView, PoolView
+from operators.contract.fabric import (
+    HOST,
+    HOST_REPORT,
+    STORAGE_POOL,
+    ZONE,
+    HostReportStatus,
+    HostSpec,
+    HostStatus,
+    PoolReport,
+    StoragePoolSpec,
+    StoragePoolStatus,
+)
+from operators.contract.meta import Key, Obj, condition
+from operators.contract.reasons import Type
+from operators.kernel.cache import Cache
+
+Pool = Obj[StoragePoolSpec, StoragePoolStatus]
+
+
+@dataclass
+class _Sum:
+    cpus: int = 0
+    memory: int = 0
+    neighbours: int = 0
+
+
+def host_views(cache: Cache, ledger: Ledger, namespace: str, vm_uid: str) -> tuple[HostView, ...]:
+    """Every host as a virtual machine would find it, without what that virtual machine holds itself."""
+    sums: dict[str, _Sum] = {}
+    for claim in ledger.claims(without=vm_uid):
+        total = sums.setdefault(claim.host, _Sum())
+        total.cpus += claim.cpus
+        total.memory += claim.memory
+        total.neighbours += claim.vm.namespace == namespace
+    zones = {zone.meta.name for zone in cache.all(ZONE) if zone.spec.enabled and not zone.meta.deleting}
+    pools = tuple(cache.all(STORAGE_POOL))
+    return tuple(
+        _view(host, _report(cache, host.meta.name), pools, zones, sums.get(host.meta.name, _Sum()))
+        for host in cache.all(HOST)
+    )
+
+
+def _view(
+    host: Obj[HostSpec, HostStatus],
+    report: HostReportStatus,
+    pools: Iterable[Pool],
+    zones: set[str],
+    claimed: _Sum,
+) -> HostView:
+    reachable = condition(host.status.conditions, Type.REACHABLE)
+    spec, hypervisor = host.spec, report.hypervisor
+    return HostView(
+        name=host.meta.name,
+        reachable=reachable is not None and reachable.true,
+        reachable_message=reachable.message if reachable else "its agents have not been heard of yet",
+        schedulable=spec.schedulable and not host.meta.deleting,
+        maintenance=spec.maintenance,
+        zone=spec.zone,
+        zone_enabled=spec.zone in zones,
+        group=spec.group,
+        tags=spec.tags,
+        reported=hypervisor is not None,
+        cpus=hypervisor.cpus if hypervisor else 0,
+        memory=int(hypervisor.memory) if hypervisor else 0,
+        cpu_overcommit=_times(spec.overcommit.cpu),
+        memory_overcommit=_times(spec.overcommit.memory),
+        cpus_claimed=claimed.cpus,
+        memory_claimed=claimed.memory,
+        neighbours=claimed.neighbours,
+        pools=_pools(host, report, pools),
+    )
+
+
+def _report(cache: Cache, host: str) -> HostReportStatus:
+    report = cache.get(HOST_REPORT, Key("", host))
+    if report is not None and report.spec.host_name == host:
+        return report.status
+    return next((each.status for each in cache.by(HOST_REPORT, "host", host)), HostReportStatus())
+
+
+def _pools(host: Obj[HostSpec, HostStatus], report: HostReportStatus, pools: Iterable[Pool]) -> tuple[PoolView, ...]:
+    """The pools that a host reaches: its own, and those shared in its zone that its agent reports."""
+    told: dict[str, PoolReport] = {each.pool: each for each in report.storage.pools} if report.storage else {}
+    views = []
+    for pool in pools:
+        spec, said = pool.spec, told.get(pool.meta.name)
+        if spec.host_name not in ("", host.meta.name) or (
+            not spec.host_name and (spec.zone != host.spec.zone or not said)
+        ):
+            continue
+        views.append(
+            PoolView(
+                name=pool.meta.name,
+                tags=spec.tags,
+                free=int(said.free) if said else int(pool.status.free or 0),
+                online=said is not None and said.online,
+                schedulable=spec.schedulable and not pool.meta.deleting,
+            )
+        )
+    return tuple(views)
+
+
+def _times(text: str) -> Decimal:
+    """An overcommitment factor; 1 where the text is none, since nothing may be given out twice by mistake."""
+    try:
+        factor = Decimal(text)
+    except InvalidOperation:
+        return Decimal(1)
+    return factor if factor.is_finite() and factor > 0 else Decimal(1)

@@ -1,0 +1,148 @@
+"""The controller of VirtualMachines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from operators.compute import summary
+from operators.compute.act import act
+from operators.compute.capacity import Ledger
+from operators.compute.model import VM, Action, Instance, Seen, Wanted
+from operators.compute.observe import observe
+from operators.compute.plan import plan
+from operators.compute.scheduler import Policy
+from operators.compute.waiting import silent
+from operators.contract import names
+from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
+from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
+from operators.contract.meta import Key, Kind
+from operators.contract.networking import PORT
+from operators.contract.orchestration import FLOW
+from operators.contract.reasons import Reason
+from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.kernel.controller import Report
+from operators.kernel.manager import Context
+from operators.kernel.outcome import Done, Outcome
+
+
+class Machines:
+    """Gives every VirtualMachine its Instance, and sums up how it is.
+
+    Keys run side by side although scheduling must be serial: a run decides and claims without awaiting anything in
+    between (see `capacity.Ledger`), and only then writes.
+    """
+
+    name = "machines"
+    kind = VIRTUAL_MACHINE
+    workers = 8
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._cache = context.cache
+        self._ledger = Ledger(context.cache)
+        self._policy = Policy(context.env.get("SCHEDULER_POLICY") or Policy.SPREAD)
+        self._catalogue = context.env.get("CATALOG_NAMESPACE", "")
+        self._placeless: set[Key] = set()
+        """Keys that wait for a host; whatever may make room marks them."""
+        self._silent: dict[Key, float] = {}
+        """Since when each key is on its way without a word."""
+        cache = context.cache
+        cache.index(INSTANCE, "vm", lambda each: (f"{each.meta.namespace}/{each.spec.virtual_machine.name}",))
+        cache.index(INSTANCE, "host", lambda each: (each.spec.host_name,))
+        cache.index(INSTANCE, "volume", lambda each: (f"{each.meta.namespace}/{d.volume}" for d in each.spec.disks))
+        cache.index(VIRTUAL_MACHINE, "volume", _volumes_of)
+        cache.index(VIRTUAL_MACHINE, "offering", lambda vm: (vm.spec.offering,))
+        cache.index(FLOW, "target", lambda flow: (flow.spec.target.uid,))
+        cache.index(HOST_REPORT, "host", lambda report: (report.spec.host_name,))
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        """Which VirtualMachines a change concerns."""
+        return {
+            VIRTUAL_MACHINE: lambda vm: (vm.key,),
+            INSTANCE: self._by_instance,
+            PORT: lambda port: (
+                (Key(port.meta.namespace, port.spec.virtual_machine),) if port.spec.virtual_machine else ()
+            ),
+            VOLUME: self._by_volume,
+            FLOW: lambda flow: (Key(flow.meta.namespace, flow.spec.target.name),),
+            COMPUTE_OFFERING: lambda each: self._keys("offering", each.meta.name),
+            HOST: self._by_host,
+            HOST_REPORT: self._waiting,
+            STORAGE_POOL: self._waiting,
+            ZONE: self._waiting,
+            DISK_OFFERING: self._waiting,
+            IMAGE: self._waiting,
+        }
+
+    def _by_instance(self, instance: Instance) -> Iterable[Key]:
+        """Its own VirtualMachine, those that wait for one of its Volumes, and those that wait for room."""
+        yield Key(instance.meta.namespace, instance.spec.virtual_machine.name)
+        yield from tuple(self._placeless)
+
+    def _by_volume(self, volume: Any) -> Iterable[Key]:
+        return self._keys("volume", str(volume.key))
+
+    def _by_host(self, host: Any) -> Iterable[Key]:
+        for instance in self._cache.by(INSTANCE, "host", host.meta.name):
+            yield Key(instance.meta.namespace, instance.spec.virtual_machine.name)
+        yield from tuple(self._placeless)
+
+    def _waiting(self, _: Any) -> Iterable[Key]:
+        return tuple(self._placeless)
+
+    def _keys(self, index: str, value: str) -> Iterable[Key]:
+        return [vm.key for vm in self._cache.by(VIRTUAL_MACHINE, index, value)]
+
+    async def observe(self, key: Key) -> tuple[Wanted, Seen]:
+        """Read one VirtualMachine and what surrounds it. Awaits nothing: see the class."""
+        now = self._context.clock.monotonic()
+        wanted, seen = observe(
+            key,
+            self._cache,
+            self._ledger,
+            catalogue=self._catalogue,
+            policy=self._policy,
+            now=self._context.clock.now().timestamp(),
+            waited=now - self._silent.get(key, now),
+        )
+        if wanted.vm is None:
+            self._placeless.discard(key)
+            self._silent.pop(key, None)
+            self._ledger.settle(key)
+        return wanted, seen
+
+    def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        """Decide, purely; then note who waits for a host, before anything that makes room can happen."""
+        actions, outcome = plan(wanted, seen)
+        placed = seen.instance is not None and seen.instance.spec.power == "Running"
+        if wanted.vm is None or isinstance(outcome, Done) or placed or actions:
+            self._placeless.discard(wanted.key)
+        else:
+            self._placeless.add(wanted.key)
+        return actions, outcome
+
+    async def act(self, action: Action) -> None:
+        """Do one action."""
+        await act(action, self._context.store, self._ledger)
+
+    def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """What the VirtualMachine's status should say; nothing yet of what is on its way."""
+        vm = wanted.vm
+        if vm is None:
+            return ()
+        if silent(outcome, seen) or _said_goodbye(vm, outcome):
+            self._silent.setdefault(vm.key, self._context.clock.monotonic())
+            return ()
+        self._silent.pop(vm.key, None)
+        return (Report(vm, summary.status(vm, seen, outcome), summary.conditions(vm, seen, outcome)),)
+
+
+def _said_goodbye(vm: VM, outcome: Outcome) -> bool:
+    """Whether the VirtualMachine is as good as gone: nobody would read what is written now."""
+    return vm.meta.deleting and isinstance(outcome, Done) and outcome.reason == Reason.DELETING
+
+
+def _volumes_of(vm: VM) -> Iterable[str]:
+    root = vm.spec.root_volume or names.root_volume(vm.meta.name)
+    return (f"{vm.meta.namespace}/{name}" for name in (root, *vm.spec.volumes))

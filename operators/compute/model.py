@@ -1,0 +1,164 @@
+"""One VirtualMachine: what its user wants, what is seen of it, and what can be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from operators.compute.scheduler import HostView, Policy
+from operators.contract.compute import (
+    ComputeOfferingSpec,
+    InstanceSpec,
+    InstanceStatus,
+    VirtualMachineSpec,
+    VirtualMachineStatus,
+)
+from operators.contract.meta import Key, Obj
+from operators.contract.storage import VolumeSpec, VolumeStatus
+
+VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
+Instance: TypeAlias = Obj[InstanceSpec, InstanceStatus]
+Volume: TypeAlias = Obj[VolumeSpec, VolumeStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user wants; nothing any more when the VirtualMachine is gone."""
+
+    key: Key
+    vm: VM | None
+
+    @property
+    def uid(self) -> str:
+        """The VirtualMachine's uid; empty when it is gone."""
+        return self.vm.meta.uid if self.vm else ""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeView:
+    """A Volume that the virtual machine lists."""
+
+    name: str
+    root: bool = False
+    """Its first disk."""
+    expected: bool = False
+    """Orchestration makes it, so it need not be there yet."""
+    exists: bool = True
+    deleting: bool = False
+    ready: bool = False
+    reason: str = ""
+    message: str = ""
+    """Of its Ready condition."""
+    used_by: str = ""
+    """Another VirtualMachine whose Instance lists it."""
+    disk: str = ""
+    pool: str = ""
+    host: str = ""
+    bound: bool = False
+    size: int = 0
+    tags: frozenset[str] = frozenset()
+    offering: str = ""
+    """The disk offering it names, when there is none of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortView:
+    """A Port of the virtual machine."""
+
+    name: str
+    exists: bool = False
+    ready: bool = False
+    ip: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostNow:
+    """The host that an Instance is on."""
+
+    name: str
+    exists: bool = True
+    reachable: bool = True
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the cache shows."""
+
+    offering: ComputeOfferingSpec | None = None
+    volumes: tuple[VolumeView, ...] = ()
+    ports: tuple[PortView, ...] = ()
+    instances: tuple[Instance, ...] = ()
+    """Those of this very VirtualMachine, oldest first."""
+    orphans: tuple[Instance, ...] = ()
+    """Those of an earlier one of the same name."""
+    host: HostNow | None = None
+    """That of the first Instance."""
+    zones: frozenset[str] = frozenset()
+    hosts: tuple[HostView, ...] = ()
+    """What the scheduler may choose among, without this VirtualMachine's own claim; only where it is asked."""
+    given_up: str = ""
+    """Why the deployment is not to go on: the Flow was cancelled, or failed and takes back what was made."""
+    uncertain: Key | None = None
+    """An Instance that may have been made: the API server did not answer when it was asked to."""
+    now: float = 0.0
+    """Seconds since 1970."""
+    waited: float = 0.0
+    """Seconds for which the plan has been on its way without a word to anybody."""
+    policy: Policy = Policy.SPREAD
+
+    @property
+    def instance(self) -> Instance | None:
+        """The Instance that counts."""
+        return self.instances[0] if self.instances else None
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How often Compute started a guest again, kept as annotations of the Instance."""
+
+    total: int = 0
+    in_a_row: int = 0
+    """Since it last ran for long enough to be called well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Make the Instance, or change it to this spec."""
+
+    vm: VM
+    spec: InstanceSpec
+    restarts: Restarts
+    flow: str
+    """Name of the Flow that it was made in."""
+    uid: str = ""
+    """Of the Instance that is changed; empty to make one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete an Instance; its agent clears up."""
+
+    instance: Instance
+    orphan: bool = False
+    """Whether its VirtualMachine seems gone, which only the API server can tell for sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Take our finalizer off an Instance of which nothing is left on its host."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Ascertain:
+    """Ask the API server about an Instance of which nobody knows whether it was made."""
+
+    vm: Key
+    instance: Key
+
+
+Action: TypeAlias = Put | Remove | LetGo | Ascertain

@@ -1,0 +1,185 @@
+"""Reads the cache into the model; modifies nothing, and never waits (see `capacity.Ledger`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from operators.compute.capacity import Ledger
+from operators.compute.hosts import host_views
+from operators.compute.model import VM, HostNow, Instance, PortView, Seen, VolumeView, Wanted
+from operators.compute.scheduler import Policy
+from operators.contract import names
+from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE, Power, RunPolicy
+from operators.contract.fabric import HOST, ZONE
+from operators.contract.meta import Key, Meta, condition
+from operators.contract.networking import PORT
+from operators.contract.orchestration import FLOW, FlowState, OnFailure, Operation
+from operators.contract.reasons import Type
+from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.kernel.cache import Cache
+
+
+def observe(
+    key: Key, cache: Cache, ledger: Ledger, *, catalogue: str, policy: Policy, now: float, waited: float
+) -> tuple[Wanted, Seen]:
+    """Everything that the plan of one VirtualMachine needs to know."""
+    vm = cache.get(VIRTUAL_MACHINE, key)
+    uid = vm.meta.uid if vm else ""
+    named = cache.by(INSTANCE, "vm", str(key))
+    own = sorted((each for each in named if each.spec.virtual_machine.uid == uid), key=_standing)
+    orphans = tuple(each for each in named if each.spec.virtual_machine.uid != uid)
+    if vm is None:
+        return Wanted(key, None), Seen(orphans=orphans, now=now, waited=waited)
+    offering = cache.get(COMPUTE_OFFERING, Key("", vm.spec.offering))
+    return Wanted(key, vm), Seen(
+        offering=offering.spec if offering else None,
+        volumes=tuple(_volumes(vm, cache, ledger, catalogue)),
+        ports=tuple(_port(vm, number, cache) for number in range(len(vm.spec.nics))),
+        instances=tuple(own),
+        orphans=orphans,
+        host=_host(cache, own[0].spec.host_name) if own else None,
+        zones=frozenset(zone.meta.name for zone in cache.all(ZONE)) if vm.spec.placement.zone else frozenset(),
+        hosts=host_views(cache, ledger, key.namespace, uid) if _to_place(vm, own) else (),
+        given_up=_given_up(vm, cache),
+        uncertain=_uncertain(vm, ledger) if not own else None,
+        now=now,
+        waited=waited,
+        policy=policy,
+    )
+
+
+def _standing(instance: Instance) -> tuple[bool, str, str]:
+    """The order in which several Instances of one VirtualMachine count: one that stays before one that goes."""
+    return instance.meta.deleting, instance.meta.creation_timestamp, instance.meta.name
+
+
+def _to_place(vm: VM, own: list[Instance]) -> bool:
+    """Whether the scheduler is asked: nothing else needs to look at all hosts."""
+    return vm.spec.run_policy is RunPolicy.RUNNING and (not own or own[0].spec.power is not Power.RUNNING)
+
+
+def _uncertain(vm: VM, ledger: Ledger) -> Key | None:
+    """The Instance of a claim whose write was not answered."""
+    claim = ledger.pending(vm.key)
+    return Key(vm.meta.namespace, names.instance(vm.meta.name, claim.host)) if claim else None
+
+
+def _host(cache: Cache, name: str) -> HostNow:
+    host = cache.get(HOST, Key("", name))
+    if host is None:
+        return HostNow(name, exists=False, reachable=False, message="there is no Host of that name any more")
+    reachable = condition(host.status.conditions, Type.REACHABLE)
+    # A host that nobody has looked at yet is no news about its guests.
+    up = reachable is None or reachable.status != "False"
+    return HostNow(name, reachable=up, message=reachable.message if reachable else "")
+
+
+def _volumes(vm: VM, cache: Cache, ledger: Ledger, catalogue: str) -> Iterable[VolumeView]:
+    root = vm.spec.root_volume or names.root_volume(vm.meta.name)
+    yield _volume(vm, root, cache, ledger, catalogue, made=not vm.spec.root_volume)
+    for name in vm.spec.volumes:
+        yield _volume(vm, name, cache, ledger, catalogue, made=False)
+
+
+def _volume(vm: VM, name: str, cache: Cache, ledger: Ledger, catalogue: str, *, made: bool) -> VolumeView:
+    """A Volume; `made` says that Orchestration makes it for this very VirtualMachine."""
+    key = Key(vm.meta.namespace, name)
+    volume = cache.get(VOLUME, key)
+    users = ledger.users(key, cache.by(INSTANCE, "volume", str(key)), without=vm.meta.uid)
+    used_by = next(iter(users), "")
+    root = made or name == vm.spec.root_volume
+    if volume is not None and made and _strange(volume.meta, vm):
+        # An earlier virtual machine's root disk: it is on its way out, and nothing about it binds this one.
+        return VolumeView(
+            name, root, expected=True, deleting=volume.meta.deleting, used_by=used_by, disk=names.disk(name)
+        )
+    offering_name = volume.spec.disk_offering if volume else vm.spec.root_disk_offering or "standard"
+    offering = cache.get(DISK_OFFERING, Key("", offering_name))
+    if volume is None:
+        size = int(vm.spec.root_disk_size or 0) if made else 0
+        return VolumeView(
+            name,
+            root,
+            expected=made,
+            exists=False,
+            used_by=used_by,
+            disk=names.disk(name),
+            size=max(size, _image_size(vm.spec.image, vm.meta.namespace, cache, catalogue) if made else 0),
+            tags=offering.spec.tags if offering else frozenset(),
+            offering=offering_name if made and offering is None else "",
+        )
+    status, ready = volume.status, condition(volume.status.conditions, Type.READY)
+    size = int(status.size or volume.spec.size or (offering.spec.size if offering else 0) or 0)
+    return VolumeView(
+        name,
+        root,
+        expected=made,
+        deleting=volume.meta.deleting,
+        ready=ready is not None and ready.true,
+        reason=ready.reason if ready else "",
+        message=ready.message if ready else "",
+        used_by=used_by,
+        disk=status.disk or names.disk(name),
+        pool=status.pool or volume.spec.pool,
+        host=status.host_name,
+        bound=bool(status.pool),
+        size=max(size, _image_size(volume.spec.source.image, vm.meta.namespace, cache, catalogue)),
+        tags=offering.spec.tags if offering else frozenset(),
+        offering=offering_name if offering is None and not status.pool else "",
+    )
+
+
+def _strange(meta: Meta, vm: VM) -> bool:
+    """Whether a VirtualMachine owns the object, and not this one."""
+    owners = [owner.uid for owner in meta.owner_references if owner.kind == vm.kind.kind]
+    return bool(owners) and vm.meta.uid not in owners
+
+
+def _image_size(name: str, namespace: str, cache: Cache, catalogue: str) -> int:
+    """Bytes that an image needs at least, as far as is known."""
+    if not name:
+        return 0
+    space, _, short = name.rpartition("/")
+    places = (space,) if space else (namespace, catalogue)
+    image = next((found for place in places if (found := cache.get(IMAGE, Key(place, short))) is not None), None)
+    return int(image.status.virtual_size or image.spec.minimum_disk or 0) if image else 0
+
+
+def _port(vm: VM, number: int, cache: Cache) -> PortView:
+    name = names.port(vm.meta.name, number)
+    port = cache.get(PORT, Key(vm.meta.namespace, name))
+    if port is None or port.meta.deleting or _strange(port.meta, vm):
+        return PortView(name)
+    ready = condition(port.status.conditions, Type.READY)
+    return PortView(
+        name,
+        exists=True,
+        ready=ready is not None and ready.true,
+        ip=port.status.ip,
+        reason=ready.reason if ready else "",
+        message=ready.message if ready else "",
+    )
+
+
+def _given_up(vm: VM, cache: Cache) -> str:
+    """Why the newest operation on the virtual machine asks for no Instance: a deployment that was given up."""
+    flows = [
+        flow
+        for flow in cache.by(FLOW, "target", vm.meta.uid)
+        if flow.meta.name
+        == names.flow(vm.meta.name, vm.meta.uid, flow.spec.operation.value, flow.spec.target_generation)
+    ]
+    newest = max(
+        flows,
+        key=lambda flow: (flow.spec.target_generation, flow.meta.creation_timestamp, flow.meta.name),
+        default=None,
+    )
+    if newest is None or newest.spec.operation is not Operation.DEPLOY:
+        return ""
+    state, compensates = newest.status.state, newest.spec.on_failure is OnFailure.COMPENSATE
+    if state == FlowState.CANCELLED:
+        return f"its deployment was cancelled (Flow {newest.meta.name}); change the spec to begin anew"
+    if state == FlowState.COMPENSATING or (state == FlowState.FAILED and compensates):
+        error = newest.status.error.text if newest.status.error else "see its steps"
+        return f"its deployment failed and was taken back (Flow {newest.meta.name}): {error}"
+    return ""

@@ -1,0 +1,191 @@
+"""Decides the next steps that bring one VirtualMachine closer to its spec.
+
+No Instance yet → resolve, choose a host, make the Instance. An Instance → its power follows the run policy, and a
+guest that ended is started again. Deleting, or a deployment given up → no Instance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from operators.compute import restarts
+from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
+from operators.compute.resolve import instance_spec, missing, need
+from operators.compute.scheduler import choose
+from operators.compute.waiting import addresses, hindrance, patient
+from operators.contract import names
+from operators.contract.compute import InstanceSpec, Power, RunPolicy
+from operators.contract.meta import condition, holds
+from operators.contract.orchestration import Operation
+from operators.contract.reasons import Reason, Type
+from operators.kernel.outcome import Blocked, Done, Outcome, Rejected, Retry
+
+FINALIZER = names.finalizer("compute")
+
+Plan: TypeAlias = tuple[list[Action], Outcome]
+
+
+def plan(want: Wanted, seen: Seen) -> Plan:
+    """Decide the next steps for one VirtualMachine, and how it stands."""
+    cleared = [action for instance in seen.orphans for action in _clear(instance, orphan=True)]
+    vm = want.vm
+    if vm is None:
+        return cleared, Done()
+    actions, outcome = _plan(vm, seen)
+    return [*cleared, *actions], patient(outcome, seen)
+
+
+def _plan(vm: VM, seen: Seen) -> Plan:
+    if vm.meta.deleting:
+        return _end(seen, Done(Reason.DELETING, "its guest is gone from its host"))
+    if seen.given_up:
+        return _end(seen, Rejected(Reason.CANCELLED, seen.given_up))
+    if seen.orphans:
+        host = seen.orphans[0].spec.host_name
+        return [], Blocked(
+            Reason.DELETING, f"an earlier virtual machine of this name is being cleared from host {host}"
+        )
+    surplus = [action for instance in seen.instances[1:] for action in _clear(instance)]
+    if seen.instance is None:
+        return _make(vm, seen)
+    actions, outcome = _keep(vm, seen, seen.instance)
+    return [*surplus, *actions], outcome
+
+
+def _end(seen: Seen, outcome: Outcome) -> Plan:
+    """There is to be no Instance."""
+    if not seen.instances:
+        return [], outcome
+    actions = [action for instance in seen.instances for action in _clear(instance)]
+    host = seen.instances[0].spec.host_name
+    if seen.host is not None and not seen.host.reachable:
+        return actions, Blocked(Reason.HOST_DOWN, f"host {host} is not reachable; it clears up when it is back")
+    return actions, Blocked(Reason.DELETING, f"host {host} is clearing up")
+
+
+def _clear(instance: Instance, *, orphan: bool = False) -> list[Action]:
+    if not instance.meta.deleting:
+        return [Remove(instance, orphan)]
+    if holds(instance.status.conditions, Type.RELEASED) and FINALIZER in instance.meta.finalizers:
+        return [LetGo(instance)]
+    return []
+
+
+def _make(vm: VM, seen: Seen) -> Plan:
+    """There is no Instance yet."""
+    if seen.uncertain is not None:
+        return [Ascertain(vm.key, seen.uncertain)], Retry(Reason.PROGRESSING, "the API server did not answer", 0.0)
+    if vm.spec.run_policy is RunPolicy.STOPPED:
+        return [], Done(Reason.STOPPED, "it gets a host when it is first started")
+    if (lack := missing(vm, seen)) is not None:
+        return [], lack
+    assert seen.offering is not None
+    choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy)
+    if not choice.host:
+        return [], Blocked(Reason.NO_HOST_FITS, choice.message)
+    spec = instance_spec(vm, seen.offering, seen, choice.host, start_request=0)
+    flow = names.flow(vm.meta.name, vm.meta.uid, Operation.DEPLOY.value, vm.meta.generation)
+    make = Put(vm, spec, Restarts(total=vm.status.restarts), flow)
+    return [make], Blocked(Reason.PROVISIONING, f"placed on host {choice.host}")
+
+
+def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
+    """There is an Instance: its power follows the run policy."""
+    if instance.meta.deleting:
+        host = instance.spec.host_name
+        return _clear(instance), Blocked(Reason.DELETING, f"its Instance on host {host} is being replaced")
+    running = instance.spec.power is Power.RUNNING
+    if vm.spec.run_policy is RunPolicy.STOPPED:
+        stop: list[Action] = [_put(vm, instance, _well(instance), power=Power.STOPPED)] if running else []
+        return stop, _stopped(seen, instance)
+    if not running:
+        return _start(vm, seen, instance)
+    if vm.spec.reboot_request > instance.spec.reboot_request:
+        action = _put(vm, instance, _well(instance), reboot_request=vm.spec.reboot_request)
+        return [action], Blocked(Reason.STARTING, "the guest is being rebooted")
+    return _running(vm, seen, instance)
+
+
+def _stopped(seen: Seen, instance: Instance) -> Outcome:
+    status = instance.status
+    heard = status.observed_generation >= instance.meta.generation and instance.spec.power is Power.STOPPED
+    if heard and status.power in (Power.STOPPED, Power.CRASHED):
+        return Done(Reason.STOPPED)
+    if seen.host is not None and not seen.host.reachable:
+        return _host_down(seen)
+    return Blocked(Reason.STOPPING, f"the guest on host {instance.spec.host_name} is being stopped")
+
+
+def _start(vm: VM, seen: Seen, instance: Instance) -> Plan:
+    """A stopped guest is to run: with its present spec, and if its host still has room for it."""
+    if (lack := missing(vm, seen)) is not None:
+        return [], lack
+    assert seen.offering is not None
+    here = instance.spec.host_name
+    choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy, prefer=here)
+    if choice.host == here:
+        spec = instance_spec(vm, seen.offering, seen, here, instance.spec.start_request + 1)
+        action = _put(vm, replace(instance, spec=spec), _well(instance))
+        return [action], Blocked(Reason.STARTING, "the guest is being started")
+    if seen.host is not None and not seen.host.reachable:
+        return [], _host_down(seen)
+    if not choice.host:
+        return [], Blocked(Reason.NO_HOST_FITS, choice.message)
+    # Another host is another Instance. This one holds nothing but its disks' places, which both hosts reach.
+    return [Remove(instance)], Blocked(Reason.DELETING, f"host {here} has no room left: it moves to {choice.host}")
+
+
+def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
+    """The guest was asked to run."""
+    spec, status = instance.spec, instance.status
+    if seen.host is not None and not seen.host.reachable:
+        return [], _host_down(seen)
+    heard = status.start_observed >= spec.start_request and status.reboot_observed >= spec.reboot_request
+    realised = condition(status.conditions, Type.REALISED)
+    if heard and status.power == Power.RUNNING and realised is not None and realised.true:
+        return [], hindrance(seen) or addresses(seen) or Done(Reason.RUNNING)
+    ended = heard and bool(status.started_at) and status.power in (Power.STOPPED, Power.CRASHED)
+    if ended and realised is not None and realised.reason in (Reason.CRASHED, Reason.STOPPED):
+        return _again(vm, seen, instance, realised.message)
+    return [], hindrance(seen) or _starting(instance)
+
+
+def _again(vm: VM, seen: Seen, instance: Instance, why: str) -> Plan:
+    """The guest ended by itself: start it again, at once or when its back-off has passed."""
+    at, counters = restarts.due(instance)
+    if seen.now >= at:
+        action = _put(vm, instance, counters, start_request=instance.spec.start_request + 1)
+        return [action], Blocked(Reason.STARTING, f"{why}; it is being started again")
+    clock = datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
+    message = f"{why}; it is started again at {clock} (restart {counters.total})"
+    return [], Retry(Reason.CRASHED, message, at - seen.now)
+
+
+def _starting(instance: Instance) -> Outcome:
+    realised = condition(instance.status.conditions, Type.REALISED)
+    told = realised is not None and not realised.true and realised.observed_generation >= instance.meta.generation
+    if told and realised is not None and realised.reason not in (Reason.STOPPED, Reason.CRASHED):
+        return Blocked(realised.reason, f"on host {instance.spec.host_name}: {realised.message}")
+    return Blocked(Reason.STARTING, f"host {instance.spec.host_name} is starting the guest")
+
+
+def _host_down(seen: Seen) -> Outcome:
+    assert seen.host is not None
+    said = f": {seen.host.message}" if seen.host.message else ""
+    return Blocked(
+        Reason.HOST_DOWN,
+        f"host {seen.host.name} is not reachable, so nobody knows whether its guests run, and they are not started "
+        f"elsewhere{said}",
+    )
+
+
+def _put(vm: VM, instance: Instance, counters: Restarts, **change: object) -> Put:
+    spec: InstanceSpec = replace(instance.spec, **change)  # type: ignore[arg-type]
+    return Put(vm, spec, counters, instance.meta.labels.get(names.LABEL_FLOW, ""), instance.meta.uid)
+
+
+def _well(instance: Instance) -> Restarts:
+    """The counters once somebody takes the guest in hand: the next end counts as the first."""
+    return replace(restarts.kept(instance.meta.annotations), in_a_row=0)

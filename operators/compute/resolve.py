@@ -1,0 +1,117 @@
+"""Resolves a VirtualMachine into what is to run, with no name left to look up; or says what is missing."""
+
+from __future__ import annotations
+
+from operators.compute.model import VM, Seen, VolumeView
+from operators.compute.scheduler import DiskNeed, Need
+from operators.contract import names
+from operators.contract.compute import (
+    CloudInit,
+    ComputeOfferingSpec,
+    InstanceDisk,
+    InstanceNic,
+    InstanceSpec,
+    Power,
+)
+from operators.contract.meta import ObjectRef
+from operators.contract.reasons import Reason
+from operators.kernel.outcome import Blocked
+
+SERIAL = 20
+"""Bytes of a virtio disk's serial number."""
+
+
+def missing(vm: VM, seen: Seen) -> Blocked | None:
+    """What keeps the virtual machine from being placed at all, whatever the hosts; None when nothing does."""
+    if seen.offering is None:
+        name = vm.spec.offering
+        return Blocked(Reason.OFFERING_NOT_FOUND, f"there is no ComputeOffering {name}: make it, or name another")
+    zone = vm.spec.placement.zone
+    if zone and zone not in seen.zones:
+        return Blocked(Reason.ZONE_NOT_FOUND, f"there is no Zone {zone}: make it, or take it out of spec.placement")
+    return next((found for volume in seen.volumes if (found := unusable(volume)) is not None), None)
+
+
+def unusable(volume: VolumeView) -> Blocked | None:
+    """Why a Volume cannot be had, or None."""
+    name = volume.name
+    if volume.used_by:
+        message = f"Volume {name} is attached to VirtualMachine {volume.used_by}: take it out of that one's spec first"
+        return Blocked(Reason.STILL_ATTACHED, message)
+    if volume.deleting and volume.expected:
+        return Blocked(Reason.DELETING, f"Volume {name} of an earlier virtual machine is still being removed")
+    if volume.deleting:
+        return Blocked(Reason.VOLUME_NOT_FOUND, f"Volume {name} is being deleted: name another, or make it anew")
+    if not volume.exists and not volume.expected:
+        message = f"there is no Volume {name} in this namespace: make it, or take it out of the spec"
+        return Blocked(Reason.VOLUME_NOT_FOUND, message)
+    if volume.offering:
+        message = f"there is no DiskOffering {volume.offering} for Volume {name}: make it, or name another"
+        return Blocked(Reason.OFFERING_NOT_FOUND, message)
+    return None
+
+
+def need(vm: VM, offering: ComputeOfferingSpec, seen: Seen) -> Need:
+    """What the scheduler is to find a host for."""
+    placement = vm.spec.placement
+    return Need(
+        namespace=vm.meta.namespace,
+        cpus=offering.cpus,
+        memory=int(offering.memory),
+        host_tags=offering.host_tags,
+        zone=placement.zone,
+        group=placement.group,
+        host=placement.host,
+        disks=tuple(
+            DiskNeed(each.name, each.size, each.tags, each.pool, each.bound, each.host) for each in seen.volumes
+        ),
+    )
+
+
+def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, start_request: int) -> InstanceSpec:
+    """The Instance on a host, to be started."""
+    name, namespace = vm.meta.name, vm.meta.namespace
+    ports = [names.port(name, number) for number in range(len(vm.spec.nics))]
+    return InstanceSpec(
+        host_name=host,
+        virtual_machine=ObjectRef(name, vm.meta.uid, namespace, vm.kind.kind),
+        domain=names.domain(namespace, name, vm.meta.uid),
+        cpus=offering.cpus,
+        memory=offering.memory,
+        cpu_weight=offering.cpu_weight,
+        disks=tuple(InstanceDisk(volume.disk, volume.name, serial(volume.name)) for volume in seen.volumes),
+        nics=tuple(InstanceNic(port, names.port_binding(port, host)) for port in ports),
+        cloud_init=CloudInit(
+            instance_id=vm.meta.uid,
+            hostname=vm.spec.hostname or name,
+            ssh_keys=vm.spec.ssh_keys,
+            user_data=vm.spec.user_data.inline,
+        ),
+        power=Power.RUNNING,
+        reboot_request=vm.spec.reboot_request,
+        start_request=start_request,
+    )
+
+
+def serial(volume: str) -> str:
+    """What the guest finds the disk by (`/dev/disk/by-id/virtio-<serial>`): the Volume's name, where it fits."""
+    return volume if len(volume) <= SERIAL else f"{volume[: SERIAL - 9]}-{names.digest(volume)}"
+
+
+def differences(now: InstanceSpec, asked: InstanceSpec) -> str:
+    """What only a stop and a start would bring about, in words; empty when nothing."""
+    said = []
+    if now.cpus != asked.cpus:
+        said.append(f"{asked.cpus} CPUs instead of {now.cpus}")
+    if now.memory != asked.memory:
+        said.append(f"{asked.memory} of memory instead of {now.memory}")
+    if now.cpu_weight != asked.cpu_weight:
+        said.append(f"CPU weight {asked.cpu_weight} instead of {now.cpu_weight}")
+    before, after = ({disk.volume for disk in spec.disks} for spec in (now, asked))
+    said.extend(f"Volume {name} attached" for name in sorted(after - before))
+    said.extend(f"Volume {name} detached" for name in sorted(before - after))
+    if before == after and [disk.volume for disk in now.disks] != [disk.volume for disk in asked.disks]:
+        said.append("its Volumes in another order")
+    if now.cloud_init != asked.cloud_init:
+        said.append("its host name, SSH keys or user data (which most guests read at their first boot only)")
+    return ", ".join(said)

@@ -1,0 +1,129 @@
+"""Filters: each tells, in words, why a host cannot take a virtual machine; the empty string when it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from operators.compute.scheduler.model import DiskNeed, HostView, Need, PoolView
+from operators.contract.quantity import Quantity
+
+Filter: TypeAlias = Callable[[Need, HostView], str]
+
+
+def host_state(need: Need, host: HostView) -> str:
+    """Fabric Monitoring must have said that the host is reachable."""
+    if host.reachable:
+        return ""
+    return f"not reachable: {host.reachable_message}" if host.reachable_message else "not reachable"
+
+
+def maintenance(need: Need, host: HostView) -> str:
+    """Nothing new goes to a host in maintenance."""
+    return "in maintenance" if host.maintenance else ""
+
+
+def schedulable(need: Need, host: HostView) -> str:
+    """The operator of the cloud may keep new virtual machines off a host."""
+    return "" if host.schedulable else "spec.schedulable is false"
+
+
+def zone_enabled(need: Need, host: HostView) -> str:
+    """Nothing new goes into a zone that is disabled or not defined."""
+    return "" if host.zone_enabled else f"zone {host.zone} is disabled or does not exist"
+
+
+def chosen_zone(need: Need, host: HostView) -> str:
+    """The user's choice of zone."""
+    return "" if need.zone in ("", host.zone) else f"in zone {host.zone}, not {need.zone}"
+
+
+def chosen_group(need: Need, host: HostView) -> str:
+    """The user's choice of host group."""
+    return "" if need.group in ("", host.group) else f"in group {host.group}, not {need.group}"
+
+
+def chosen_host(need: Need, host: HostView) -> str:
+    """The user's choice of host."""
+    return "" if need.host in ("", host.name) else f"not the chosen host {need.host}"
+
+
+def tags(need: Need, host: HostView) -> str:
+    """The tags that the compute offering asks for."""
+    missing = sorted(need.host_tags - host.tags)
+    return f"lacks the tags {', '.join(missing)}" if missing else ""
+
+
+def cpu(need: Need, host: HostView) -> str:
+    """Processors, with the host's overcommitment."""
+    if not host.reported:
+        return "its hypervisor agent has not reported yet"
+    free = host.cpus_offered - host.cpus_claimed
+    return "" if need.cpus <= free else f"{need.cpus} CPUs needed, {max(0, free)} of {host.cpus_offered} free"
+
+
+def memory(need: Need, host: HostView) -> str:
+    """Memory, with the host's overcommitment."""
+    free = host.memory_offered - host.memory_claimed
+    if need.memory <= free:
+        return ""
+    return f"{Quantity(need.memory)} needed, {_rough(free)} of {_rough(host.memory_offered)} free"
+
+
+def volumes_on_host(need: Need, host: HostView) -> str:
+    """Disks that exist already must be within the host's reach: they are not moved for a start."""
+    reach = {pool.name for pool in host.pools}
+    for disk in need.disks:
+        if disk.bound and disk.host not in ("", host.name):
+            return f"volume {disk.volume} is on host {disk.host}"
+        if disk.bound and not disk.host and disk.pool not in reach:
+            return f"volume {disk.volume} is on pool {disk.pool}, which it does not reach"
+    return ""
+
+
+def pool_space(need: Need, host: HostView) -> str:
+    """Disks that do not exist yet need a pool each: online, with the offering's tags, with room."""
+    free = {pool.name: pool.free for pool in host.pools}
+    for disk in sorted((disk for disk in need.disks if not disk.bound), key=lambda disk: -disk.size):
+        fitting = [pool for pool in host.pools if _fits(disk, pool) and free[pool.name] >= disk.size]
+        if not fitting:
+            return _no_pool(disk, host)
+        best = max(fitting, key=lambda pool: (free[pool.name], pool.name))
+        free[best.name] -= disk.size
+    return ""
+
+
+def _fits(disk: DiskNeed, pool: PoolView) -> bool:
+    return pool.online and pool.schedulable and disk.tags <= pool.tags and disk.pool in ("", pool.name)
+
+
+def _no_pool(disk: DiskNeed, host: HostView) -> str:
+    wish = f" {disk.pool}" if disk.pool else ""
+    wish += f" with the tags {', '.join(sorted(disk.tags))}" if disk.tags else ""
+    fitting = [pool.free for pool in host.pools if _fits(disk, pool)]
+    if not fitting:
+        return f"no online pool{wish} for volume {disk.volume}"
+    return f"volume {disk.volume} needs {Quantity(disk.size)}, its largest pool{wish} has {_rough(max(fitting))} free"
+
+
+def _rough(size: int) -> str:
+    """A size in whole MiB: exact bytes tell a reader nothing, and would change the message all the time."""
+    mib = 1024 * 1024
+    return str(Quantity(max(0, size) // mib * mib))
+
+
+FILTERS: Mapping[str, Filter] = {
+    "HostState": host_state,
+    "Maintenance": maintenance,
+    "Schedulable": schedulable,
+    "ZoneEnabled": zone_enabled,
+    "Zone": chosen_zone,
+    "Group": chosen_group,
+    "Host": chosen_host,
+    "Tags": tags,
+    "CPU": cpu,
+    "Memory": memory,
+    "VolumesOnHost": volumes_on_host,
+    "PoolSpace": pool_space,
+}
+"""In the order in which they are asked; the first that refuses is the one named."""

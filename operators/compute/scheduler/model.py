@@ -1,0 +1,86 @@
+"""What a virtual machine needs, and what each host has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class DiskNeed:
+    """One disk of the virtual machine. Either it is on a pool already, or a pool is still to be found."""
+
+    volume: str
+    size: int = 0
+    """Bytes; 0 when not known yet."""
+    tags: frozenset[str] = frozenset()
+    """Tags of its disk offering, which a pool must all carry."""
+    pool: str = ""
+    """Where it is already, or where its user wants it."""
+    bound: bool = False
+    host: str = ""
+    """The only host that reaches it, if there is only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What is to be placed."""
+
+    namespace: str
+    cpus: int
+    memory: int
+    """Bytes."""
+    host_tags: frozenset[str] = frozenset()
+    zone: str = ""
+    group: str = ""
+    host: str = ""
+    """The user's own choices; empty where it is the scheduler's."""
+    disks: tuple[DiskNeed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """A storage pool, as one host reaches it."""
+
+    name: str
+    tags: frozenset[str] = frozenset()
+    free: int = 0
+    """Bytes."""
+    online: bool = True
+    schedulable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A host, and what is already promised of it."""
+
+    name: str
+    reachable: bool = True
+    reachable_message: str = ""
+    schedulable: bool = True
+    maintenance: bool = False
+    zone: str = "default"
+    zone_enabled: bool = True
+    group: str = "default"
+    tags: frozenset[str] = frozenset()
+    reported: bool = True
+    """Whether its hypervisor agent said what it has."""
+    cpus: int = 0
+    memory: int = 0
+    cpu_overcommit: Decimal = Decimal(1)
+    memory_overcommit: Decimal = Decimal(1)
+    cpus_claimed: int = 0
+    memory_claimed: int = 0
+    neighbours: int = 0
+    """Virtual machines of the same namespace on it."""
+    pools: tuple[PoolView, ...] = ()
+
+    @property
+    def cpus_offered(self) -> int:
+        """Processors to give out, overcommitment included."""
+        return int(self.cpus * self.cpu_overcommit)
+
+    @property
+    def memory_offered(self) -> int:
+        """Bytes to give out, overcommitment included."""
+        return int(self.memory * self.memory_overcommit)

@@ -1,0 +1,117 @@
+"""Sums up a VirtualMachine's status: Compute is its only writer (see ADR 0002)."""
+
+from __future__ import annotations
+
+from operators.compute import restarts, waiting
+from operators.compute.model import VM, Seen
+from operators.compute.resolve import differences, instance_spec, unusable
+from operators.compute.waiting import ON_THE_WAY
+from operators.contract.compute import Power, VirtualMachineStatus
+from operators.contract.meta import Condition, condition
+from operators.contract.reasons import Reason, Type
+from operators.kernel.outcome import Blocked, Done, Outcome, Rejected
+
+
+def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
+    """All fields but the conditions."""
+    instance, before = seen.instance, vm.status
+    if instance is None:
+        return VirtualMachineStatus(
+            phase=phase(vm, seen, outcome),
+            addresses=_addresses(seen),
+            reboot_observed=before.reboot_observed,
+            restarts=before.restarts,
+        )
+    told = instance.status
+    return VirtualMachineStatus(
+        phase=phase(vm, seen, outcome),
+        host_name=instance.spec.host_name,
+        instance=instance.meta.name,
+        addresses=_addresses(seen),
+        reboot_observed=max(before.reboot_observed, told.reboot_observed),
+        started_at=told.started_at if told.power == Power.RUNNING else "",
+        restarts=max(before.restarts, restarts.kept(instance.meta.annotations).total),
+    )
+
+
+def conditions(vm: VM, seen: Seen, outcome: Outcome) -> tuple[Condition, ...]:
+    """One condition per concern; the kernel adds `Ready` and its family."""
+    out = [_scheduled(seen, outcome), _volumes(seen), _network(seen), _instance(seen, outcome)]
+    if (changed := restart_required(vm, seen)) is not None:
+        out.append(changed)
+    return tuple(out)
+
+
+def _scheduled(seen: Seen, outcome: Outcome) -> Condition:
+    if seen.instance is not None and not seen.instance.meta.deleting:
+        return Condition(Type.SCHEDULED, "True", Reason.AS_SPECIFIED, f"on host {seen.instance.spec.host_name}")
+    return Condition(Type.SCHEDULED, "False", outcome.reason, outcome.message)
+
+
+def _volumes(seen: Seen) -> Condition:
+    lacks = (unusable(volume) for volume in seen.volumes) if seen.instance is None else ()
+    return _of(Type.VOLUMES_READY, next(filter(None, lacks), None) or waiting.volumes(seen))
+
+
+def _network(seen: Seen) -> Condition:
+    return _of(Type.NETWORK_READY, waiting.ports(seen))
+
+
+def _of(type_: Type, trouble: Blocked | None) -> Condition:
+    if trouble is None:
+        return Condition(type_, "True", Reason.AS_SPECIFIED)
+    return Condition(type_, "False", trouble.reason, trouble.message)
+
+
+def _instance(seen: Seen, outcome: Outcome) -> Condition:
+    if seen.instance is None:
+        return Condition(Type.INSTANCE_READY, "False", outcome.reason, "it has no Instance")
+    realised = condition(seen.instance.status.conditions, Type.REALISED)
+    if seen.host is not None and not seen.host.reachable:
+        return Condition(Type.INSTANCE_READY, "Unknown", Reason.HOST_DOWN, f"host {seen.host.name} is not reachable")
+    if realised is None:
+        return Condition(Type.INSTANCE_READY, "False", Reason.STARTING, "its host has not taken it up yet")
+    return Condition(Type.INSTANCE_READY, realised.status, realised.reason, realised.message)
+
+
+def restart_required(vm: VM, seen: Seen) -> Condition | None:
+    """What was changed in the spec that a running guest does not have, if anything: it is never silently ignored."""
+    instance = seen.instance
+    if instance is None or seen.offering is None or instance.spec.power is not Power.RUNNING or vm.meta.deleting:
+        return None
+    asked = instance_spec(vm, seen.offering, seen, instance.spec.host_name, instance.spec.start_request)
+    changed = differences(instance.spec, asked)
+    if not changed:
+        return None
+    message = f"set spec.runPolicy to Stopped and then to Running to have: {changed}"
+    return Condition(Type.RESTART_REQUIRED, "True", Reason.RESTART_REQUIRED, message)
+
+
+_PHASES = {
+    Reason.STOPPING: "Stopping",
+    Reason.STARTING: "Starting",
+    Reason.CRASHED: "Crashed",
+    Reason.DELETING: "Provisioning",
+    Reason.NO_HOST_FITS: "Pending",
+}
+
+
+def phase(vm: VM, seen: Seen, outcome: Outcome) -> str:
+    """One word for `kubectl get`; nothing reads it."""
+    if vm.meta.deleting:
+        return "Deleting"
+    if isinstance(outcome, Done):
+        return "Stopped" if outcome.reason == Reason.STOPPED else "Running"
+    if known := _PHASES.get(Reason(outcome.reason)) if outcome.reason in tuple(Reason) else None:
+        return known
+    if isinstance(outcome, Rejected):
+        return "Error"
+    if outcome.reason in ON_THE_WAY:
+        return "Provisioning" if seen.instance is not None else "Scheduling"
+    if seen.instance is None:
+        return "Pending"
+    return "Error" if isinstance(outcome, Blocked) else "Provisioning"
+
+
+def _addresses(seen: Seen) -> tuple[str, ...]:
+    return tuple(port.ip for port in seen.ports if port.ip)

@@ -1,0 +1,107 @@
+"""What a virtual machine waits for, in the words of who holds it up, and how long before that is said."""
+
+from __future__ import annotations
+
+from operators.compute.model import PortView, Seen, VolumeView
+from operators.contract.compute import Power
+from operators.contract.reasons import Reason
+from operators.kernel.outcome import Blocked, Outcome, Retry
+
+PATIENCE = 2.0
+"""Seconds for which something may be on its way before the status says so: each status costs the API server a write,
+and a deploy is over in a third of a second."""
+PATIENCE_FOR_OTHERS = 1.0
+"""The same for what was not found: `kubectl apply` of several files brings it a moment later."""
+
+ON_THE_WAY = frozenset(
+    {
+        Reason.PROGRESSING,
+        Reason.PROVISIONING,
+        Reason.IMPORTING,
+        Reason.STARTING,
+        Reason.STOPPING,
+        Reason.DELETING,
+        Reason.WAITING_FOR_HOST,
+        Reason.WAITING_FOR_VOLUMES,
+        Reason.WAITING_FOR_NETWORK,
+        Reason.WAITING_FOR_IMAGE,
+        Reason.WAITING_FOR_FIRST_CONSUMER,
+        Reason.WAITING_FOR_FLOW,
+        Reason.RETRYING,
+    }
+)
+"""Nobody needs to do anything."""
+_NOT_FOUND = frozenset(
+    {
+        Reason.OFFERING_NOT_FOUND,
+        Reason.VOLUME_NOT_FOUND,
+        Reason.ZONE_NOT_FOUND,
+        Reason.NETWORK_NOT_FOUND,
+        Reason.IMAGE_NOT_FOUND,
+    }
+)
+_LATER = frozenset({Reason.RESTART_REQUIRED})
+"""What a Volume says that a running guest need not mind."""
+
+
+def hindrance(seen: Seen) -> Blocked | None:
+    """The first Volume or Port that is not as it should be; None when the guest has all it needs."""
+    return volumes(seen) or ports(seen)
+
+
+def volumes(seen: Seen) -> Blocked | None:
+    """The first Volume that is not ready, of those that the guest has or is to have.
+
+    The agent starts a guest only when its Disks and PortBindings are ready. So of a guest that runs, what is merely on
+    its way is old news: the Volume's or Port's own status comes a moment after.
+    """
+    listed = {disk.volume for disk in seen.instance.spec.disks} if seen.instance else None
+    for volume in seen.volumes:
+        if (listed is None or volume.name in listed) and not volume.ready and not _old_news(volume, seen):
+            return _blocked("Volume", volume, Reason.PROVISIONING)
+    return None
+
+
+def ports(seen: Seen) -> Blocked | None:
+    """The first Port that is not ready."""
+    for port in seen.ports:
+        if not port.ready and not _old_news(port, seen):
+            return _blocked("Port", port, Reason.WAITING_FOR_NETWORK)
+    return None
+
+
+def addresses(seen: Seen) -> Blocked | None:
+    """The first Port of a running guest whose address is not known; it is about to be, or never."""
+    for port in seen.ports:
+        if not port.ip and seen.waited < PATIENCE_FOR_OTHERS:
+            return Blocked(Reason.WAITING_FOR_NETWORK, f"Port {port.name} has no address yet")
+    return None
+
+
+def _blocked(kind: str, part: VolumeView | PortView, otherwise: Reason) -> Blocked:
+    why = part.message or ("it is being made" if part.exists else "it is not made yet")
+    return Blocked(part.reason or otherwise, f"{kind} {part.name}: {why}")
+
+
+def _old_news(part: VolumeView | PortView, seen: Seen) -> bool:
+    runs = seen.instance is not None and seen.instance.status.power == Power.RUNNING
+    return runs and (not part.reason or part.reason in ON_THE_WAY or part.reason in _LATER)
+
+
+def patience(reason: str) -> float:
+    """Seconds for which a reason is kept from the status."""
+    if reason in ON_THE_WAY:
+        return PATIENCE
+    return PATIENCE_FOR_OTHERS if reason in _NOT_FOUND else 0.0
+
+
+def patient(outcome: Outcome, seen: Seen) -> Outcome:
+    """The same outcome, with a return to it when it has lasted long enough to be said."""
+    if isinstance(outcome, Blocked) and (left := patience(outcome.reason) - seen.waited) > 0:
+        return Retry(outcome.reason, outcome.message, left)
+    return outcome
+
+
+def silent(outcome: Outcome, seen: Seen) -> bool:
+    """Whether the status need not say this yet."""
+    return isinstance(outcome, Retry) and seen.waited < patience(outcome.reason)
