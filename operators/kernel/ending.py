@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import structlog
 
@@ -31,7 +32,6 @@ class Ending:
         self._grace = grace
         self._hear, self._tell = os.pipe()
         os.set_blocking(self._tell, False)
-        self._done = threading.Event()
         threading.Thread(target=self._listen, name="ending", daemon=True).start()
         self.install()
 
@@ -53,7 +53,7 @@ class Ending:
                 self._kill(self._grace, 1)
 
     def _kill(self, seconds: float, code: int) -> None:
-        if not self._done.wait(seconds):
-            log.error("ended_by_force", why=f"something did not end within {seconds:.0f} s")
-            sys.stdout.flush()
-            os._exit(code)
+        time.sleep(seconds)
+        log.error("ended_by_force", why=f"something did not end within {seconds:.0f} s")
+        sys.stdout.flush()
+        os._exit(code)

@@ -84,6 +84,8 @@ class Manager:
             for kind, keys in runner.controller.triggers().items()
         ]
         self.synced = asyncio.Event()
+        self.listed_at = float("-inf")
+        """When the newest full list of every kind was complete, on the monotonic clock."""
         self.missed_in_a_row = 0
         """Resyncs in a row that found changes of which the watches told nothing, not even LATE seconds later."""
         self._found: set[tuple[AnyKind, Key]] = set()
@@ -146,6 +148,7 @@ class Manager:
                 if self.synced.is_set():
                     self._found.update((watch.kind, state.key) for state in (before, now) if state is not None)
                 self._mark(watch.kind, before, now)
+        self.listed_at = self.clock.monotonic()
         return changes
 
     async def run(self) -> None:
@@ -179,6 +182,8 @@ class Manager:
     async def _resync_for_ever(self) -> None:
         while True:
             await self._until_due(self._resync * self._rng.uniform(0.9, 1.1))
+            gap = self._gap.is_set()
+            self._gap.clear()
             self._found.clear()
             try:
                 await self.resync()
@@ -187,11 +192,11 @@ class Manager:
                 continue
             self.mark_all()
             await self.clock.sleep(LATE)
-            self._gap.clear()  # by now that list has told all that it had to tell
             for kind, key in self._found:
                 log.warning("watch_missed", kind=kind.kind, key=str(key))
                 metrics.WATCH_MISSED.labels(kind.kind).inc()
-            self.missed_in_a_row = self.missed_in_a_row + 1 if self._found else 0
+            if not gap:  # after a gap it is no wonder, and no sign of a dead watch
+                self.missed_in_a_row = self.missed_in_a_row + 1 if self._found else 0
 
     async def _until_due(self, seconds: float) -> None:
         """Wait for the next resync's time, or for a gap in a watch."""

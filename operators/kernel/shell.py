@@ -37,6 +37,8 @@ log = structlog.get_logger()
 
 START_AGAIN = 2.0
 """Seconds between attempts to reach the API server at the start."""
+FRESH = 10.0
+"""Seconds for which a full list need not be repeated when this replica begins to lead."""
 WORK_ENDS = 1.5
 """Seconds that runs get to end before the Lease is given back all the same."""
 
@@ -111,10 +113,10 @@ class _Process:
 
     def _elector(self, store: RestStore, manager: Manager) -> Elector:
         async def prepare() -> None:
-            # A standby's cache is warm, but a watch may have missed something; before the first sync it is that sync.
-            if manager.synced.is_set():
-                await manager.resync()
+            # A standby's cache is warm, but its watches may have missed something.
             await manager.synced.wait()
+            if self.clock.monotonic() - manager.listed_at > FRESH:
+                await manager.resync()
 
         pod = self.env.get("POD_NAME") or os.uname().nodename
         return Elector(

@@ -19,7 +19,7 @@ from operators.kernel.access import TOKEN_AGE, AccessError, Token
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a key and a certificate that signs itself."""
     folder = tmp_path_factory.mktemp("pem")
-    kind = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x".split()
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=x"]
     subprocess.run(
         ["openssl", "req", "-x509", *kind, "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
         check=True,
