@@ -65,6 +65,8 @@ class Download:
                 await self._fetch()
         except aiohttp.ClientResponseError as error:
             raise Failed(Reason.SOURCE_UNREACHABLE, f"{self._host} answered {error.status} {error.message}") from error
+        except aiohttp.InvalidURL as error:
+            raise Failed(Reason.SOURCE_REFUSED, f"the url cannot be understood: {error}"[:500]) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             said = str(error) or "it does not answer in time"
             raise Failed(Reason.SOURCE_UNREACHABLE, f"{self._host} cannot be read: {said}"[:500]) from error

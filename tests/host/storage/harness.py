@@ -239,7 +239,7 @@ def info(path: Path) -> dict[str, Any]:
 
 def image(folder: Path, size: str = "4M", form: str = "qcow2", *options: str) -> bytes:
     """An image with some data in it."""
-    raw = folder / "made.raw"
+    raw = folder / "source.raw"
     raw.write_bytes(bytes(range(256)) * 4096)
     out = folder / f"made.{form}"
     qemu_img("convert", "-f", "raw", "-O", form, *options, raw, out)

@@ -1,0 +1,69 @@
+"""What the agent reports of pools."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
+from operators.contract.meta import Key
+from operators.contract.quantity import Quantity
+from operators.contract.storage import DISK
+from tests.host.storage.harness import NODE, Agent
+
+
+async def _report(host: Agent) -> object:
+    return (await host.until(HOST_REPORT, NODE, lambda obj: obj.status.storage is not None)).status.storage
+
+
+async def test_pool_is_made_and_reported(host: Agent) -> None:
+    storage = await _report(host)
+    (pool,) = storage.pools  # type: ignore[attr-defined]
+    size = os.statvfs(host.pool)
+    assert (pool.pool, pool.online, pool.capacity) == ("local", True, Quantity(size.f_blocks * size.f_frsize))
+    assert 0 <= size.f_bavail * size.f_frsize - pool.free < 2 * max(1 << 30, pool.capacity // 100)
+
+
+async def test_idle_host_writes_nothing(host: Agent) -> None:
+    await _report(host)
+    before = len(host.server.log)
+    for number in range(20):
+        (host.pool / f"noise-{number}").write_bytes(os.urandom(1 << 20))
+        host.manager.poke("pools", Key("", NODE))  # type: ignore[union-attr]
+        await asyncio.sleep(0.01)
+    assert host.server.log[before:] == []
+
+
+async def test_shared_folder_is_not_made_in_place_of_a_mount(host: Agent) -> None:
+    spec = {"type": "SharedDirectory", "path": f"{host.root}/shared"}
+    await host.store.create(STORAGE_POOL, STORAGE_POOL.body(Key("", "shared"), spec=spec))
+    found = await host.until(HOST_REPORT, NODE, lambda obj: obj.status.storage and len(obj.status.storage.pools) == 2)
+    pool = found.status.storage.pools[1]
+    assert not pool.online and "mount the shared folder" in pool.message
+    assert not (host.root / "shared").exists()
+    (host.root / "shared").mkdir()
+    host.manager.poke("pools", Key("", NODE))  # type: ignore[union-attr]
+    await host.until(HOST_REPORT, NODE, lambda obj: obj.status.storage.pools[1].online)
+    await host.disk(pool="shared")
+    await host.verdict(DISK, "data", "AsSpecified")
+
+
+async def test_pools_of_other_hosts_are_none_of_ours(host: Agent) -> None:
+    await _report(host)
+    spec = {"type": "Directory", "path": f"{host.root}/other", "hostName": "host-2"}
+    await host.store.create(STORAGE_POOL, STORAGE_POOL.body(Key("", "other"), spec=spec))
+    await asyncio.sleep(0.1)
+    assert [pool.pool for pool in (await _report(host)).pools] == ["local"]  # type: ignore[attr-defined]
+    assert not (host.root / "other").exists()
+
+
+async def test_retained_file_is_reported_once_its_disk_is_gone(host: Agent, tmp_path: Path) -> None:
+    disk = await host.disk(keep=True)
+    await host.verdict(DISK, "data", "AsSpecified")
+    await host.store.delete(DISK, disk.key, uid=disk.meta.uid)
+    await host.verdict(DISK, "data", "Released", "Released")
+    await host.store.finalize(DISK, host.read(DISK, "data").meta, ())
+    host.manager.poke("pools", Key("", NODE))  # type: ignore[union-attr]
+    found = await host.until(HOST_REPORT, NODE, lambda obj: bool(obj.status.storage.unknown_files))
+    assert found.status.storage.unknown_files == (f"local/{disk.spec.path}",)
