@@ -133,10 +133,12 @@ def _lost(router: RouterObj, seen: Seen) -> bool:
 def _standing(router: RouterObj, seen: Seen) -> Outcome:
     """How a network with a router stands."""
     name = router.spec.host_name
-    if router.meta.deleting or _lost(router, seen):
+    if _lost(router, seen):
         return Blocked(
             Reason.HOST_DOWN, f"host {name} of its router is gone for good; another router is made elsewhere"
         )
+    if router.meta.deleting:
+        return Blocked(Reason.PROVISIONING, f"its router on host {name} was deleted, and another is made")
     if not seen.hosts[name].reachable:
         return Blocked(
             Reason.HOST_DOWN,
