@@ -1,0 +1,443 @@
+"""The whole operator against an API server in memory, with an agent that answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators.contract import names
+from operators.contract.compute import INSTANCE
+from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
+from operators.contract.meta import Key, Kind, Obj, condition, holds
+from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
+from operators.kernel.manager import Manager
+from operators.kernel.memory import MemoryServer, MemoryStore
+from operators.storage.handlers import COMPONENT
+from tests.support.virtual_time import VirtualClock, VirtualLoop, virtual
+from tests.unit.storage.objects import instance
+
+FINALIZER = names.finalizer("storage")
+AGENT = "agent-storage"
+
+
+class Cloud:
+    """The operator, and around it a user, Compute and the agent of every host."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.server = MemoryServer(self.clock)
+        self.user = MemoryStore(self.server, "user")
+        self.agent = MemoryStore(self.server, AGENT)
+        self.answers = True
+        self.manager: Manager | None = None
+        self.tasks: list[asyncio.Task[None]] = []
+        for kind in (DISK, IMAGE_COPY):
+            self.server.subscribe(kind, lambda type_, body, kind=kind: self._answer(kind, type_, body))
+
+    async def prepare(self) -> None:
+        for host in ("h1", "h2"):
+            await self.user.create(HOST, HOST.body(Key("", host), spec={"node": host}))
+            report = HOST_REPORT.body(Key("", host), spec={"hostName": host})
+            version = (await self.user.create(HOST_REPORT, report))["metadata"]["resourceVersion"]
+            pool = f"local-{host}"
+            spec = {"type": "Directory", "path": f"/pools/{pool}", "hostName": host}
+            await self.user.create(STORAGE_POOL, STORAGE_POOL.body(Key("", pool), spec=spec))
+            said = {"storage": {"pools": [{"pool": pool, "online": True, "capacity": "100Gi", "free": "50Gi"}]}}
+            await self.agent.apply_status(HOST_REPORT, Key("", host), said, resource_version=version)
+        await self.user.create(DISK_OFFERING, DISK_OFFERING.body(Key("", "standard"), spec={}))
+
+    async def start(self) -> None:
+        store = MemoryStore(self.server, "storage")
+        env = {"CATALOG_NAMESPACE": "catalogue"}
+        self.manager = Manager(store, self.clock, COMPONENT.watches(env), COMPONENT.build, env=env)
+        self.server.feed(self.manager)
+        self.tasks.append(asyncio.create_task(self.manager.run()))
+        await self.manager.synced.wait()
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks.clear()
+
+    async def volume(self, name: str = "data", *, root: bool = False, **spec: Any) -> None:
+        made = {"finalizers": [FINALIZER]} if root else {}
+        await self.user.create(VOLUME, VOLUME.body(Key("team", name), spec=spec, **made))
+
+    async def image(self, name: str = "tiny", namespace: str = "catalogue", **spec: Any) -> None:
+        said = {"url": "http://images/tiny", "checksum": "sha256:" + "0" * 64} | spec
+        await self.user.create(IMAGE, IMAGE.body(Key(namespace, name), spec=said))
+
+    async def run_vm(self, *volumes: str, vm: str = "web", host: str = "h1", power: str = "Running") -> None:
+        await self.user.create(INSTANCE, instance(vm, host, *volumes, power=power))
+
+    async def stop_vm(self, vm: str = "web") -> None:
+        self.server.delete("compute", INSTANCE, Key("team", f"{vm}-i"))
+
+    def _answer(self, kind: Kind[Any, Any], type_: str, body: dict[str, Any]) -> None:
+        if self.answers and type_ != "DELETED":
+            self.tasks.append(asyncio.create_task(self._reply(kind, kind.parse(body))))
+
+    async def _reply(self, kind: Kind[Any, Any], obj: Obj[Any, Any]) -> None:
+        """What the storage agent would report, some milliseconds later."""
+        await asyncio.sleep(0.02)
+        body = self.server.read(kind, obj.key)
+        if body is None or not self.answers:
+            return
+        now = kind.parse(body)
+        type_ = "Released" if now.meta.deleting else "Provisioned"
+        size = now.spec.size if kind is DISK else "64Mi"
+        status = {
+            "path": f"/pools/{now.spec.pool}/{now.spec.path}",
+            "virtualSize": str(size),
+            "conditions": [{"type": type_, "status": "True", "reason": "AsSpecified"}],
+        }
+        await self.agent.apply_status(kind, obj.key, status, resource_version="")
+
+    async def settle(self, seconds: float = 10.0) -> None:
+        await asyncio.sleep(seconds)
+
+    def get(self, kind: Kind[Any, Any], name: str, namespace: str = "team") -> Obj[Any, Any] | None:
+        body = self.server.read(kind, Key(namespace, name))
+        return None if body is None else kind.parse(body)
+
+    def reason(
+        self, name: str = "data", type_: str = "Ready", kind: Kind[Any, Any] = VOLUME, namespace: str = "team"
+    ) -> str:
+        obj = self.get(kind, name, namespace)
+        assert obj is not None
+        found = condition(obj.status.conditions, type_)
+        return found.reason if found else ""
+
+    def writes(self, kind: Kind[Any, Any] | None = None) -> list[tuple[str, str]]:
+        return [
+            (verb, written.kind)
+            for manager, verb, written, _ in self.server.log
+            if manager == "storage" and kind in (None, written)
+        ]
+
+
+@asynccontextmanager
+async def cloud() -> AsyncIterator[Cloud]:
+    made = Cloud()
+    await made.prepare()
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+@virtual
+async def test_a_deploy_costs_one_disk_and_one_status() -> None:
+    async with cloud() as c:
+        await c.image()
+        await c.volume("first", source={"image": "tiny"}, root=True)
+        await c.run_vm("first", vm="first")
+        await c.settle()
+        before = len(c.writes())
+        await c.volume("web-root", source={"image": "tiny"}, root=True)
+        await asyncio.sleep(0.01)
+        await c.run_vm("web-root")
+        await c.settle(600)
+        assert c.writes()[before:] == [("create", "Disk"), ("apply_status", "Volume")]
+        root = c.get(VOLUME, "web-root")
+        assert root is not None
+        status = root.status
+        assert (
+            holds(status.conditions, "Ready")
+            and holds(status.conditions, "Bound")
+            and holds(status.conditions, "Attached")
+        )
+        assert (status.phase, status.pool, status.host_name, status.disk) == ("InUse", "local-h1", "h1", "web-root-d0")
+        assert (str(status.size), status.attached_to) == ("64Mi", "web")
+
+
+@virtual
+async def test_waiting_is_said_once_it_lasts() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await asyncio.sleep(1)
+        assert c.reason() == ""
+        await c.settle()
+        assert (c.reason(), c.reason(type_="Bound")) == ("WaitingForFirstConsumer", "WaitingForFirstConsumer")
+        await c.run_vm("data")
+        await c.settle()
+        assert c.reason() == "AsSpecified"
+        assert c.writes(VOLUME) == [("finalize", "Volume"), ("apply_status", "Volume"), ("apply_status", "Volume")]
+
+
+@virtual
+async def test_slow_agent_is_told_of() -> None:
+    async with cloud() as c:
+        c.answers = False
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        assert (c.reason(), c.reason(type_="Bound")) == ("Provisioning", "AsSpecified")
+
+
+@virtual
+async def test_one_copy_of_an_image_serves_all_volumes_of_a_pool() -> None:
+    async with cloud() as c:
+        await c.image()
+        for number in range(20):
+            await c.volume(f"v{number}", source={"image": "tiny"})
+            await c.run_vm(f"v{number}", vm=f"vm{number}", host="h1" if number % 2 else "h2")
+        await c.settle()
+        assert {c.reason(f"v{number}") for number in range(20)} == {"AsSpecified"}
+        assert c.writes(IMAGE_COPY) == [("create", "ImageCopy")] * 2
+        tiny = c.get(IMAGE, "tiny", "catalogue")
+        assert tiny is not None and [copy.pool for copy in tiny.status.copies] == ["local-h1", "local-h2"]
+
+
+@virtual
+async def test_own_image_goes_before_the_catalogues_and_others_must_be_public() -> None:
+    async with cloud() as c:
+        await c.image()
+        await c.image(namespace="team")
+        await c.image("secret", "other")
+        await c.image("shown", "other", public=True)
+        for name, source in (("own", "tiny"), ("secret", "other/secret"), ("shown", "other/shown")):
+            await c.volume(name, source={"image": source})
+            await c.run_vm(name, vm=name)
+        await c.settle()
+        own = c.get(DISK, "own-d0")
+        assert own is not None and own.spec.image_copy.startswith("team/")
+        assert (c.reason("secret"), c.reason("shown")) == ("ImageNotFound", "AsSpecified")
+
+
+@virtual
+async def test_missing_things_heal_when_they_come() -> None:
+    async with cloud() as c:
+        await c.volume("a", source={"image": "tiny"})
+        await c.volume("b", size="1Gi", diskOffering="fast")
+        await c.run_vm("a", "b")
+        await c.settle()
+        assert (c.reason("a"), c.reason("b")) == ("ImageNotFound", "OfferingNotFound")
+        await c.image()
+        await c.user.create(DISK_OFFERING, DISK_OFFERING.body(Key("", "fast"), spec={"tags": ["ssd"]}))
+        await c.settle()
+        assert (c.reason("a"), c.reason("b")) == ("AsSpecified", "NoPoolFits")
+        spec = {"type": "Directory", "path": "/pools/ssd", "hostName": "h1", "tags": ["ssd"]}
+        await c.user.create(STORAGE_POOL, STORAGE_POOL.body(Key("", "ssd"), spec=spec))
+        report = c.get(HOST_REPORT, "h1", "")
+        assert report is not None
+        pools = [{"pool": "ssd", "online": True, "capacity": "10Gi", "free": "10Gi"}]
+        await c.agent.apply_status(HOST_REPORT, Key("", "h1"), {"storage": {"pools": pools}}, resource_version="")
+        await c.settle()
+        assert c.reason("b") == "AsSpecified"
+
+
+@virtual
+async def test_attached_volume_is_not_deleted_then_everything_goes() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        c.server.delete("user", VOLUME, Key("team", "data"))
+        await c.settle()
+        assert c.reason() == "StillAttached"
+        assert c.get(DISK, "data-d0") is not None
+        await c.stop_vm()
+        await c.settle()
+        assert c.get(VOLUME, "data") is None and c.get(DISK, "data-d0") is None
+
+
+@virtual
+async def test_volume_made_again_at_once_gets_a_disk_of_its_own() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        old = c.get(DISK, "data-d0")
+        await c.stop_vm()
+        c.server.delete("user", VOLUME, Key("team", "data"))
+        while c.get(VOLUME, "data") is not None:
+            await asyncio.sleep(0.001)
+        await c.volume(size="2Gi")
+        await c.run_vm("data")
+        await c.settle()
+        new = c.get(DISK, "data-d0")
+        assert old and new and old.spec.path != new.spec.path
+        assert c.reason() == "AsSpecified"
+
+
+@virtual
+async def test_retained_disk_keeps_its_file() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi", reclaimPolicy="Retain")
+        await c.run_vm("data")
+        await c.settle()
+        kept = c.get(DISK, "data-d0")
+        assert kept is not None and kept.spec.keep
+
+
+@virtual
+async def test_a_volume_in_use_grows_when_its_vm_is_stopped() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "2Gi"}))
+        await c.settle()
+        assert c.reason() == "RestartRequired"
+        spec = instance("web", "h1", "data", power="Stopped")["spec"]
+        await c.user.apply(INSTANCE, INSTANCE.body(Key("team", "web-i"), spec=spec))
+        await c.settle()
+        grown = c.get(VOLUME, "data")
+        assert grown is not None and str(grown.status.size) == "2Gi" and c.reason() == "AsSpecified"
+
+
+@virtual
+async def test_image_goes_when_its_volumes_have_gone() -> None:
+    async with cloud() as c:
+        await c.image(namespace="team")
+        await c.volume(source={"image": "tiny"})
+        await c.run_vm("data")
+        await c.settle()
+        c.server.delete("user", IMAGE, Key("team", "tiny"))
+        await c.settle()
+        assert c.reason("tiny", kind=IMAGE) == "StillInUse"
+        await c.stop_vm()
+        c.server.delete("user", VOLUME, Key("team", "data"))
+        await c.settle()
+        assert c.get(IMAGE, "tiny") is None
+        assert list(c.server.all(IMAGE_COPY)) == [] and list(c.server.all(DISK)) == []
+
+
+@virtual
+async def test_lost_disk_is_said_and_not_made_anew() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        c.server.delete("somebody", DISK, Key("team", "data-d0"))
+        await c.settle()
+        assert c.get(DISK, "data-d0") is None
+        assert c.reason() == "StorageError"
+        lost = c.get(VOLUME, "data")
+        assert lost is not None and lost.status.pool == "local-h1", "where it was stays said"
+
+
+@virtual
+async def test_disk_whose_volume_was_forced_away_is_released_too() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        c.server.delete("user", VOLUME, Key("team", "data"))
+        forced = c.get(VOLUME, "data")
+        assert forced is not None
+        await c.user.finalize(VOLUME, forced.meta, ())
+        await c.settle()
+        assert c.get(DISK, "data-d0") is None
+
+
+@virtual
+async def test_restarts_and_resyncs_write_nothing() -> None:
+    async with cloud() as c:
+        await c.image()
+        await c.volume("root", source={"image": "tiny"})
+        await c.volume("data", size="1Gi")
+        await c.volume("idle", size="1Gi")
+        await c.run_vm("root", "data")
+        await c.settle()
+        before = len(c.server.log)
+        for _ in range(3):
+            await c.stop()
+            c.server.unsubscribe_all()
+            await c.start()
+            await c.settle(1300)
+        assert c.server.log[before:] == []
+
+
+@pytest.mark.parametrize("nth", range(1, 12))
+def test_killed_before_any_write_it_goes_on(nth: int) -> None:
+    """The operator is killed before its nth write, and another one finishes."""
+
+    @virtual
+    async def run() -> None:
+        async with cloud() as c:
+            count = 0
+            dead = asyncio.Event()
+
+            async def hook(verb: str, kind: Kind[Any, Any], key: Key) -> None:
+                nonlocal count
+                await asyncio.sleep(0)
+                if asyncio.current_task() in workers and verb not in ("get", "list"):
+                    count += 1
+                    if count == nth:
+                        dead.set()
+                        await asyncio.Event().wait()
+
+            workers = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+            c.server.hook = hook
+            await c.image()
+            await c.volume(source={"image": "tiny"})
+            await c.run_vm("data")
+            await asyncio.wait({asyncio.create_task(dead.wait())}, timeout=20)
+            await c.stop()
+            c.server.unsubscribe_all()
+            for kind in (DISK, IMAGE_COPY):
+                c.server.subscribe(kind, lambda type_, body, kind=kind: c._answer(kind, type_, body))
+                for body in c.server.all(kind):
+                    c._answer(kind, "ADDED", body)
+            await c.start()
+            await c.settle()
+            assert c.reason() == "AsSpecified"
+            assert len(list(c.server.all(DISK))) == 1 and len(list(c.server.all(IMAGE_COPY))) == 1
+
+    run()
+
+
+STEPS = st.lists(st.sampled_from(["vm", "stop", "delete", "volume", "grow", "image", "restart"]), max_size=8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(STEPS)
+def test_whatever_happens_it_settles(steps: list[str]) -> None:
+    """After any history a run changes nothing any more."""
+
+    async def history() -> None:
+        async with cloud() as c:
+            await c.image()
+            for step in steps:
+                key = Key("team", "data")
+                there = c.get(VOLUME, "data")
+                running = c.get(INSTANCE, "web-i")
+                if step == "volume" and there is None:
+                    await c.volume(source={"image": "tiny"})
+                elif step == "delete" and there is not None:
+                    c.server.delete("user", VOLUME, key)
+                elif step == "vm" and running is None:
+                    await c.run_vm("data")
+                elif step == "stop" and running is not None:
+                    await c.stop_vm()
+                elif step == "grow" and there is not None and not there.meta.deleting:
+                    await c.user.apply(VOLUME, VOLUME.body(key, spec={"size": "1Gi", "source": {"image": "tiny"}}))
+                elif step == "restart":
+                    await c.stop()
+                    c.server.unsubscribe_all()
+                    for kind in (DISK, IMAGE_COPY):
+                        c.server.subscribe(kind, lambda type_, body, kind=kind: c._answer(kind, type_, body))
+                        for body in c.server.all(kind):
+                            c._answer(kind, "ADDED", body)
+                    await c.start()
+                await asyncio.sleep(0.013)
+            await c.settle()
+            before = len(c.server.log)
+            await c.settle(1300)
+            assert c.server.log[before:] == []
+            there = c.get(VOLUME, "data")
+            if there is None:
+                assert list(c.server.all(DISK)) == []
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(history())
