@@ -23,6 +23,7 @@ GROUPS = {
     "networking": "Networks and ports as users state them, and what agents build of them on hosts.",
     "fabric": "What the operator of the cloud owns and arranges, and what its hosts report.",
     "orchestration": "Operations over several components, step by step.",
+    "identity": "Domains as a tree, accounts with their namespaces, and the users who act for them.",
 }
 
 INDEX = """\

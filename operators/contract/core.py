@@ -78,3 +78,5 @@ class LeaseSpec:
 NODE = Kind("", "Node", "nodes", NodeSpec, NodeStatus, namespaced=False, version="v1")
 POD = Kind("", "Pod", "pods", PodSpec, PodStatus, version="v1")
 LEASE = Kind("coordination.k8s.io", "Lease", "leases", LeaseSpec, Nothing, version="v1")
+SECRET = Kind("", "Secret", "secrets", Nothing, Nothing, version="v1")
+"""Its `data` is read from the JSON, base64 and all; no cache holds it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from operators.contract import compute, fabric, networking, orchestration, storage
+from operators.contract import compute, fabric, identity, networking, orchestration, storage
 from operators.contract.meta import Kind
 
 ALL: tuple[Kind[Any, Any], ...] = (
@@ -13,6 +13,7 @@ ALL: tuple[Kind[Any, Any], ...] = (
     *networking.KINDS,
     *fabric.KINDS,
     *orchestration.KINDS,
+    *identity.KINDS,
 )
 
 HOST_SIDE: tuple[Kind[Any, Any], ...] = tuple(kind for kind in ALL if kind.host_side)

@@ -19,6 +19,7 @@ STORAGE = f"storage.{DOMAIN}"
 NETWORKING = f"networking.{DOMAIN}"
 FABRIC = f"fabric.{DOMAIN}"
 ORCHESTRATION = f"orchestration.{DOMAIN}"
+IDENTITY = f"identity.{DOMAIN}"
 
 LABEL_VM_UID = f"{DOMAIN}/vm-uid"
 """On every object made for one VirtualMachine: its uid."""
@@ -37,6 +38,11 @@ ANNOTATION_DEPLOY_DEADLINE = f"{DOMAIN}/deploy-deadline"
 """On a new VirtualMachine: how long its deployment may take (`10m`); it waits for ever without."""
 ANNOTATION_DEPLOY_ON_FAILURE = f"{DOMAIN}/deploy-on-failure"
 """On a new VirtualMachine: `Compensate` or `Stop`, the default; see Flow."""
+
+ANNOTATION_NAME = f"{DOMAIN}/name"
+"""The name that a caller of the CloudStack API gave, where it cannot be the object's: `My first network`."""
+ANNOTATION_DISPLAY_NAME = f"{DOMAIN}/display-name"
+"""What people read in place of the name, as a caller of the CloudStack API gave it."""
 
 AGENTS = ("hypervisor", "storage", "network")
 """The three agents of a host, as `heartbeat` names them."""
@@ -121,6 +127,11 @@ def flow(target: str, uid: str, operation: str, generation: int) -> str:
 def local_pool(host: str) -> str:
     """The StoragePool that Fabric Admin makes for a host's own directory."""
     return joined("local", host)
+
+
+def user_secret(user: str) -> str:
+    """The Secret of a User, in the system namespace."""
+    return joined("user", user)
 
 
 def heartbeat(agent: str, node: str) -> str:

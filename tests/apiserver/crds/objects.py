@@ -102,6 +102,9 @@ SPECS: dict[str, Json] = {
         "bridge": "public",
     },
     "Flow": {"operation": "Deploy", "target": REF, "inputs": {"reason": "test"}, "deadline": "5m"},
+    "Domain": {"parent": "root"},
+    "Account": {"domain": "root"},
+    "User": {"account": "team-a", "apiKeys": ["0123456789abcdefghij"]},
 }
 
 KINDS = {kind.kind: kind for kind in ALL}
