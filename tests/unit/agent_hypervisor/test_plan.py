@@ -1,0 +1,199 @@
+"""The agent's plan as a table, and the property that a repeated plan settles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.hypervisor.driver import DiskDevice, Domain, NicDevice, Record
+from agents.hypervisor.model import AskToEnd, Clear, CutPower, Keep, Part, Resume, Seen, Start, Wanted, WriteSeed
+from agents.hypervisor.plan import plan, silent
+from operators.contract.compute import INSTANCE, CloudInit, InstanceSpec, InstanceStatus, Power
+from operators.contract.meta import Meta, Obj, ObjectRef
+from operators.contract.quantity import Quantity
+from operators.kernel.outcome import Blocked, Done, Outcome, Retry
+
+SPEC = InstanceSpec(
+    "a", ObjectRef("web", "vm-uid"), "team-a-web", 1, Quantity(128 << 20), cloud_init=CloudInit("vm-uid", "web")
+)
+RECORD = Record("instance-uid", 0, 0, "boot-1", "2026-11-21T12:00:00Z")
+UP = Domain("vm-uid", "team-a-web", Power.RUNNING, record=RECORD)
+OFF = replace(UP, power=Power.STOPPED, stop_reason="Crashed")
+DISK = Part("web-root-d0", DiskDevice("/pool/web.qcow2", "web-root"))
+NIC = Part("web-nic0-x", NicDevice("csbr1", "cst1", "02:00:00:00:00:01", 1450))
+READY = Seen(boot="boot-1", now="2026-11-21T12:00:01Z", disks=(DISK,), nics=(NIC,), seed="s", seed_wanted="s")
+
+
+def wanted(deleting: bool = False, **spec: Any) -> Wanted:
+    meta = Meta("web-x", "team-a", "instance-uid", deletion_timestamp="2026-11-21T12:00:00Z" if deleting else "")
+    return Wanted(Obj(INSTANCE, meta, replace(SPEC, **spec), InstanceStatus()))
+
+
+def record(**fields: Any) -> Record:
+    return replace(RECORD, **fields)
+
+
+STOPPED = {"power": Power.STOPPED}
+CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
+    # name, Instance.spec, what is seen, actions, outcome
+    ("first start", {}, {}, [Start], "Starting"),
+    ("seed first", {}, {"seed": ""}, [WriteSeed, Start], "Starting"),
+    ("seed while waiting", {}, {"seed": "", "disks": (Part("d0", why="fetching"),)}, [WriteSeed], "WaitingForVolumes"),
+    ("no disk yet", {}, {"disks": (Part("d0"),)}, [], "WaitingForVolumes"),
+    ("no port yet", {}, {"nics": (Part("p0"),)}, [], "WaitingForNetwork"),
+    ("start failed a moment ago", {}, {"hold": 3.0, "failure": "no bridge"}, [], "HypervisorError"),
+    ("runs", {}, {"domain": UP}, [], "Running"),
+    ("ended by itself", {}, {"domain": OFF}, [], "Crashed"),
+    ("shut itself down", {}, {"domain": replace(OFF, stop_reason="Shutdown")}, [], "Stopped"),
+    ("asked to start again", {"start_request": 1}, {"domain": OFF}, [Start], "Starting"),
+    ("start already done", {"start_request": 1}, {"domain": replace(OFF, record=record(start=1))}, [], "Crashed"),
+    ("start cut off before it came about", {}, {"domain": replace(OFF, record=record(started_at=""))}, [Start], "Starting"),
+    ("start cut off after it came about", {}, {"domain": replace(UP, record=record(started_at=""))}, [Keep], "Starting"),
+    ("host booted", {}, {"domain": OFF, "boot": "boot-2"}, [Start], "Starting"),
+    ("asked to start while it runs", {"start_request": 1}, {"domain": UP}, [Keep], "Starting"),
+    ("runs without a record", {}, {"domain": replace(UP, record=None)}, [Keep], "Starting"),
+    ("stop", STOPPED, {"domain": UP}, [AskToEnd], "Stopping"),
+    ("stop was asked", STOPPED, {"domain": UP, "asked": 1.0}, [], "Stopping"),
+    ("stop is repeated", STOPPED, {"domain": UP, "asked": 6.0}, [AskToEnd], "Stopping"),
+    ("stop is overdue", STOPPED, {"domain": UP, "asked": 31.0}, [CutPower], "Stopping"),
+    ("stop of a paused guest", STOPPED, {"domain": replace(UP, power=Power.PAUSED)}, [CutPower], "Stopping"),
+    ("stopped", STOPPED, {"domain": OFF}, [], "Stopped"),
+    ("stopped over a boot", STOPPED, {"domain": OFF, "boot": "boot-2"}, [], "Stopped"),
+    ("never started", STOPPED, {}, [], "Stopped"),
+    ("reboot", {"reboot_request": 1}, {"domain": UP}, [AskToEnd], "Stopping"),
+    ("reboot, second half", {"reboot_request": 1}, {"domain": OFF}, [Start], "Starting"),
+    ("reboot done", {"reboot_request": 1}, {"domain": replace(UP, record=record(reboot=1))}, [], "Running"),
+    ("disk full", {}, {"domain": replace(UP, power=Power.PAUSED, pause_reason="IOError")}, [Resume], "StorageError"),
+    ("suspended by hand", {}, {"domain": replace(UP, power=Power.PAUSED, pause_reason="User")}, [], "HypervisorError"),
+    ("no libvirtd", {}, {"trouble": "libvirtd does not answer"}, [], "HypervisorError"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "spec", "seen", "actions", "reason"), CASES, ids=[case[0] for case in CASES])
+def test_plan(name: str, spec: dict[str, Any], seen: dict[str, Any], actions: list[type], reason: str) -> None:
+    done, outcome = plan(wanted(**spec), replace(READY, **seen))
+    assert ([type(each) for each in done], str(outcome.reason)) == (actions, reason)
+
+
+@pytest.mark.parametrize(
+    ("seen", "actions", "reason"),
+    [
+        ({"domain": UP, "console_exists": True}, [CutPower, Clear], "Deleting"),
+        ({"domain": OFF}, [Clear], "Deleting"),
+        ({"seed": "s"}, [Clear], "Deleting"),
+        ({"seed": "", "console_exists": True}, [Clear], "Deleting"),
+        ({"seed": ""}, [], "Released"),
+        ({"seed": "", "trouble": "libvirtd does not answer"}, [], "HypervisorError"),
+    ],
+)
+def test_deleting(seen: dict[str, Any], actions: list[type], reason: str) -> None:
+    done, outcome = plan(wanted(deleting=True), replace(READY, **seen))
+    assert ([type(each) for each in done], str(outcome.reason)) == (actions, reason)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "waited", "quiet"),
+    [
+        (Done("Running"), 0.0, False),
+        (Retry("Starting", "", 0.0), 9.0, True),
+        (Retry("WaitingForVolumes", "", 1.0), 1.0, True),
+        (Blocked("WaitingForVolumes", ""), 2.0, False),
+        (Retry("HypervisorError", ""), 1.0, True),
+        (Retry("HypervisorError", ""), 3.0, False),
+        (Blocked("Crashed", ""), 0.0, False),
+    ],
+)
+def test_what_is_on_its_way_is_not_said_at_once(outcome: Outcome, waited: float, quiet: bool) -> None:
+    assert silent(outcome, Seen(waited=waited)) is quiet
+
+
+@dataclass
+class Host:
+    """The effect of every action, without time: what the plan's next run sees."""
+
+    seen: Seen
+    starts: int = 0
+
+    def do(self, action: object) -> None:
+        domain = self.seen.domain
+        match action:
+            case WriteSeed():
+                self.seen = replace(self.seen, seed=self.seen.seed_wanted)
+            case Start(spec=spec):
+                assert domain is None or not domain.active, "only what is off is started"
+                self.starts += 1
+                kept = replace(spec.record, started_at=self.seen.now)
+                self.seen = replace(
+                    self.seen, domain=Domain(spec.uuid, spec.name, Power.RUNNING, record=kept), asked=None
+                )
+            case Keep(record=kept):
+                assert domain
+                self.seen = replace(self.seen, domain=replace(domain, record=kept))
+            case AskToEnd() | CutPower():
+                assert domain
+                ended = replace(domain, power=Power.STOPPED, stop_reason="Shutdown")
+                self.seen = replace(self.seen, domain=ended, asked=None)
+            case Resume():
+                assert domain
+                self.seen = replace(self.seen, domain=replace(domain, power=Power.RUNNING))
+            case Clear():
+                self.seen = replace(self.seen, domain=None, seed="", console_exists=False)
+
+
+records = st.none() | st.builds(
+    Record,
+    instance=st.just("instance-uid"),
+    start=st.integers(0, 2),
+    reboot=st.integers(0, 2),
+    boot=st.sampled_from(["boot-1", "boot-2"]),
+    started_at=st.sampled_from(["", "2026-11-21T12:00:00Z"]),
+)
+domains = st.none() | st.builds(
+    Domain,
+    uuid=st.just("vm-uid"),
+    name=st.just("team-a-web"),
+    power=st.sampled_from([Power.RUNNING, Power.STOPPED, Power.PAUSED]),
+    stop_reason=st.sampled_from(["", "Crashed", "Shutdown"]),
+    pause_reason=st.just("IOError"),
+    record=records,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    domains,
+    st.sampled_from([Power.RUNNING, Power.STOPPED]),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.booleans(),
+    st.sampled_from(["", "s", "old"]),
+)
+def test_a_repeated_plan_settles_with_one_start_at_most(
+    domain: Domain | None, power: Power, start: int, reboot: int, deleting: bool, seed: str
+) -> None:
+    want = wanted(deleting=deleting, power=power, start_request=start, reboot_request=reboot)
+    host = Host(replace(READY, domain=domain, seed=seed))
+    for _ in range(10):
+        actions, outcome = plan(want, host.seen)
+        for action in actions:
+            host.do(action)
+        if not actions and not isinstance(outcome, Retry):
+            break
+    else:
+        pytest.fail(f"does not settle: {host.seen.domain} {outcome}")
+    assert host.starts <= 1
+    left = host.seen.domain
+    if deleting:
+        assert left is None and not host.seen.seed
+    elif power is Power.STOPPED:
+        assert left is None or not left.active
+    else:
+        assert left is not None
+        assert left.active or isinstance(outcome, Blocked), "what ended by itself waits to be asked for"
+        assert left.record and left.record.boot == "boot-1"
+        if left.active:
+            assert (left.record.start >= start, left.record.reboot >= reboot) == (True, True)
