@@ -47,6 +47,8 @@ class Context:
         self.env = env
         self.poke: Callable[[str, Key], None] = lambda controller, key: None
         """Marks a key of a controller by name: for wake-ups from outside the API server, as from a hypervisor."""
+        self.synced = asyncio.Event()
+        """Set once the cache holds everything: before that, what is not in it may still exist."""
 
 
 class Manager:

@@ -28,7 +28,7 @@ from operators.orchestration.intents.act import take
 from operators.orchestration.intents.observe import observe as observe_intent
 from operators.orchestration.intents.plan import plan as plan_intent
 from operators.orchestration.record import COMPONENT as NAME
-from operators.orchestration.record import Flow, target_key
+from operators.orchestration.record import Flow, ended, newest, target_key
 
 FLOW_TTL = "FLOW_TTL"
 """Environment: how long an ended Flow is kept, such as `1h`, the default."""
@@ -50,6 +50,10 @@ class Intents:
         return {VIRTUAL_MACHINE: lambda vm: (vm.key,), FLOW: lambda flow: (target_key(flow),)}
 
     async def observe(self, key: Key) -> tuple[intent_model.Wanted, intent_model.Seen] | None:
+        vm = self._context.cache.get(VIRTUAL_MACHINE, key)
+        flow = newest(self._context.cache.by(FLOW, "target", vm.meta.uid)) if vm else None
+        if flow is not None:
+            await _catch_up(self._context, flow)
         return observe_intent(self._context.cache, key)
 
     def plan(
@@ -85,6 +89,9 @@ class Flows:
         }
 
     async def observe(self, key: Key) -> tuple[flow_model.Wanted, flow_model.Seen] | None:
+        flow = self._context.cache.get(FLOW, key)
+        if flow is not None:
+            await _catch_up(self._context, flow)
         return observe_flow(self._context.cache, key, self._context.clock.now(), self._ttl)
 
     def plan(self, wanted: flow_model.Wanted, seen: flow_model.Seen) -> tuple[Sequence[flow_model.Action], Outcome]:
@@ -107,6 +114,19 @@ class Flows:
         vm = self._context.cache.get(VIRTUAL_MACHINE, Key(obj.meta.namespace, obj.meta.name.rpartition("-")[0]))
         uids = {obj.meta.labels.get(names.LABEL_VM_UID, ""), vm.meta.uid if vm else ""} - {""}
         return [key for uid in uids for key in self._of_uid(uid)]
+
+
+async def _catch_up(context: Context, flow: Flow) -> None:
+    """Read the target past the cache where the Flow, which the API may have made, knows a newer state of it.
+
+    The watch of one kind may tell of a Flow before that of another tells of what it is about; such a Flow would look as
+    if its target were gone, or as it was before the change that the Flow is to carry out.
+    """
+    vm = context.cache.get(VIRTUAL_MACHINE, target_key(flow))
+    there = vm is not None and vm.meta.uid == flow.spec.target.uid
+    outdated = vm is not None and there and vm.meta.generation < flow.spec.target_generation
+    if outdated or not (there or ended(flow)):
+        await context.store.get(VIRTUAL_MACHINE, target_key(flow))
 
 
 def indexes(cache: Cache) -> None:
