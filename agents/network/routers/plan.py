@@ -66,6 +66,10 @@ def _build(want: Wanted, devices: Devices, *, with_uplink: bool) -> list[Action]
     inside = [] if loopback and loopback.up else ["link set lo up"]
     inside += _interface(devices.inner.get(INSIDE), INSIDE, spec.gateway, spec.mtu)
     announce: list[Action] = []
+    gateway = str(ipaddress.IPv4Interface(spec.gateway).ip)
+    if f"addr add {spec.gateway} dev {INSIDE}" in inside:
+        # Where the router was on another host before, the segment's devices still send its frames there.
+        announce.append(Announce(spec.netns, INSIDE, want.mac(INSIDE), gateway))
     if spec.uplink is not None and with_uplink:
         cables += _cable(want, devices, want.public_cable, OUTSIDE, spec.uplink.bridge)
         public = _interface(devices.inner.get(OUTSIDE), OUTSIDE, spec.uplink.address, 0)

@@ -7,13 +7,13 @@ from typing import Any
 
 from agents.network.ports.model import HOST
 from agents.network.segments import act, observe, plan
-from agents.network.segments.model import Action, Seen, Wanted
+from agents.network.segments.model import Action, Links, Seen, Wanted
 from agents.network.status import report
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import HOST_NETWORK, ROUTER
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
-from operators.kernel.outcome import Done, Outcome
+from operators.kernel.outcome import Outcome
 
 
 class Segments:
@@ -40,15 +40,16 @@ class Segments:
 
     async def act(self, action: Action) -> None:
         await act.act(action)
+        if isinstance(action, Links):
+            self._wake(action)
 
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
-        if isinstance(outcome, Done) and seen.bridge is None:
-            self._bridge_is_there(wanted.spec.bridge)
         return report(wanted.host_network, outcome)
 
-    def _bridge_is_there(self, bridge: str) -> None:
-        """Wake those who waited for it."""
+    def _wake(self, made: Links) -> None:
+        """Wake those who may have waited for the bridge."""
+        words = {word for line in made.lines for word in line.split()}
         self._context.poke("ports", HOST)
         for router in self._context.cache.all(ROUTER):
-            if router.spec.bridge == bridge:
+            if router.spec.bridge in words:
                 self._context.poke("routers", router.key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.network.links import parse
@@ -97,6 +97,7 @@ def test_a_rule_that_somebody_changed_brings_the_whole_table_anew() -> None:
 Hosts = st.lists(st.tuples(st.integers(2, 9), st.booleans()), unique_by=lambda each: each[0], max_size=6)
 
 
+@settings(max_examples=60, deadline=None)
 @given(Hosts, Hosts)
 def test_only_who_is_bound_may_pass_and_a_second_look_changes_nothing(
     first: list[tuple[int, bool]], then: list[tuple[int, bool]]

@@ -85,7 +85,7 @@ def kinds(actions: list[object]) -> list[type]:
 
 def test_from_nothing_a_router_is_made_in_one_go() -> None:
     actions, outcome = plan(wanted(), Seen(Devices(False, False, HOST), Service(0, {})))
-    assert kinds(actions) == [MakeNetns, Ip, Ip, Forward, Rules, Announce, Files, Start]
+    assert kinds(actions) == [MakeNetns, Ip, Ip, Forward, Rules, Announce, Announce, Files, Start]
     outer, inner = (action for action in actions if isinstance(action, Ip))
     want = wanted()
     assert outer.lines == (
@@ -159,7 +159,7 @@ def test_a_lost_cable_is_plugged_in_again_and_the_server_started_anew() -> None:
     outer = {name: link for name, link in devices.outer.items() if name != "csri7"}
     inner = {name: link for name, link in devices.inner.items() if name != "eth0"}
     seen = Seen(dataclasses.replace(devices, outer=outer, inner=inner), serves())
-    assert kinds(plan(wanted(), seen)[0]) == [Ip, Ip, Stop, Start]
+    assert kinds(plan(wanted(), seen)[0]) == [Ip, Ip, Announce, Stop, Start]
 
 
 def test_a_new_port_is_two_files_and_a_gone_one_is_forgotten() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.contract.meta import Meta, Obj
@@ -63,6 +63,7 @@ Ports = st.lists(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(Ports, Ports)
 def test_addresses_have_one_owner_and_owners_keep_theirs(first: list[PortObj], then: list[PortObj]) -> None:
     before, _ = ledger.reserve(SMALL, (), first)
