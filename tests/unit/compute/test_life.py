@@ -534,7 +534,7 @@ def test_chaos_settles(seed: int) -> None:
                 host.faults = Faults(start_fails=0.2, deaf=0.3, start_crashes=0.1)
             await cloud.kill("rest")
             cloud.parts["rest"] = [asyncio.create_task(_stubborn(cloud._others))]
-            for _ in range(30):
+            for _ in range(16):
                 await asyncio.sleep(rng.uniform(0.05, 3))
                 name = rng.choice(("a", "b", "c", "compute"))
                 if name == "compute":
