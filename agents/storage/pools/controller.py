@@ -24,7 +24,28 @@ log = structlog.get_logger()
 
 EVERY = 60.0
 """Seconds between looks: how full a disk is, nothing tells."""
+FORGET = 100
+"""Looks at pools after which other hosts' files are asked for anew."""
 KINDS: tuple[Kind[Any, Any], ...] = (DISK, IMAGE_COPY)
+
+
+class Foreign:
+    """Files of other hosts' objects on shared pools, so that the API server is not asked for them each minute."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, set[str]] = {}
+        self._looks = 0
+
+    def others(self, pool: str, files: tuple[str, ...]) -> tuple[str, ...]:
+        """The files that are not known to be another host's. Now and then all is forgotten: objects end, too."""
+        self._looks += 1
+        if self._looks % FORGET == 0:
+            self._files.clear()
+        return tuple(file for file in files if file not in self._files.get(pool, ()))
+
+    def learn(self, pool: str, files: set[str]) -> None:
+        """These have an object, though not one of this host."""
+        self._files.setdefault(pool, set()).update(files)
 
 
 class HostPools:
@@ -39,6 +60,7 @@ class HostPools:
         self._cache = context.cache
         self._node = settings.node
         self._pools = Pools(context.cache, settings.pool_root)
+        self._foreign = Foreign()
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         """A new or changed pool is looked at, at once."""
@@ -59,9 +81,12 @@ class HostPools:
         leftovers: list[Leftover] = []
         for found in probes:
             odd = tuple(strangers(found.files, *self._cached(found.pool)))
+            odd = self._foreign.others(found.pool, odd)
             if any(f"{found.pool}/{file}" not in known.unknown_files for file in odd):
-                odd = tuple(strangers(odd, *await self._listed(found.pool)))
-                leftovers += (Leftover(reached[found.pool], file) for file in odd if uid_of(file))
+                strange = tuple(strangers(odd, *await self._listed(found.pool)))
+                self._foreign.learn(found.pool, set(odd) - set(strange))
+                leftovers += (Leftover(reached[found.pool], file) for file in strange if uid_of(file))
+                odd = strange
             unknown += (f"{found.pool}/{file}" for file in odd if not uid_of(file))
         return about, Seen(tuple(probes), tuple(unknown), tuple(leftovers))
 

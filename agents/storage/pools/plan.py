@@ -9,8 +9,7 @@ from operators.contract.fabric import PoolReport, StorageReport
 from operators.contract.quantity import Quantity
 from operators.kernel.outcome import Done, Outcome
 
-STEP = 1 << 30
-"""Free space is told in steps of this, or of a hundredth of the pool where that is more."""
+GIB = 1 << 30
 MOST = 100
 """Unknown files that are named."""
 
@@ -30,10 +29,15 @@ def storage_report(about: HostReportObj, seen: Seen) -> StorageReport:
     return StorageReport(pools, unknown)
 
 
+def step_of(capacity: int) -> int:
+    """The steps in which free space is told: whole GiB, about a hundredth of the pool."""
+    return max(1, capacity // 100 // GIB) * GIB
+
+
 def _pool(probe: Probe, said: PoolReport | None) -> PoolReport:
     if probe.problem:
         return PoolReport(probe.pool, online=False, message=probe.problem[:1024])
-    step = max(STEP, probe.capacity // 100)
+    step = step_of(probe.capacity)
     free = probe.free // step * step
     if said is not None and said.online and said.free <= probe.free < said.free + 2 * step:
         # Still true and hardly lower: near a step's edge it would go up and down with every log line written.

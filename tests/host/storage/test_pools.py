@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from agents.storage.pools.plan import step_of
 from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
 from operators.contract.meta import Key
 from operators.contract.quantity import Quantity
@@ -22,7 +23,7 @@ async def test_pool_is_made_and_reported(host: Agent) -> None:
     (pool,) = storage.pools  # type: ignore[attr-defined]
     size = os.statvfs(host.pool)
     assert (pool.pool, pool.online, pool.capacity) == ("local", True, Quantity(size.f_blocks * size.f_frsize))
-    assert 0 <= size.f_bavail * size.f_frsize - pool.free < 2 * max(1 << 30, pool.capacity // 100)
+    assert 0 <= size.f_bavail * size.f_frsize - pool.free < 2 * step_of(pool.capacity)
 
 
 async def test_idle_host_writes_nothing(host: Agent) -> None:
@@ -67,3 +68,22 @@ async def test_retained_file_is_reported_once_its_disk_is_gone(host: Agent, tmp_
     host.manager.poke("pools", Key("", NODE))  # type: ignore[union-attr]
     found = await host.until(HOST_REPORT, NODE, lambda obj: bool(obj.status.storage.unknown_files))
     assert found.status.storage.unknown_files == (f"local/{disk.spec.path}",)
+
+
+async def test_other_hosts_files_on_a_shared_pool_are_asked_for_once(host: Agent) -> None:
+    (host.root / "shared" / "volumes").mkdir(parents=True)
+    spec = {"type": "SharedDirectory", "path": f"{host.root}/shared"}
+    await host.store.create(STORAGE_POOL, STORAGE_POOL.body(Key("", "shared"), spec=spec))
+    theirs = await host.disk(pool="shared", hostName="host-2")
+    (host.root / "shared" / theirs.spec.path).write_text("x")
+    asked = []
+
+    async def hook(verb: str, kind: object, key: Key) -> None:
+        asked.append(verb)
+
+    host.server.hook = hook  # type: ignore[assignment]
+    for _ in range(5):
+        host.manager.poke("pools", Key("", NODE))  # type: ignore[union-attr]
+        await asyncio.sleep(0.05)
+    assert (await _report(host)).unknown_files == ()  # type: ignore[attr-defined]
+    assert asked.count("list") == 2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agents.storage.pools.model import Probe, Seen
 from agents.storage.pools.observe import strangers, uid_of
-from agents.storage.pools.plan import MOST, STEP, storage_report
+from agents.storage.pools.plan import MOST, step_of, storage_report
 from operators.contract.codec import to_wire
 from operators.contract.fabric import HOST_REPORT
 
@@ -27,7 +27,7 @@ def report(storage: Any = None) -> Any:
 )
 def test_free_space_is_never_overstated_and_hardly_understated(capacity: int, shares: list[float]) -> None:
     said = None
-    step = max(STEP, capacity // 100)
+    step = step_of(capacity)
     for share in shares:
         free = int(capacity * share)
         said = storage_report(report(said), Seen((Probe("p", capacity=capacity, free=free),)))
