@@ -104,7 +104,12 @@ class Agent:
 
     async def kill(self) -> None:
         """As the kernel kills: at once, wherever it is."""
-        self.host.exec(["kill", "-9", str(self.inner_pid)], check=False)
+        if self.host.running:
+            self.host.exec(["kill", "-9", str(self.inner_pid)], check=False)
+        await self.gone()
+
+    async def gone(self) -> None:
+        """Wait for its end."""
         await self.process.wait()
         self._serving.cancel()
         await asyncio.wait([self._serving])

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from operators.contract.fabric import HOST_REPORT
+from operators.contract.fabric import HOST, HOST_REPORT
 from operators.contract.meta import Key
 from operators.contract.networking import HOST_NETWORK, NETWORK, PORT_BINDING, ROUTER
 from tests.host.network.harness import LAN, NS, busybox, cloud, counter
@@ -295,3 +295,47 @@ async def test_how_long_a_network_takes(tmp_path: Path) -> None:
             f"network {ready * 1000:.0f} ms, three ports on three hosts {ports * 1000:.0f} ms, one more {one * 1000:.0f} ms"
         )
         assert ready < 5
+
+
+async def test_after_a_power_failure_everything_is_there_again(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 2) as here:
+        await here.network()
+        a = await here.guest("a", "n1")
+        b = await here.guest("b", "n2")
+        b.dhcp()
+        host = here.hosts["n1"]
+        host.kill()
+        await here.agents["n1"].gone()
+        host.up()
+        await here.agents["n1"].start()
+        segment = here.must(NETWORK, "net").status.segment_id
+        await here.until(lambda: {f"netns csr{segment}", "dnsmasq", f"link csvx{segment}"} <= here.traces("n1"))
+        a.plug_in()
+        assert a.dhcp()["ip"] == a.ip
+        assert a.pings(b.ip)
+        assert b.pings(LAN.outside_address.partition("/")[0])
+
+
+async def test_the_router_moves_when_its_host_is_gone_for_good(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 3) as here:
+        await here.network()
+        b = await here.guest("b", "n2")
+        c = await here.guest("c", "n3")
+        b.dhcp()
+        c.dhcp()
+        assert b.pings("10.1.1.1")
+        assert here.must(NETWORK, "net").status.router_host == "n1"
+        here.hosts["n1"].kill()
+        await here.agents["n1"].gone()
+        said = {"conditions": [{"type": "Reachable", "status": "False", "reason": "AgentSilent"}]}
+        await here.user.apply_status(HOST, Key("", "n1"), said, resource_version="")
+        await here.until(lambda: not here.is_ready(NETWORK, "net"))
+        assert b.pings(c.ip)
+        assert not b.pings("10.1.1.1")
+        here.server.delete("kubectl", HOST, Key("", "n1"))
+        await here.until(lambda: here.is_ready(NETWORK, "net"))
+        assert here.must(NETWORK, "net").status.router_host != "n1"
+        await here.until(lambda: b.pings("10.1.1.1") and c.pings("10.1.1.1"), 10)
+        assert b.pings(LAN.outside_address.partition("/")[0])
+        assert c.ip in b.resolves("c")
+        assert c.dhcp()["ip"] == c.ip
