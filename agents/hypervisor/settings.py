@@ -21,7 +21,7 @@ class Settings:
     driver: str = "libvirt"
     """HYPERVISOR_DRIVER: `libvirt`, or `simulated` for a host without guests."""
     accelerator: str = "auto"
-    """HYPERVISOR_ACCELERATOR: `kvm`, `qemu`, or `auto` to take KVM once it proved itself."""
+    """HYPERVISOR_ACCELERATION: `kvm`, `qemu`, or `auto` to take KVM once it proved itself."""
     libvirt_uri: str = "qemu:///system"
     """LIBVIRT_URI."""
     seed_dir: Path = Path("/var/lib/cloudstack/seeds")
@@ -48,7 +48,7 @@ class Settings:
         return cls(
             node=default.node,
             driver=_one_of(env, "HYPERVISOR_DRIVER", DRIVERS),
-            accelerator=_one_of(env, "HYPERVISOR_ACCELERATOR", ACCELERATORS),
+            accelerator=_one_of(env, "HYPERVISOR_ACCELERATION", ACCELERATORS),
             libvirt_uri=env.get("LIBVIRT_URI") or default.libvirt_uri,
             seed_dir=Path(env.get("SEED_DIR") or default.seed_dir),
             console_dir=Path(env.get("CONSOLE_DIR") or default.console_dir),
