@@ -72,12 +72,20 @@ class WriteSeed:
     uuid: str
     cloud_init: CloudInit
 
+    def __str__(self) -> str:
+        return self.uuid
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """Define the domain anew and start it."""
 
     spec: DomainSpec
+
+    def __str__(self) -> str:
+        spec, record = self.spec, self.spec.record
+        parts = f"{len(spec.disks)} disks and {len(spec.nics)} NICs"
+        return f"{spec.name} with {parts}, start {record.start}, reboot {record.reboot}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from operators.compute import summary
 from operators.compute.act import act
 from operators.compute.capacity import Ledger
-from operators.compute.model import VM, Action, Instance, Seen, Wanted
+from operators.compute.model import VM, Action, Instance, Remove, Seen, Wanted
 from operators.compute.observe import observe
 from operators.compute.plan import plan
 from operators.compute.scheduler import Policy
@@ -47,6 +47,8 @@ class Machines:
         """Keys that wait for a host; whatever may make room marks them."""
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
+        self._removed: set[str] = set()
+        """uids of Instances whose deletion the API server has accepted."""
         cache = context.cache
         cache.index(INSTANCE, "vm", lambda each: (f"{each.meta.namespace}/{each.spec.virtual_machine.name}",))
         cache.index(INSTANCE, "host", lambda each: (each.spec.host_name,))
@@ -77,6 +79,8 @@ class Machines:
 
     def _by_instance(self, instance: Instance) -> Iterable[Key]:
         """Its own VirtualMachine, those that wait for one of its Volumes, and those that wait for room."""
+        if instance.meta.deleting:
+            self._removed.discard(instance.meta.uid)  # seen: the cache itself says so from here on
         yield Key(instance.meta.namespace, instance.spec.virtual_machine.name)
         yield from tuple(self._placeless)
 
@@ -123,8 +127,14 @@ class Machines:
         return actions, outcome
 
     async def act(self, action: Action) -> None:
-        """Do one action."""
-        await act(action, self._context.store, self._ledger)
+        """Do one action; a deletion only once, though other events bring us here before the watch tells of it."""
+        if isinstance(action, Remove):
+            if action.instance.meta.uid in self._removed:
+                return
+            await act(action, self._context.store, self._ledger)
+            self._removed.add(action.instance.meta.uid)
+        else:
+            await act(action, self._context.store, self._ledger)
 
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """What the VirtualMachine's status should say; nothing yet of what is on its way."""

@@ -136,6 +136,12 @@ class Put:
     uid: str = ""
     """Of the Instance that is changed; empty to make one."""
 
+    def __str__(self) -> str:
+        spec = self.spec
+        return (
+            f"{spec.domain} on {spec.host_name}: {spec.power}, start {spec.start_request}, reboot {spec.reboot_request}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Remove:
@@ -145,12 +151,18 @@ class Remove:
     orphan: bool = False
     """Whether its VirtualMachine seems gone, which only the API server can tell for sure."""
 
+    def __str__(self) -> str:
+        return f"{self.instance.key}, an orphan" if self.orphan else str(self.instance.key)
+
 
 @dataclass(frozen=True, slots=True)
 class LetGo:
     """Take our finalizer off an Instance of which nothing is left on its host."""
 
     instance: Instance
+
+    def __str__(self) -> str:
+        return str(self.instance.key)
 
 
 @dataclass(frozen=True, slots=True)
