@@ -6,12 +6,13 @@ VirtualMachine lives. Comparing its record with the spec tells which operation i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from operators.contract import names
 from operators.contract.compute import RunPolicy, VirtualMachineSpec, VirtualMachineStatus
+from operators.contract.flows import REBOOT_REQUEST, RUN_POLICY
 from operators.contract.meta import Key, Obj
 from operators.contract.orchestration import FlowSpec, FlowState, FlowStatus, Operation
 
@@ -21,9 +22,6 @@ Flow: TypeAlias = Obj[FlowSpec, FlowStatus]
 COMPONENT = "orchestration"
 FINALIZER = names.finalizer(COMPONENT)
 
-RUN_POLICY = "runPolicy"
-REBOOT_REQUEST = "rebootRequest"
-
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -31,11 +29,6 @@ class Intent:
 
     run_policy: RunPolicy
     reboot_request: int
-
-    @property
-    def inputs(self) -> Mapping[str, str]:
-        """As a Flow's `spec.inputs` says it."""
-        return {RUN_POLICY: self.run_policy.value, REBOOT_REQUEST: str(self.reboot_request)}
 
 
 def intent_of(flow: Flow) -> Intent | None:
@@ -46,15 +39,12 @@ def intent_of(flow: Flow) -> Intent | None:
     return Intent(RunPolicy(policy), int(reboot))
 
 
-def name_of(target: str, uid: str, operation: Operation, generation: int) -> str:
-    """The one name of the Flow for an operation on one generation of a target."""
-    return names.flow(target, uid, operation.value, generation)
-
-
 def genuine(flow: Flow) -> bool:
     """Whether a Flow is one of the engine's (or made just as the engine would), and not a hand-made one."""
     spec = flow.spec
-    named = flow.meta.name == name_of(spec.target.name, spec.target.uid, spec.operation, spec.target_generation)
+    named = flow.meta.name == names.flow(
+        spec.target.name, spec.target.uid, spec.operation.value, spec.target_generation
+    )
     here = spec.target.namespace in ("", flow.meta.namespace) and spec.target.kind == "VirtualMachine"
     return named and here and (spec.operation is Operation.DESTROY or intent_of(flow) is not None)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from operators.contract import names
-from operators.contract.codec import to_wire
-from operators.contract.compute import VIRTUAL_MACHINE
-from operators.contract.meta import Key, Meta, ObjectRef
-from operators.contract.orchestration import FLOW, FlowSpec
+from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.flows import flow_of, key_of
+from operators.contract.meta import Meta
+from operators.contract.orchestration import FLOW
 from operators.kernel.store import AlreadyExists, Conflict, Store
 from operators.orchestration.intents.model import Begin, Take
-from operators.orchestration.record import FINALIZER, name_of
+from operators.orchestration.record import FINALIZER
 from operators.orchestration.together import together
+
+TERMINATING = "being terminated"
+"""What the API server says when it refuses a new object in a namespace that is being deleted."""
+LOOK_AGAIN = 2.0
+"""Seconds until the next look at a namespace's end; no event tells of a refusal's cause."""
 
 
 async def take(store: Store, action: Take) -> None:
@@ -28,22 +32,13 @@ async def _hold(store: Store, vm: Meta) -> None:
 
 
 async def _begin(store: Store, begin: Begin) -> None:
-    target = begin.target
-    key = Key(target.namespace, name_of(target.name, target.uid, begin.operation, target.generation))
-    spec = FlowSpec(
-        begin.operation,
-        ObjectRef(target.name, target.uid, kind=VIRTUAL_MACHINE.kind),
-        target.generation,
-        begin.intent.inputs,
-        begin.deadline,
-        begin.on_failure,
-    )
-    body = FLOW.body(key, spec=to_wire(spec), labels={names.LABEL_VM_UID: target.uid})
+    vm = begin.vm
     try:
-        await store.create(FLOW, body)
+        await store.create(FLOW, flow_of(vm, begin.operation))
     except AlreadyExists:
-        # Ours, from before a restart: reading it shows it to the cache. Or, once in a blue moon, one of another target
-        # with the same name; then look again later.
+        # The API's, or ours from before a restart: reading it shows it to the cache. Or, once in a blue moon, one of
+        # another target with the same name; then look again later.
+        key = key_of(vm, begin.operation)
         found = await store.get(FLOW, key)
-        if found is None or FLOW.parse(found).spec.target.uid != target.uid:
+        if found is None or FLOW.parse(found).spec.target.uid != vm.meta.uid:
             raise Conflict(f"the name of Flow {key} is taken") from None

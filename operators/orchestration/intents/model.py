@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from operators.contract.meta import Meta
-from operators.contract.orchestration import OnFailure, Operation
-from operators.contract.quantity import Duration
-from operators.orchestration.record import Intent
+from operators.contract.orchestration import Operation
+from operators.orchestration.record import VM, Intent
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the user asks for."""
 
-    meta: Meta
-    intent: Intent
-    deadline: Duration | None = None
-    """Of a deployment, by annotation."""
-    on_failure: OnFailure = OnFailure.STOP
+    vm: VM
+
+    @property
+    def intent(self) -> Intent:
+        """What it asks of the machine's power."""
+        return Intent(self.vm.spec.run_policy, self.vm.spec.reboot_request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Make a Flow."""
+    """Make the Flow of an operation."""
 
+    vm: VM
     operation: Operation
-    target: Meta
-    intent: Intent
-    deadline: Duration | None = None
-    on_failure: OnFailure = OnFailure.STOP
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from operators.contract import names
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.meta import Key
 from operators.contract.orchestration import FLOW, FlowState, OnFailure, StepState
-from operators.contract.quantity import Duration
 from operators.kernel.cache import Cache
 from operators.orchestration.intents.model import Last, Seen, Wanted
-from operators.orchestration.record import VM, Flow, Intent, ended, intent_of, newest
+from operators.orchestration.record import Flow, ended, intent_of, newest
 
 GENERATION = "generation"
 """In the result of a Flow that was given up: the target's generation by then."""
@@ -21,19 +19,7 @@ def observe(cache: Cache, key: Key) -> tuple[Wanted, Seen] | None:
     if vm is None:
         return None
     flow = newest(cache.by(FLOW, "target", vm.meta.uid))
-    return wanted(vm), Seen(None if flow is None else last(flow))
-
-
-def wanted(vm: VM) -> Wanted:
-    """The user's side. An annotation that makes no sense is passed over: it may not keep anything from being made."""
-    annotations = vm.meta.annotations
-    on_failure = annotations.get(names.ANNOTATION_DEPLOY_ON_FAILURE, "")
-    return Wanted(
-        vm.meta,
-        Intent(vm.spec.run_policy, vm.spec.reboot_request),
-        _duration(annotations.get(names.ANNOTATION_DEPLOY_DEADLINE, "")),
-        OnFailure(on_failure) if on_failure in tuple(OnFailure) else OnFailure.STOP,
-    )
+    return Wanted(vm), Seen(None if flow is None else last(flow))
 
 
 def last(flow: Flow) -> Last:
@@ -51,10 +37,3 @@ def last(flow: Flow) -> Last:
         undone=not given_up or all(step.state in (StepState.COMPENSATED, StepState.SKIPPED) for step in status.steps),
         ended_at=int(generation) if generation.isdecimal() else flow.spec.target_generation,
     )
-
-
-def _duration(text: str) -> Duration | None:
-    try:
-        return Duration.parse(text) if text else None
-    except ValueError:
-        return None

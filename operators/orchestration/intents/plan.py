@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from operators.contract.compute import RunPolicy
 from operators.contract.orchestration import Operation
 from operators.kernel.outcome import Done, Outcome
@@ -13,19 +11,17 @@ from operators.orchestration.record import FINALIZER
 
 def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
     """Hold the VirtualMachine, and begin the Flow that is due. Nothing is reported: its status is Compute's alone."""
-    held = FINALIZER in want.meta.finalizers
-    if want.meta.deleting:
+    vm = want.vm
+    held = FINALIZER in vm.meta.finalizers
+    if vm.meta.deleting:
         # Without our finalizer nothing of ours was made, or all of it is gone.
-        begin = Begin(Operation.DESTROY, want.meta, want.intent)
         destroying = seen.last is not None and seen.last.operation is Operation.DESTROY
-        return ([Take(None, begin)] if held and not destroying else []), Done()
+        return ([Take(None, Begin(vm, Operation.DESTROY))] if held and not destroying else []), Done()
+    hold = None if held else vm.meta
     operation = due(want, seen.last)
-    if operation is None:
-        return ([] if held else [Take(want.meta, None)]), Done()
-    begin = Begin(operation, want.meta, want.intent)
-    if operation is Operation.DEPLOY:
-        begin = replace(begin, deadline=want.deadline, on_failure=want.on_failure)
-    return [Take(None if held else want.meta, begin)], Done()
+    if operation is not None:
+        return [Take(hold, Begin(vm, operation))], Done()
+    return ([Take(hold, None)] if hold else []), Done()
 
 
 def due(want: Wanted, last: Last | None) -> Operation | None:
@@ -35,7 +31,7 @@ def due(want: Wanted, last: Last | None) -> Operation | None:
     if last.operation is Operation.DEPLOY and not last.succeeded:
         # A running deployment follows the spec by itself. One that was given up is begun anew when the user has changed
         # the spec since, and once it has been taken back.
-        anew = last.ended and last.undone and want.meta.generation > last.ended_at
+        anew = last.ended and last.undone and want.vm.meta.generation > last.ended_at
         return Operation.DEPLOY if anew else None
     if want.intent.run_policy is not last.intent.run_policy:
         return Operation.START if want.intent.run_policy is RunPolicy.RUNNING else Operation.STOP

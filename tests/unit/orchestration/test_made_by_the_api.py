@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -15,7 +14,6 @@ from operators.kernel.memory import MemoryServer, MemoryStore
 from operators.orchestration.handlers import COMPONENT
 from operators.orchestration.intents.act import take
 from operators.orchestration.intents.model import Begin, Take
-from operators.orchestration.intents.observe import wanted
 from operators.orchestration.record import genuine
 from tests.support.virtual_time import VirtualClock, virtual
 from tests.unit.orchestration.world import SPEC, WEB
@@ -29,11 +27,7 @@ async def test_the_same_flow(operation: Operation) -> None:
     body = VIRTUAL_MACHINE.body(WEB, spec=SPEC | {"rebootRequest": 2}, annotations=DEPLOY)
     vm = VIRTUAL_MACHINE.parse(await MemoryStore(server, "user").create(VIRTUAL_MACHINE, body))
 
-    want = wanted(vm)
-    begin = Begin(operation, vm.meta, want.intent)
-    if operation is Operation.DEPLOY:
-        begin = replace(begin, deadline=want.deadline, on_failure=want.on_failure)
-    await take(MemoryStore(server, "orchestration"), Take(None, begin))
+    await take(MemoryStore(server, "orchestration"), Take(None, Begin(vm, operation)))
     (made,) = server.all(FLOW)
 
     ours = flows.flow_of(vm, operation)

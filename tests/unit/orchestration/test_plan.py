@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.contract import names
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, RunPolicy
-from operators.contract.meta import Meta
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, OnFailure, Operation
 from operators.contract.storage import VOLUME
@@ -21,7 +21,7 @@ from operators.orchestration.intents.model import Last, Take
 from operators.orchestration.intents.model import Seen as Done_
 from operators.orchestration.intents.model import Wanted as Asked
 from operators.orchestration.intents.plan import due, plan
-from operators.orchestration.record import FINALIZER, VM, Flow, Intent, name_of
+from operators.orchestration.record import FINALIZER, VM, Flow, Intent
 
 ON, OFF = RunPolicy.RUNNING, RunPolicy.STOPPED
 DEPLOY, START, STOP, REBOOT, DESTROY = Operation
@@ -29,9 +29,14 @@ NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 UID = "11111111-0000-4000-8000-000000000000"
 
 
-def asked(policy: RunPolicy = ON, reboot: int = 0, generation: int = 2, **meta: object) -> Asked:
-    held = Meta("web", "team-a", UID, generation, "7", finalizers=(FINALIZER,), **meta)  # type: ignore[arg-type]
-    return Asked(held, Intent(policy, reboot))
+def asked(policy: RunPolicy = ON, reboot: int = 0, generation: int = 2, held: bool = True, **meta: object) -> Asked:
+    body = {
+        "metadata": {"name": "web", "namespace": "team-a", "uid": UID, "generation": generation, "resourceVersion": "7"}
+        | {"finalizers": [FINALIZER] if held else []}
+        | meta,
+        "spec": {"offering": "tiny", "image": "tiny", "runPolicy": policy.value, "rebootRequest": reboot},
+    }
+    return Asked(VIRTUAL_MACHINE.parse(body))
 
 
 def last(operation: Operation, policy: RunPolicy = ON, reboot: int = 0, state: str = "Succeeded") -> Last:
@@ -78,7 +83,7 @@ def test_once_begun_nothing_more_is_due(first: Intent, changes: list[tuple[RunPo
     intent = first
     for policy, more in changes:
         intent = Intent(policy, intent.reboot_request + more)
-        want = Asked(Meta("web", "team-a", UID, 1, "1", finalizers=(FINALIZER,)), intent)
+        want = asked(intent.run_policy, intent.reboot_request)
         operation = due(want, record)
         if operation is not None:
             record = Last(operation, intent, ended=True, succeeded=True)
@@ -86,20 +91,19 @@ def test_once_begun_nothing_more_is_due(first: Intent, changes: list[tuple[RunPo
 
 
 def test_a_machine_is_held_and_begun_in_one_go_and_ended_once() -> None:
-    fresh = Asked(Meta("web", "team-a", UID, 1, "1"), Intent(ON, 0))
+    fresh = asked(held=False)
     ([take], outcome) = plan(fresh, Done_(None))
     assert isinstance(take, Take)
-    assert take.hold is fresh.meta
+    assert take.hold is fresh.vm.meta
     assert take.begin is not None
     assert take.begin.operation is DEPLOY
     assert outcome == Done()
-    going = asked(deletion_timestamp="2026-11-21T12:00:00Z")
+    going = asked(deletionTimestamp="2026-11-21T12:00:00Z")
     ([end], _) = plan(going, Done_(last(DEPLOY)))
     assert end.begin is not None
     assert end.begin.operation is DESTROY
     assert plan(going, Done_(last(DESTROY)))[0] == []
-    never = Asked(Meta("web", "team-a", UID, 2, "1", deletion_timestamp="2026-11-21T12:00:00Z"), Intent(ON, 0))
-    assert plan(never, Done_(None))[0] == []
+    assert plan(asked(held=False, deletionTimestamp="2026-11-21T12:00:00Z"), Done_(None))[0] == []
 
 
 # Flows.
@@ -121,7 +125,7 @@ def vm(ready: str = "", reason: str = "", stalled: bool = False, **spec: object)
 
 def flow(operation: Operation = DEPLOY, age: float = 10, state: str = "", **spec: object) -> Flow:
     created = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    name = name_of("web", UID, operation, 1)
+    name = names.flow("web", UID, operation.value, 1)
     body = {
         "metadata": {"name": name, "namespace": "team-a", "uid": "f", "creationTimestamp": created},
         "spec": {
