@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from operators.contract import names
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
 from operators.contract.flows import flow_of, key_of
 from operators.contract.meta import Meta
+from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
-from operators.kernel.store import AlreadyExists, Conflict, Store
+from operators.contract.reasons import Reason
+from operators.contract.storage import VOLUME
+from operators.kernel.outcome import Problem, Retry
+from operators.kernel.store import AlreadyExists, Conflict, Invalid, Store
 from operators.orchestration.intents.model import Begin, Take
 from operators.orchestration.record import FINALIZER
 from operators.orchestration.together import together
@@ -42,3 +47,19 @@ async def _begin(store: Store, begin: Begin) -> None:
         found = await store.get(FLOW, key)
         if found is None or FLOW.parse(found).spec.target.uid != vm.meta.uid:
             raise Conflict(f"the name of Flow {key} is taken") from None
+    except Invalid as error:
+        if not vm.meta.deleting or TERMINATING not in str(error):
+            raise
+        await _go_with_namespace(store, vm.meta)
+
+
+async def _go_with_namespace(store: Store, vm: Meta) -> None:
+    """Let a VirtualMachine go without a Flow: its namespace is being deleted, which admits no new object.
+
+    Everything else there is being deleted too, each thing when what needs it is gone; this one is the last."""
+    for kind in (INSTANCE, PORT, VOLUME):
+        left = await store.list(kind, label_selector=f"{names.LABEL_VM_UID}={vm.uid}")
+        if left:
+            what = f"{kind.kind} {left[0]['metadata']['name']}"
+            raise Problem(Retry(Reason.DELETING, f"its namespace is being deleted; {what} is still there", LOOK_AGAIN))
+    await store.finalize(VIRTUAL_MACHINE, vm, vm.finalizers_without(FINALIZER))
