@@ -101,3 +101,23 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     FAILED = "Failed"
     INTERNAL_ERROR = "InternalError"
+
+
+ON_THE_WAY = frozenset(
+    {
+        Reason.PROGRESSING,
+        Reason.PROVISIONING,
+        Reason.IMPORTING,
+        Reason.STARTING,
+        Reason.STOPPING,
+        Reason.DELETING,
+        Reason.WAITING_FOR_HOST,
+        Reason.WAITING_FOR_VOLUMES,
+        Reason.WAITING_FOR_NETWORK,
+        Reason.WAITING_FOR_IMAGE,
+        Reason.WAITING_FOR_FIRST_CONSUMER,
+        Reason.WAITING_FOR_FLOW,
+        Reason.RETRYING,
+    }
+)
+"""Reasons for which nobody needs to do anything."""

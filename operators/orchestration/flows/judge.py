@@ -9,7 +9,7 @@ from operators.contract.reasons import Reason
 from operators.kernel.clock import parse_stamp
 from operators.kernel.outcome import Blocked, Done, Rejected
 from operators.orchestration.flows.model import Judgement, Seen, StepNow, Wanted
-from operators.orchestration.flows.steps import COMPUTE, steps_of
+from operators.orchestration.flows.steps import steps_of
 from operators.orchestration.record import FINALIZER, Flow, genuine
 
 BAD_PARAMETER, UNSUPPORTED, INTERNAL, NO_CAPACITY, UNAVAILABLE, IN_USE = 431, 432, 530, 533, 534, 536
@@ -153,7 +153,7 @@ def _running(steps: tuple[StepNow, ...]) -> Judgement:
     if step is None:
         return Judgement(FlowState.RUNNING, Blocked(Reason.PROGRESSING, "the last step is being ended"), steps)
     reason = step.reason or Reason.PROGRESSING
-    message = step.message or (f"{step.name}: {step.object}" if step.name != COMPUTE else step.object)
+    message = step.message or f"waits for {step.object}"
     return Judgement(FlowState.RUNNING, Blocked(reason, message), steps)
 
 

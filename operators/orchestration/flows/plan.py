@@ -35,6 +35,9 @@ PATIENCE = timedelta(seconds=3)
 
 The API server cuts creation times to whole seconds, so this is between two and three."""
 
+SAME_TIME = timedelta(minutes=1)
+"""How far the clocks of two API servers may be apart."""
+
 DEFAULT_DISK_OFFERING = VolumeSpec().disk_offering
 
 
@@ -148,11 +151,11 @@ def undoing(flow: Flow, seen: Seen) -> bool:
 
 def _made(flow: Flow, seen: Seen) -> tuple[Port | Volume, ...]:
     """What this very Flow made: never a disk that was there before it, whatever the labels say."""
+    begun = parse_stamp(flow.meta.creation_timestamp) - SAME_TIME
     return tuple(
         obj
         for obj in _dependents(seen)
-        if obj.meta.labels.get(names.LABEL_FLOW) == flow.meta.name
-        and obj.meta.creation_timestamp >= flow.meta.creation_timestamp
+        if obj.meta.labels.get(names.LABEL_FLOW) == flow.meta.name and parse_stamp(obj.meta.creation_timestamp) >= begun
     )
 
 

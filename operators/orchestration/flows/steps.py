@@ -9,31 +9,12 @@ from operators.contract import names
 from operators.contract.compute import Power, RunPolicy
 from operators.contract.meta import Condition, Obj, condition
 from operators.contract.orchestration import Operation, StepState
-from operators.contract.reasons import Reason, Type
+from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.orchestration.flows.model import Instance, Seen, StepNow
 from operators.orchestration.record import VM, Flow, intent_of
 
 NETWORK, STORAGE, COMPUTE = "network", "storage", "compute"
 COMPONENT_OF = {NETWORK: "networking", STORAGE: "storage", COMPUTE: "compute"}
-
-ON_THE_WAY = frozenset(
-    {
-        Reason.PROGRESSING,
-        Reason.PROVISIONING,
-        Reason.IMPORTING,
-        Reason.STARTING,
-        Reason.STOPPING,
-        Reason.DELETING,
-        Reason.WAITING_FOR_HOST,
-        Reason.WAITING_FOR_VOLUMES,
-        Reason.WAITING_FOR_NETWORK,
-        Reason.WAITING_FOR_IMAGE,
-        Reason.WAITING_FOR_FIRST_CONSUMER,
-        Reason.WAITING_FOR_FLOW,
-        Reason.RETRYING,
-    }
-)
-"""Reasons for which nobody needs to do anything: the step is Running; with any other it is Blocked."""
 
 
 def steps_of(flow: Flow, seen: Seen) -> tuple[StepNow, ...]:
