@@ -26,6 +26,9 @@ class LetGo:
 
     piece: Piece
 
+    def __str__(self) -> str:
+        return str(self.piece.key)
+
 
 def plan(piece: Piece) -> tuple[Sequence[LetGo], Outcome]:
     """Let a deleting object go once its agent has released it; until then the agent's status will wake us."""

@@ -38,6 +38,9 @@ class Fetch:
     copy: CopyObj
     place: Place
 
+    def __str__(self) -> str:
+        return f"{self.copy.spec.image.name} to {self.place.absolute}"
+
 
 @dataclass(frozen=True, slots=True)
 class Tidy:
@@ -46,6 +49,9 @@ class Tidy:
     place: Place
     files: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"{', '.join(self.files)} beside {self.place.absolute}"
+
 
 @dataclass(frozen=True, slots=True)
 class Remove:
@@ -53,6 +59,9 @@ class Remove:
 
     copy: CopyObj
     place: Place
+
+    def __str__(self) -> str:
+        return self.place.absolute
 
 
 Action: TypeAlias = Fetch | Tidy | Remove

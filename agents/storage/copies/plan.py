@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.storage.copies.model import Action, CopyObj, Fetch, Remove, Seen, Tidy
-from operators.contract.reasons import Reason
+from operators.contract.meta import holds
+from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
 
 OFFLINE = 15.0
@@ -17,6 +18,8 @@ SHOWN = 5
 
 def plan(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     """The next step for one ImageCopy, and how it stands once that is done."""
+    if copy.meta.deleting and holds(copy.status.conditions, Type.RELEASED):
+        return (), Done(Reason.RELEASED)
     if seen.offline or seen.place is None:
         return (), Retry(Reason.POOL_OFFLINE, f"pool {copy.spec.pool}: {seen.offline}", after=OFFLINE)
     if copy.meta.deleting:

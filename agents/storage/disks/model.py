@@ -8,6 +8,7 @@ from typing import TypeAlias
 from agents.storage.folders import Place
 from agents.storage.qcow2 import Header
 from operators.contract.meta import Obj
+from operators.contract.quantity import Quantity
 from operators.contract.storage import DiskSpec, DiskStatus
 
 DiskObj: TypeAlias = Obj[DiskSpec, DiskStatus]
@@ -50,6 +51,9 @@ class Create:
     size: int
     backing: str
 
+    def __str__(self) -> str:
+        return f"{self.place.absolute}, {Quantity(self.size)} on {self.backing or 'nothing'}"
+
 
 @dataclass(frozen=True, slots=True)
 class Resize:
@@ -58,6 +62,9 @@ class Resize:
     place: Place
     size: int
 
+    def __str__(self) -> str:
+        return f"{self.place.absolute} to {Quantity(self.size)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Remove:
@@ -65,6 +72,9 @@ class Remove:
 
     place: Place
     uid: str
+
+    def __str__(self) -> str:
+        return self.place.absolute
 
 
 Action: TypeAlias = Create | Resize | Remove

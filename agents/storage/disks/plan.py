@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.storage.disks.model import Action, Base, Create, DiskObj, Remove, Resize, Seen
+from operators.contract.meta import holds
 from operators.contract.quantity import Quantity
-from operators.contract.reasons import Reason
+from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected, Retry
 
 OFFLINE = 15.0
@@ -58,6 +59,8 @@ def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
 def _end(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if disk.spec.keep:
         return (), Done(Reason.RELEASED, f"its file {disk.spec.path} is kept in pool {disk.spec.pool}")
+    if holds(disk.status.conditions, Type.RELEASED):
+        return (), Done(Reason.RELEASED)
     if seen.offline or seen.place is None:
         return (), Retry(Reason.POOL_OFFLINE, f"pool {disk.spec.pool}: {seen.offline}", after=OFFLINE)
     return (Remove(seen.place, disk.meta.uid),), Done(Reason.RELEASED)

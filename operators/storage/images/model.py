@@ -23,6 +23,9 @@ class Protect:
 
     image: ImageObj
 
+    def __str__(self) -> str:
+        return str(self.image.key)
+
 
 @dataclass(frozen=True, slots=True)
 class DeleteCopy:
@@ -30,12 +33,18 @@ class DeleteCopy:
 
     copy: CopyObj
 
+    def __str__(self) -> str:
+        return str(self.copy.key)
+
 
 @dataclass(frozen=True, slots=True)
 class Unprotect:
     """Take our finalizer off: no pool has it any more."""
 
     image: ImageObj
+
+    def __str__(self) -> str:
+        return str(self.image.key)
 
 
 Action: TypeAlias = Protect | DeleteCopy | Unprotect

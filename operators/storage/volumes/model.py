@@ -77,10 +77,13 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Protect:
+class Protect:  # Actions say in the log what they are about; the whole object would bury it.
     """Put our finalizer on the Volume."""
 
     volume: VolumeObj
+
+    def __str__(self) -> str:
+        return str(self.volume.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,9 @@ class MakeCopy:
     pool: str
     executor: str
 
+    def __str__(self) -> str:
+        return f"of {self.image.key} on pool {self.pool} by host {self.executor}"
+
 
 @dataclass(frozen=True, slots=True)
 class MakeDisk:
@@ -98,6 +104,9 @@ class MakeDisk:
 
     volume: VolumeObj
     spec: DiskSpec
+
+    def __str__(self) -> str:
+        return f"for {self.volume.key} on pool {self.spec.pool} by host {self.spec.host_name}, {self.spec.size}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,9 @@ class Adjust:
     disk: DiskObj
     spec: DiskSpec
 
+    def __str__(self) -> str:
+        return f"{self.disk.key} to {self.spec.size}, keep={self.spec.keep}"
+
 
 @dataclass(frozen=True, slots=True)
 class DeleteDisk:
@@ -114,12 +126,18 @@ class DeleteDisk:
 
     disk: DiskObj
 
+    def __str__(self) -> str:
+        return str(self.disk.key)
+
 
 @dataclass(frozen=True, slots=True)
 class Unprotect:
     """Take our finalizer off: nothing of the Volume is left."""
 
     volume: VolumeObj
+
+    def __str__(self) -> str:
+        return str(self.volume.key)
 
 
 Action: TypeAlias = Protect | MakeCopy | MakeDisk | Adjust | DeleteDisk | Unprotect

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -249,6 +248,3 @@ def image(folder: Path, size: str = "4M", form: str = "qcow2", *options: str) ->
     if out.exists():
         out.unlink()
     return data
-
-
-needs_qemu_img = shutil.which("qemu-img") is not None

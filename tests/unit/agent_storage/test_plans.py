@@ -24,7 +24,7 @@ IMAGE_PLACE = Place(POOL, "images", "i.qcow2")
 BACKING = "../images/i.qcow2"
 
 
-def disk(size: str = "8Mi", *, deleting: bool = False, made: bool = False, **spec: Any) -> Any:
+def disk(size: str = "8Mi", *, deleting: bool = False, made: bool = False, released: bool = False, **spec: Any) -> Any:
     said = {
         "hostName": "h",
         "pool": "local",
@@ -33,7 +33,9 @@ def disk(size: str = "8Mi", *, deleting: bool = False, made: bool = False, **spe
         "size": size,
     }
     meta = {"name": "d", "uid": "duid", "generation": 1} | ({"deletionTimestamp": "now"} if deleting else {})
-    status = {"virtualSize": size, "path": PLACE.absolute} if made else {}
+    status: dict[str, Any] = {"virtualSize": size, "path": PLACE.absolute} if made else {}
+    if released:
+        status["conditions"] = [{"type": "Released", "status": "True", "reason": "Released"}]
     return DISK.parse({"metadata": meta, "spec": said | spec, "status": status})
 
 
@@ -78,6 +80,7 @@ MIB = 1 << 20
         (disk(deleting=True), at(file=Header(8 * MIB)), "Remove", Done, "Released"),
         (disk(deleting=True), at(), "Remove", Done, "Released"),
         (disk(deleting=True), Seen(offline="unplugged"), "", Retry, "PoolOffline"),
+        (disk(deleting=True, released=True), at(), "", Done, "Released"),
         (disk(deleting=True, keep=True), at(file=Header(8 * MIB)), "", Done, "Released"),
     ],
 )
