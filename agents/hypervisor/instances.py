@@ -10,7 +10,7 @@ from agents.hypervisor import plan as planning
 from agents.hypervisor.act import act
 from agents.hypervisor.driver import Hypervisor, Record
 from agents.hypervisor.files import Files
-from agents.hypervisor.model import Action, AskToEnd, Instance, Seen, Start, Wanted
+from agents.hypervisor.model import Action, AskToEnd, Clear, Instance, Seen, Start, Wanted
 from agents.hypervisor.observe import Timing, names_of, observe
 from operators.contract.compute import INSTANCE, InstanceStatus, Power
 from operators.contract.meta import Key, Kind
@@ -110,6 +110,8 @@ class Instances:
             raise
         if isinstance(action, Start):
             self._failed.pop(action.spec.uuid, None)
+        if isinstance(action, Clear):
+            self._failed.pop(action.uuid, None)
 
     def _hold(self, action: Start, message: str) -> None:
         before = self._failed.get(action.spec.uuid)

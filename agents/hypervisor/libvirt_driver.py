@@ -78,7 +78,7 @@ class LibvirtHypervisor:
         try:
             await self._link.call(_start, uuid)
         except HypervisorError as error:
-            if not (self._machine.shares and "cgroup" in str(error).lower()):
+            if not (self._machine.shares and any(word in str(error).lower() for word in ("cgroup", "cpu tuning"))):
                 raise
             log.warning("no_cpu_shares", error=str(error))
             self._machine = Machine(self._machine.accelerator, shares=False)

@@ -35,8 +35,9 @@ async def act(action: Action, store: Store, ledger: Ledger) -> None:
 
 async def _put(action: Put, store: Store, ledger: Ledger) -> None:
     vm, spec = action.vm, action.spec
-    # Before the first await: from here on every other run reckons with it.
-    ledger.enter(Claim.of(vm.meta.namespace, spec, active=spec.power is Power.RUNNING))
+    if spec.power is Power.RUNNING:
+        # Before the first await: from here on every other run reckons with it. What is being stopped still holds all.
+        ledger.enter(Claim.of(vm.meta.namespace, spec, active=True))
     metadata = {
         "labels": {
             names.LABEL_VM_UID: vm.meta.uid,

@@ -7,7 +7,8 @@ it is started.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from operators.compute.model import Instance
@@ -40,6 +41,23 @@ class Claim:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is held of one host."""
+
+    cpus: int = 0
+    memory: int = 0
+    neighbours: int = 0
+    """Virtual machines of one namespace."""
+
+    def plus(self, claim: Claim, namespace: str, sign: int) -> Taken:
+        """The same with one claim more (1) or less (-1)."""
+        near = claim.vm.namespace == namespace
+        return Taken(
+            self.cpus + sign * claim.cpus, self.memory + sign * claim.memory, self.neighbours + sign * int(near)
+        )
+
+
 class Ledger:
     """The claims. Reads and writes never wait, so that a plan made of them and its claim are one step.
 
@@ -51,6 +69,10 @@ class Ledger:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._pending: dict[Key, Claim] = {}
+        self._totals: dict[str, tuple[int, int, Counter[str]]] = {}
+        """Sums over the Instances of each host, without which placing one among ten thousand would count them all."""
+        cache.index(INSTANCE, "host", lambda instance: (instance.spec.host_name,))
+        cache.index(INSTANCE, "vm-uid", lambda instance: (instance.spec.virtual_machine.uid,))
 
     def enter(self, claim: Claim) -> None:
         """Claim what is about to be written."""
@@ -64,15 +86,39 @@ class Ledger:
         """A claim of which nobody knows whether it was written."""
         return self._pending.get(vm)
 
-    def claims(self, *, without: str) -> Iterator[Claim]:
-        """Every claim but that of one VirtualMachine, by uid."""
-        for claim in self._pending.values():
-            if claim.vm_uid != without:
-                yield claim
-        for instance in self._cache.all(INSTANCE):
-            uid = instance.spec.virtual_machine.uid
-            if uid != without and not self._overtaken(instance):
-                yield Claim.of(instance.meta.namespace, instance.spec, active=active(instance))
+    def taken(self, hosts: Iterable[str], namespace: str, *, without: str) -> Mapping[str, Taken]:
+        """What is held of each of the hosts by every VirtualMachine but one, by uid."""
+        # A pending claim says more than the Instance of the same virtual machine in the cache.
+        pending = [claim for claim in self._pending.values() if claim.vm_uid != without]
+        sums: dict[str, Taken] = {}
+        for host in hosts:
+            if host not in self._totals:
+                self._totals[host] = self._total(host)
+            cpus, memory, spaces = self._totals[host]
+            sums[host] = Taken(cpus, memory, spaces[namespace])
+        for uid in (without, *(claim.vm_uid for claim in pending)):
+            for instance in self._cache.by(INSTANCE, "vm-uid", uid):
+                claim = Claim.of(instance.meta.namespace, instance.spec, active=active(instance))
+                if claim.host in sums:
+                    sums[claim.host] = sums[claim.host].plus(claim, namespace, -1)
+        for claim in pending:
+            if claim.host in sums:
+                sums[claim.host] = sums[claim.host].plus(claim, namespace, 1)
+        return sums
+
+    def changed(self, host: str) -> None:
+        """An Instance on a host came, went or changed: count that host anew when it is next asked for."""
+        self._totals.pop(host, None)
+
+    def _total(self, host: str) -> tuple[int, int, Counter[str]]:
+        cpus = memory = 0
+        spaces: Counter[str] = Counter()
+        for instance in self._cache.by(INSTANCE, "host", host):
+            spaces[instance.meta.namespace] += 1
+            if active(instance):
+                cpus += instance.spec.cpus
+                memory += instance.spec.memory
+        return cpus, memory, spaces
 
     def users(self, volume: Key, listing: Iterable[Instance], *, without: str) -> Iterator[str]:
         """The other VirtualMachines that have a Volume; `listing` are the Instances that list it."""
@@ -82,11 +128,6 @@ class Ledger:
         for claim in self._pending.values():
             if claim.vm_uid != without and claim.vm.namespace == volume.namespace and volume.name in claim.volumes:
                 yield claim.vm.name
-
-    def _overtaken(self, instance: Instance) -> bool:
-        """Whether a pending claim says more of the same virtual machine."""
-        pending = self._pending.get(Key(instance.meta.namespace, instance.spec.virtual_machine.name))
-        return pending is not None and pending.vm_uid == instance.spec.virtual_machine.uid
 
 
 def active(instance: Instance) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from operators.compute.capacity import Ledger
+from operators.compute.capacity import Ledger, Taken
 from operators.compute.scheduler import HostView, PoolView
 from operators.contract.fabric import (
     HOST,
@@ -27,26 +26,21 @@ from operators.kernel.cache import Cache
 Pool = Obj[StoragePoolSpec, StoragePoolStatus]
 
 
-@dataclass
-class _Sum:
-    cpus: int = 0
-    memory: int = 0
-    neighbours: int = 0
-
-
 def host_views(cache: Cache, ledger: Ledger, namespace: str, vm_uid: str) -> tuple[HostView, ...]:
     """Every host as a virtual machine would find it, without what that virtual machine holds itself."""
-    sums: dict[str, _Sum] = {}
-    for claim in ledger.claims(without=vm_uid):
-        total = sums.setdefault(claim.host, _Sum())
-        total.cpus += claim.cpus
-        total.memory += claim.memory
-        total.neighbours += claim.vm.namespace == namespace
+    hosts = tuple(cache.all(HOST))
+    taken = ledger.taken((host.meta.name for host in hosts), namespace, without=vm_uid)
     zones = {zone.meta.name for zone in cache.all(ZONE) if zone.spec.enabled and not zone.meta.deleting}
-    pools = tuple(cache.all(STORAGE_POOL))
+    shared = cache.by(STORAGE_POOL, "host", "")
     return tuple(
-        _view(host, _report(cache, host.meta.name), pools, zones, sums.get(host.meta.name, _Sum()))
-        for host in cache.all(HOST)
+        _view(
+            host,
+            _report(cache, host.meta.name),
+            (*cache.by(STORAGE_POOL, "host", host.meta.name), *shared),
+            zones,
+            taken[host.meta.name],
+        )
+        for host in hosts
     )
 
 
@@ -55,7 +49,7 @@ def _view(
     report: HostReportStatus,
     pools: Iterable[Pool],
     zones: set[str],
-    claimed: _Sum,
+    claimed: Taken,
 ) -> HostView:
     reachable = condition(host.status.conditions, Type.REACHABLE)
     spec, hypervisor = host.spec, report.hypervisor
@@ -94,9 +88,7 @@ def _pools(host: Obj[HostSpec, HostStatus], report: HostReportStatus, pools: Ite
     views = []
     for pool in pools:
         spec, said = pool.spec, told.get(pool.meta.name)
-        if spec.host_name not in ("", host.meta.name) or (
-            not spec.host_name and (spec.zone != host.spec.zone or not said)
-        ):
+        if not spec.host_name and (spec.zone != host.spec.zone or said is None):
             continue
         views.append(
             PoolView(

@@ -47,15 +47,17 @@ class Machines:
         """Keys that wait for a host; whatever may make room marks them."""
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
+        self._said: dict[Key, float] = {}
+        """When each key last got a word."""
         self._removed: set[str] = set()
         """uids of Instances whose deletion the API server has accepted."""
         cache = context.cache
         cache.index(INSTANCE, "vm", lambda each: (f"{each.meta.namespace}/{each.spec.virtual_machine.name}",))
-        cache.index(INSTANCE, "host", lambda each: (each.spec.host_name,))
         cache.index(INSTANCE, "volume", lambda each: (f"{each.meta.namespace}/{d.volume}" for d in each.spec.disks))
         cache.index(VIRTUAL_MACHINE, "volume", _volumes_of)
         cache.index(VIRTUAL_MACHINE, "offering", lambda vm: (vm.spec.offering,))
         cache.index(FLOW, "target", lambda flow: (flow.spec.target.uid,))
+        cache.index(STORAGE_POOL, "host", lambda pool: (pool.spec.host_name,))
         cache.index(HOST_REPORT, "host", lambda report: (report.spec.host_name,))
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
@@ -79,6 +81,7 @@ class Machines:
 
     def _by_instance(self, instance: Instance) -> Iterable[Key]:
         """Its own VirtualMachine, those that wait for one of its Volumes, and those that wait for room."""
+        self._ledger.changed(instance.spec.host_name)
         if instance.meta.deleting:
             self._removed.discard(instance.meta.uid)  # seen: the cache itself says so from here on
         yield Key(instance.meta.namespace, instance.spec.virtual_machine.name)
@@ -109,11 +112,14 @@ class Machines:
             policy=self._policy,
             now=self._context.clock.now().timestamp(),
             waited=now - self._silent.get(key, now),
+            said=now - self._said.get(key, now),
         )
         if wanted.vm is None:
             self._placeless.discard(key)
             self._silent.pop(key, None)
-            self._ledger.settle(key)
+            self._said.pop(key, None)
+        if wanted.vm is None or seen.instance is not None:
+            self._ledger.settle(key)  # what is known of it is in the cache
         return wanted, seen
 
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
@@ -145,6 +151,7 @@ class Machines:
             self._silent.setdefault(vm.key, self._context.clock.monotonic())
             return ()
         self._silent.pop(vm.key, None)
+        self._said[vm.key] = self._context.clock.monotonic()
         return (Report(vm, summary.status(vm, seen, outcome), summary.conditions(vm, seen, outcome)),)
 
 

@@ -107,6 +107,8 @@ class Seen:
     """Seconds since 1970."""
     waited: float = 0.0
     """Seconds for which the plan has been on its way without a word to anybody."""
+    said: float | None = None
+    """Seconds since its status said that no host fits, if that is what it says of the present spec."""
     policy: Policy = Policy.SPREAD
 
     @property

@@ -14,13 +14,13 @@ from operators.contract.fabric import HOST, ZONE
 from operators.contract.meta import Key, Meta, condition
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, FlowState, OnFailure, Operation
-from operators.contract.reasons import Type
+from operators.contract.reasons import Reason, Type
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from operators.kernel.cache import Cache
 
 
 def observe(
-    key: Key, cache: Cache, ledger: Ledger, *, catalogue: str, policy: Policy, now: float, waited: float
+    key: Key, cache: Cache, ledger: Ledger, *, catalogue: str, policy: Policy, now: float, waited: float, said: float
 ) -> tuple[Wanted, Seen]:
     """Everything that the plan of one VirtualMachine needs to know."""
     vm = cache.get(VIRTUAL_MACHINE, key)
@@ -44,6 +44,7 @@ def observe(
         uncertain=_uncertain(vm, ledger) if not own else None,
         now=now,
         waited=waited,
+        said=said if _says_no_host_fits(vm) else None,
         policy=policy,
     )
 
@@ -56,6 +57,11 @@ def _standing(instance: Instance) -> tuple[bool, str, str]:
 def _to_place(vm: VM, own: list[Instance]) -> bool:
     """Whether the scheduler is asked: nothing else needs to look at all hosts."""
     return vm.spec.run_policy is RunPolicy.RUNNING and (not own or own[0].spec.power is not Power.RUNNING)
+
+
+def _says_no_host_fits(vm: VM) -> bool:
+    ready = condition(vm.status.conditions, Type.READY)
+    return ready is not None and ready.reason == Reason.NO_HOST_FITS and ready.observed_generation == vm.meta.generation
 
 
 def _uncertain(vm: VM, ledger: Ledger) -> Key | None:

@@ -31,6 +31,9 @@ ON_THE_WAY = frozenset(
     }
 )
 """Nobody needs to do anything."""
+SAY_AGAIN = 10.0
+"""Seconds between two wordings of why no host fits. What is free where changes with every guest that comes or goes, and
+a hundred guests that wait must not make each of these a hundred writes."""
 _NOT_FOUND = frozenset(
     {
         Reason.OFFERING_NOT_FOUND,
@@ -97,6 +100,8 @@ def patience(reason: str) -> float:
 
 def patient(outcome: Outcome, seen: Seen) -> Outcome:
     """The same outcome, with a return to it when it has lasted long enough to be said."""
+    if isinstance(outcome, Blocked) and outcome.reason == Reason.NO_HOST_FITS and seen.said is not None:
+        return Retry(outcome.reason, outcome.message, left) if (left := SAY_AGAIN - seen.said) > 0 else outcome
     if isinstance(outcome, Blocked) and (left := patience(outcome.reason) - seen.waited) > 0:
         return Retry(outcome.reason, outcome.message, left)
     return outcome
@@ -104,4 +109,6 @@ def patient(outcome: Outcome, seen: Seen) -> Outcome:
 
 def silent(outcome: Outcome, seen: Seen) -> bool:
     """Whether the status need not say this yet."""
-    return isinstance(outcome, Retry) and seen.waited < patience(outcome.reason)
+    if not isinstance(outcome, Retry):
+        return False
+    return outcome.reason == Reason.NO_HOST_FITS or seen.waited < patience(outcome.reason)

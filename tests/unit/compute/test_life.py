@@ -178,6 +178,24 @@ async def test_a_burst_never_promises_more_than_there_is() -> None:
 
 
 @virtual
+async def test_guests_that_wait_do_not_write_whenever_others_come_and_go() -> None:
+    async with world(("a",)) as cloud:
+        for number in range(10):
+            await cloud.apply(f"large{number}", offering="big")
+        await cloud.settle(5)
+        waiting = sum(cloud.ready(f"large{number}").reason == "NoHostFits" for number in range(10))
+        assert waiting == 9
+        before = cloud.writes("compute")
+        for number in range(5):
+            await cloud.apply(f"small{number}")
+            await cloud.settle(1)
+        assert cloud.writes("compute") - before <= 5 * 2 + waiting
+        await cloud.settle(20)
+        last = next(cloud.ready(f"large{n}") for n in range(10) if cloud.ready(f"large{n}").reason == "NoHostFits")
+        assert "384Mi of 4Gi free" in last.message, "the last word is true"
+
+
+@virtual
 async def test_spread_is_the_default_and_pack_the_other_policy() -> None:
     async with world(("a", "b", "c")) as cloud:
         for number in range(6):
