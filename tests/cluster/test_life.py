@@ -106,3 +106,14 @@ def test_machine_without_network_or_volume(cloud: Cloud) -> None:
     cloud.apply(vm("lonely", nets=()))
     cloud.ready("vm/lonely")
     assert guest(cloud, "lonely").sh("hostname") == "lonely"
+
+
+def test_deleting_a_namespace_takes_everything(cloud: Cloud) -> None:
+    """A tenant's end: no Flow can be made any more, and still nothing is left, in whatever order things go."""
+    before = leftovers.inventory(cloud)
+    cloud.apply(network(), volume(), vm("web", volumes=["ledger"]))
+    cloud.ready("vm/web", "volume/ledger")
+    uid = cloud.need("VirtualMachine", "web")["metadata"]["uid"]
+    cloud.kubectl("delete", "namespace", cloud.namespace, "--timeout=100s")
+    leftovers.assert_nothing_left(cloud, before)
+    assert leftovers.domains_of(cloud, uid) == []
