@@ -12,7 +12,7 @@ from dataclasses import replace
 from operators.contract import names
 from operators.contract.meta import condition
 from operators.contract.quantity import Quantity
-from operators.contract.reasons import Reason, Type
+from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.contract.storage import DiskSpec, ReclaimPolicy
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
 from operators.storage.volumes.model import (
@@ -34,15 +34,7 @@ FINALIZER = names.finalizer("storage")
 SECTOR = 512
 """qcow2 disks are whole sectors."""
 
-PASSING = frozenset(
-    {
-        Reason.WAITING_FOR_FIRST_CONSUMER,
-        Reason.WAITING_FOR_IMAGE,
-        Reason.IMPORTING,
-        Reason.PROVISIONING,
-        Reason.DELETING,
-    }
-)
+PASSING = ON_THE_WAY
 """States that most often are over within milliseconds. They are reported only once they have lasted (`Seen.quiet`): of
 a deploy, whose disk is ready some 30 ms after its Instance appeared, the API server sees one status write a Volume."""
 
