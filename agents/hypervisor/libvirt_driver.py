@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -50,20 +52,25 @@ class LibvirtHypervisor:
         self._accelerate = accelerate
         self._run_dir = run_dir
         self._scratch = scratch
-        self._machine = Machine()
+        self._known: Machine | None = None
+        self._finding_out = asyncio.Lock()
 
     async def run(self, listeners: Listeners) -> None:
-        await self._link.run(self._prepare, listeners.changed, listeners.link)
+        await self._link.run(listeners.changed, listeners.link)
 
-    def _prepare(self, connection: Any) -> None:
-        chosen = accelerator.choose(connection, self._accelerate, self._run_dir, self._scratch)
-        self._machine = Machine(chosen, self._machine.shares)
+    async def _machine(self) -> Machine:
+        """What this host can do. Finding out may take two seconds, while guests that run are looked after already."""
+        async with self._finding_out:
+            if self._known is None:
+                chosen = await self._link.call(accelerator.choose, self._accelerate, self._run_dir, self._scratch)
+                self._known = Machine(chosen)
+            return self._known
 
     async def boot(self) -> str:
         return boot.read(self._run_dir)
 
     async def facts(self) -> Facts:
-        return await self._link.call(_facts, self._machine.accelerator)
+        return await self._link.call(_facts, (await self._machine()).accelerator)
 
     async def domains(self) -> tuple[Domain, ...]:
         return await self._link.call(_domains)
@@ -72,16 +79,18 @@ class LibvirtHypervisor:
         return await self._link.call(_domain, uuid)
 
     async def define(self, spec: DomainSpec) -> None:
-        await self._link.call(lambda connection: connection.defineXML(domainxml.domain(spec, self._machine)))
+        xml = domainxml.domain(spec, await self._machine())
+        await self._link.call(lambda connection: connection.defineXML(xml))
 
     async def start(self, uuid: str) -> None:
         try:
             await self._link.call(_start, uuid)
         except HypervisorError as error:
-            if not (self._machine.shares and any(word in str(error).lower() for word in ("cgroup", "cpu tuning"))):
+            machine = await self._machine()
+            if not (machine.shares and any(word in str(error).lower() for word in ("cgroup", "cpu tuning"))):
                 raise
             log.warning("no_cpu_shares", error=str(error))
-            self._machine = Machine(self._machine.accelerator, shares=False)
+            self._known = replace(machine, shares=False)
             await self._link.call(_without_shares, uuid)
             await self._link.call(_start, uuid)
 

@@ -67,19 +67,14 @@ class Link:
         self._lost = asyncio.Event()
         self._trouble = "not connected yet"
 
-    async def run(
-        self, prepare: Callable[[Any], None], changed: Callable[[str], None], link: Callable[[], None]
-    ) -> None:
-        """Connect, and connect anew whenever the connection is lost, for ever.
-
-        `prepare` runs in a thread on each new connection before anybody may use it.
-        """
+    async def run(self, changed: Callable[[str], None], link: Callable[[], None]) -> None:
+        """Connect, and connect anew whenever the connection is lost, for ever."""
         _events()
         loop = asyncio.get_running_loop()
         wait = FIRST_WAIT
         while True:
             self._lost.clear()
-            opening = loop.run_in_executor(self._opening, self._open, loop, prepare, changed)
+            opening = loop.run_in_executor(self._opening, self._open, loop, changed)
             while not (await asyncio.wait({opening}, timeout=OPEN_TIMEOUT))[0]:
                 # A frozen daemon accepts and says nothing. The thread cannot be called back, so it is waited for.
                 self._trouble = f"no answer within {OPEN_TIMEOUT:.0f} s"
@@ -115,9 +110,7 @@ class Link:
                 raise HypervisorGone(f"libvirtd does not answer: {_message(error)}") from error
             raise HypervisorError(_message(error)) from error
 
-    def _open(
-        self, loop: asyncio.AbstractEventLoop, prepare: Callable[[Any], None], changed: Callable[[str], None]
-    ) -> Any:
+    def _open(self, loop: asyncio.AbstractEventLoop, changed: Callable[[str], None]) -> Any:
         connection = libvirt.open(self._uri)
         try:
             # Drivers within this process (libvirt's own test driver) know no keepalive.
@@ -130,7 +123,6 @@ class Link:
                 lambda _conn, domain, *_: _tell(loop, changed, domain.UUIDString()),
                 None,
             )
-            prepare(connection)
         except BaseException:
             _close(connection)
             raise

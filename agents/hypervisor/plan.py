@@ -10,6 +10,8 @@ from operators.kernel.outcome import Blocked, Done, Outcome, Retry
 
 PATIENCE = 2.0
 """Seconds for which something may be on its way before the status says so: a deploy then costs one write."""
+PATIENCE_WITH_LIBVIRT = 5.0
+"""The same for a hypervisor that does not answer: libvirtd restarts in less, and no guest notices."""
 ASK_AGAIN = 5.0
 """Seconds between reminders; a guest that is still booting does not hear the first."""
 RESUME_AGAIN = 30.0
@@ -144,13 +146,19 @@ def _ended(how: str) -> str:
 
 def _patient(seen: Seen, reason: str, message: str) -> Outcome:
     """Blocked, once that has lasted long enough for the status to say so."""
-    left = PATIENCE - seen.waited
+    left = _patience(reason) - seen.waited
     return Retry(reason, message, left) if left > 0 else Blocked(reason, message)
+
+
+def _patience(reason: str) -> float:
+    return PATIENCE_WITH_LIBVIRT if reason == Reason.HYPERVISOR_ERROR else PATIENCE
 
 
 def silent(outcome: Outcome, seen: Seen) -> bool:
     """Whether the status need not say this (yet): something is on its way and has not been for long."""
-    return isinstance(outcome, Retry) and (outcome.after == 0 or (outcome.reason in _BRIEF and seen.waited < PATIENCE))
+    return isinstance(outcome, Retry) and (
+        outcome.after == 0 or (outcome.reason in _BRIEF and seen.waited < _patience(outcome.reason))
+    )
 
 
 _BRIEF = frozenset(

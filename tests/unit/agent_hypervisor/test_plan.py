@@ -102,8 +102,8 @@ def test_deleting(seen: dict[str, Any], actions: list[type], reason: str) -> Non
         (Retry("Starting", "", 0.0), 9.0, True),
         (Retry("WaitingForVolumes", "", 1.0), 1.0, True),
         (Blocked("WaitingForVolumes", ""), 2.0, False),
-        (Retry("HypervisorError", ""), 1.0, True),
-        (Retry("HypervisorError", ""), 3.0, False),
+        (Retry("HypervisorError", ""), 4.0, True),
+        (Retry("HypervisorError", ""), 5.0, False),
         (Blocked("Crashed", ""), 0.0, False),
     ],
 )

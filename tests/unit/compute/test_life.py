@@ -357,7 +357,7 @@ async def test_daemon_away_for_long_is_told_and_heals() -> None:
         await cloud.settle(5)
         assert len(cloud.server.log) == before, "a short absence is nobody's business"
         host.daemon(False)
-        await cloud.settle(5)
+        await cloud.settle(7)
         assert cloud.ready().reason == "HypervisorError"
         assert cloud.starts()[uuid] == 1
         host.daemon(True)
