@@ -29,7 +29,7 @@ def build(context: Context) -> Sequence[AnyController]:
 
 def background(context: Context) -> Sequence[Awaitable[None]]:
     """Wake-ups from outside the API server."""
-    return [wakeups.drift(context), wakeups.devices(context)]
+    return [wakeups.drift(context), wakeups.devices(context), wakeups.rules(context)]
 
 
 COMPONENT = Component("agent-network", watches, build, background, leads=False, beats=True)

@@ -100,6 +100,11 @@ def listed(entries: Sequence[Json]) -> Listed:
     return Listed(structure, elements)
 
 
+def as_listed(table: Table) -> Listed:
+    """A table as it will be listed."""
+    return Listed(_structure(table), {each.name: each.elements for each in table.sets})
+
+
 def difference(want: Table, seen: Listed) -> list[Json]:
     """The commands of one transaction that make what is seen what is wanted; none when it already is."""
     if list(seen.structure) != _structure(want):

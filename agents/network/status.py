@@ -9,9 +9,10 @@ import orjson
 
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.meta import Obj, condition
+from operators.contract.meta import Key, Obj, condition, holds
 from operators.contract.networking import HostSideStatus
 from operators.contract.reasons import Type
+from operators.kernel.cache import Cache
 from operators.kernel.controller import Report
 from operators.kernel.outcome import Done, Outcome, verdict_condition
 
@@ -24,6 +25,33 @@ def digest(spec: object) -> str:
 def verdict(obj: Obj[Any, HostSideStatus]) -> Type:
     """The condition that states the outcome: whether it is there, or for a deleting object whether it is gone."""
     return Type.RELEASED if obj.meta.deleting else Type.PROGRAMMED
+
+
+class Echoes:
+    """Tells news of an object from the echo of our own report of it, which is no reason to look at the host again.
+
+    What else may change on the host is looked at every minute (`wakeups`).
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._made: dict[Key, tuple[str, str]] = {}
+
+    def made(self, obj: Obj[Any, HostSideStatus], outcome: Outcome) -> None:
+        """Note how a run ended for an object."""
+        if isinstance(outcome, Done) and not obj.meta.deleting:
+            self._made[obj.key] = (obj.meta.uid, digest(obj.spec))
+        else:
+            self._made.pop(obj.key, None)
+
+    def news(self, obj: Obj[Any, HostSideStatus]) -> bool:
+        """Whether an event of an object says anything that this process has not made so, and said so."""
+        if obj.meta.deleting or self._cache.get(obj.kind, obj.key) is None:
+            self._made.pop(obj.key, None)
+            return True
+        applied = digest(obj.spec)
+        said = obj.status.applied == applied and holds(obj.status.conditions, Type.PROGRAMMED)
+        return not said or self._made.get(obj.key) != (obj.meta.uid, applied)
 
 
 def report(obj: Obj[Any, HostSideStatus], outcome: Outcome, applied: str = "") -> Sequence[Report]:

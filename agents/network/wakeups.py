@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import structlog
 
+from agents.network import netlink
 from agents.network.links import OURS
-from agents.network.ports.model import HOST
+from agents.network.ports.guard import TABLE
+from agents.network.ports.model import LOOK_AGAIN
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.networking import HOST_NETWORK, ROUTER
 from operators.kernel.manager import Context
@@ -20,15 +21,10 @@ log = structlog.get_logger()
 
 DRIFT = 60.0
 """Seconds between looks at everything, with a jitter of a tenth either way."""
-_RTMGRP_LINK = 1
-_RTM_DELLINK = 17
-_IFLA_IFNAME = 3
-_HEADER = struct.Struct("=LHHLL")
-_LINK_BODY = 16
 
 
 async def drift(context: Context) -> None:
-    """Look at everything now and then: rules, addresses and entries can be changed behind our back without a word."""
+    """Look at everything now and then: addresses and entries can be changed behind our back without a word."""
     while True:
         look_at_all(context)
         await context.clock.sleep(DRIFT * context.rng.uniform(0.9, 1.1))
@@ -36,24 +32,39 @@ async def drift(context: Context) -> None:
 
 async def devices(context: Context) -> None:
     """Look at once when a device of ours is gone."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as sock:
-        sock.bind((0, _RTMGRP_LINK))
-        loop = asyncio.get_running_loop()
+
+    def heard(data: bytes) -> None:
+        for name in netlink.deleted_devices(data):
+            look_at(context, name)
+
+    await _listen(context, netlink.links(), heard)
+
+
+async def rules(context: Context) -> None:
+    """Look at once when something is gone from our tables: a host's firewall that starts anew flushes all there is."""
+
+    def heard(data: bytes) -> None:
+        if TABLE in netlink.tables_with_less(data):
+            context.poke("ports", LOOK_AGAIN)
+
+    await _listen(context, netlink.rules(), heard)
+
+
+async def _listen(context: Context, sock: socket.socket, heard: Callable[[bytes], None]) -> None:
+    loop = asyncio.get_running_loop()
+    with sock:
         while True:
             try:
-                data = await loop.sock_recv(sock, 1 << 16)
+                heard(await loop.sock_recv(sock, 1 << 16))
             except OSError as error:
                 # So many events that the kernel dropped some: look at everything instead.
-                log.info("device_events_lost", error=os.strerror(error.errno or 0))
+                log.info("kernel_events_lost", error=os.strerror(error.errno or 0))
                 look_at_all(context)
-                continue
-            for name in deleted(data):
-                look_at(context, name)
 
 
 def look_at_all(context: Context) -> None:
     """Mark every key of this agent."""
-    context.poke("ports", HOST)
+    context.poke("ports", LOOK_AGAIN)
     for host_network in context.cache.all(HOST_NETWORK):
         context.poke("segments", host_network.key)
     for router in context.cache.all(ROUTER):
@@ -74,27 +85,3 @@ def look_at(context: Context, device: str) -> None:
             context.poke("routers", router.key)
     for report in context.cache.all(HOST_REPORT):
         context.poke("report", report.key)
-
-
-def deleted(data: bytes) -> Iterator[str]:
-    """The names of the devices that a batch of netlink messages says were deleted."""
-    at = 0
-    while at + _HEADER.size <= len(data):
-        length, type_, _, _, _ = _HEADER.unpack_from(data, at)
-        if length < _HEADER.size:
-            return
-        if type_ == _RTM_DELLINK:
-            yield from _name(data[at + _HEADER.size + _LINK_BODY : at + length])
-        at += (length + 3) & ~3
-
-
-def _name(attributes: bytes) -> Iterator[str]:
-    at = 0
-    while at + 4 <= len(attributes):
-        length, type_ = struct.unpack_from("=HH", attributes, at)
-        if length < 4:
-            return
-        if type_ == _IFLA_IFNAME:
-            yield attributes[at + 4 : at + length].rstrip(b"\0").decode(errors="replace")
-            return
-        at += (length + 3) & ~3

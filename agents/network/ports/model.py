@@ -13,6 +13,9 @@ from operators.kernel.outcome import Outcome
 HOST = Key("", "host")
 """The one key of the controller: the ports of a host share their rules, and so a burst of them shares a transaction."""
 
+LOOK_AGAIN = Key("", "host, look again")
+"""The same, for when the rules may not be as they were left."""
+
 Binding = Obj[PortBindingSpec, HostSideStatus]
 
 
@@ -24,11 +27,18 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Our tables as they are, and which devices there are."""
+class Tables:
+    """Our two tables, as they are."""
 
     guests: Listed
     host: Listed
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Our tables, and which devices there are."""
+
+    tables: Tables
     devices: frozenset[str]
 
 

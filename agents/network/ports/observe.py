@@ -7,11 +7,16 @@ import socket
 
 from agents.network import tools
 from agents.network.ports.guard import TABLE
-from agents.network.ports.model import Seen
+from agents.network.ports.model import Tables
 from agents.network.rules import listed
 
 
-async def observe() -> Seen:
-    """Our two tables, and the names of the host's devices."""
+async def tables() -> Tables:
+    """Our two tables, as nftables lists them."""
     guests, host = await asyncio.gather(tools.nft_table("bridge", TABLE), tools.nft_table("inet", TABLE))
-    return Seen(listed(guests), listed(host), frozenset(name for _, name in socket.if_nameindex()))
+    return Tables(listed(guests), listed(host))
+
+
+def devices() -> frozenset[str]:
+    """The names of the host's devices."""
+    return frozenset(name for _, name in socket.if_nameindex())

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from agents.network.check import refusal
 from agents.network.ports import guard
-from agents.network.ports.model import Binding, Rules, Seen, Verdict, Wanted
-from agents.network.rules import difference
+from agents.network.ports.model import Binding, Rules, Seen, Tables, Verdict, Wanted
+from agents.network.rules import as_listed, difference
+from operators.contract.networking import PortBindingSpec
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Done, Outcome
 
 
 def plan(want: Wanted, seen: Seen) -> tuple[list[Rules], Outcome]:
     """One transaction for all that is missing or too much; nothing when all is as it should be."""
-    live = [each.spec for each in want.bindings if not each.meta.deleting and _refusal(each) is None]
-    commands = (*difference(guard.host(), seen.host), *difference(guard.guests(live), seen.guests))
+    guests = guard.guests(_live(want))
+    commands = (*difference(guard.host(), seen.tables.host), *difference(guests, seen.tables.guests))
     return ([Rules(commands)] if commands else []), Done()
+
+
+def made(want: Wanted) -> Tables:
+    """The tables as they are once that is done."""
+    return Tables(as_listed(guard.guests(_live(want))), as_listed(guard.host()))
+
+
+def _live(want: Wanted) -> list[PortBindingSpec]:
+    return [each.spec for each in want.bindings if not each.meta.deleting and _refusal(each) is None]
 
 
 def verdicts(want: Wanted, seen: Seen, outcome: Outcome) -> list[Verdict]:

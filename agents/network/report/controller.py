@@ -12,6 +12,7 @@ from operators.contract.codec import to_wire
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import HOST_NETWORK, ROUTER
+from operators.kernel.cache import AnyObj
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Done, Outcome
@@ -28,8 +29,7 @@ class HostReports:
         self._context = context
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
-        # Devices come and go with these, and what they leave behind is to be seen.
-        return {HOST_REPORT: lambda report: [report.key], HOST_NETWORK: self._all, ROUTER: self._all}
+        return {HOST_REPORT: lambda report: [report.key], HOST_NETWORK: self._new_or_going, ROUTER: self._new_or_going}
 
     async def observe(self, key: Key) -> tuple[Wanted, Seen] | None:
         host_report = self._context.cache.get(HOST_REPORT, key)
@@ -54,7 +54,10 @@ class HostReports:
         fields = {"network": to_wire(told(wanted, seen))}
         return [Report(wanted.host_report, fields, verdict="", observed_generation=False)]
 
-    def _all(self, _: object) -> list[Key]:
+    def _new_or_going(self, obj: AnyObj) -> list[Key]:
+        """Devices come and go with these, and what they leave behind is to be seen."""
+        if obj.status.applied and not obj.meta.deleting:
+            return []
         return [report.key for report in self._context.cache.all(HOST_REPORT)]
 
     def _known(self) -> Iterator[str]:

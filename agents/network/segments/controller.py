@@ -8,7 +8,7 @@ from typing import Any
 from agents.network.ports.model import HOST
 from agents.network.segments import act, observe, plan
 from agents.network.segments.model import Action, Links, Seen, Wanted
-from agents.network.status import report
+from agents.network.status import Echoes, report
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import HOST_NETWORK, ROUTER
 from operators.kernel.controller import Report
@@ -25,9 +25,10 @@ class Segments:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._echoes = Echoes(context.cache)
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
-        return {HOST_NETWORK: lambda host_network: [host_network.key]}
+        return {HOST_NETWORK: lambda each: [each.key] if self._echoes.news(each) else []}
 
     async def observe(self, key: Key) -> tuple[Wanted, Seen] | None:
         host_network = self._context.cache.get(HOST_NETWORK, key)
@@ -44,6 +45,7 @@ class Segments:
             self._wake(action)
 
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        self._echoes.made(wanted.host_network, outcome)
         return report(wanted.host_network, outcome)
 
     def _wake(self, made: Links) -> None:

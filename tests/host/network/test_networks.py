@@ -191,6 +191,7 @@ async def test_a_restarted_agent_changes_nothing_and_misses_nothing(tmp_path: Pa
         a.dhcp()
         b.dhcp()
         before = {name: here.traces(name) for name in here.hosts}
+        await asyncio.sleep(0.5)  # what an agent has said by now, this process has yet to read
         versions = here.versions()
         for agent in here.agents.values():
             await agent.kill()
@@ -235,11 +236,15 @@ async def test_what_is_broken_behind_our_back_is_mended(tmp_path: Path) -> None:
         assert b.pings(LAN.outside_address.partition("/")[0])
 
         host.exec(["nft", "flush", "ruleset"])
+        await here.until(lambda: any(each.startswith("element") for each in here.traces("n1")), 5)
+        host.exec(["nft", "delete", "chain", "bridge", "cloudstack", "input"])
+        chains = ["nft", "list", "chains", "bridge"]
+        await here.until(lambda: "chain input" in host.exec(chains).stdout, 5)
+
         host.exec(["ip", "netns", "exec", f"csr{segment}", "nft", "flush", "ruleset"])
         host.exec(["ip", "-n", f"csr{segment}", "addr", "flush", "dev", "eth0"])
         await here.agents["n1"].kill()
         await here.agents["n1"].start()
-        await here.until(lambda: any(each.startswith("element") for each in here.traces("n1")))
         await here.until(lambda: b.pings("10.1.1.1") and b.pings(LAN.outside_address.partition("/")[0]), 10)
 
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.network.links import parse
+from agents.network.netlink import deleted_devices, tables_with_less
 from agents.network.ports import guard
-from agents.network.ports.model import Binding, Seen, Wanted
-from agents.network.ports.plan import plan, verdicts
+from agents.network.ports.model import Binding, Seen, Tables, Wanted
+from agents.network.ports.plan import made, plan, verdicts
 from agents.network.rules import Listed, Table, difference, listed
-from agents.network.wakeups import deleted
 from operators.contract.codec import Json
 from operators.contract.meta import Meta, Obj, ObjectRef
 from operators.contract.networking import PORT_BINDING, HostSideStatus, PortBindingSpec
@@ -61,7 +61,7 @@ class Nft:
         return listed(self.tables.get((family, guard.TABLE), []))
 
     def seen(self, *devices: str) -> Seen:
-        return Seen(self.listed("bridge"), self.listed("inet"), frozenset(devices))
+        return Seen(Tables(self.listed("bridge"), self.listed("inet")), frozenset(devices))
 
 
 def tables(nft: Nft, *bindings: Binding) -> None:
@@ -78,6 +78,7 @@ def test_from_nothing_both_tables_are_made_and_then_left_alone() -> None:
     tables(nft, binding(2))
     assert elements(nft, "addresses") == {("cst0000000002", "06:00:00:00:00:02", "10.1.1.2")}
     assert plan(Wanted((binding(2),)), nft.seen()) == ([], Done())
+    assert made(Wanted((binding(2),))) == nft.seen().tables
 
 
 def test_without_any_port_the_rules_are_there_all_the_same() -> None:
@@ -146,9 +147,21 @@ def test_what_the_kernel_says_of_a_deleted_device() -> None:
         head = (16 + len(body)).to_bytes(4, "little") + type_.to_bytes(2, "little") + bytes(10)
         return head + body
 
-    assert list(deleted(message(16) + message(17) + message(17))) == ["csbr7", "csbr7"]
-    assert list(deleted(message(17)[:30])) == []
-    assert list(deleted(b"")) == []
+    assert list(deleted_devices(message(16) + message(17) + message(17))) == ["csbr7", "csbr7"]
+    assert list(deleted_devices(message(17)[:30])) == []
+    assert list(deleted_devices(b"")) == []
+
+
+def test_what_the_kernel_says_of_deleted_rules() -> None:
+    name = b"cloudstack\0"
+    attribute = (4 + len(name)).to_bytes(2, "little") + (1).to_bytes(2, "little") + name + b"\0"
+
+    def message(kind: int) -> bytes:
+        body = bytes(4) + attribute
+        return (16 + len(body)).to_bytes(4, "little") + (10 << 8 | kind).to_bytes(2, "little") + bytes(10) + body
+
+    assert tables_with_less(message(12)) == frozenset()
+    assert tables_with_less(message(12) + message(14)) == {"cloudstack"}
 
 
 def test_what_ip_lists() -> None:
