@@ -300,4 +300,4 @@ def _empty(cloud: Cloud) -> None:
             if body["spec"].get("deleteProtection"):
                 cloud.patch(kind, body["metadata"]["name"], {"spec": {"deleteProtection": False}})
         cloud.kubectl("delete", KINDS[kind].crd, "--all", "--timeout=90s")
-    cloud.kubectl("delete", "namespace", cloud.namespace, "--ignore-not-found", "--timeout=60s")
+    cloud.kubectl("delete", "namespace", cloud.namespace, "--ignore-not-found", "--wait=false")
