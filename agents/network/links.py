@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,12 +47,18 @@ class Link:
 
 async def links(*, netns: str = "") -> Mapping[str, Link]:
     """Every device of the host, or of a network namespace (then with addresses), by name."""
-    what = ["-d", "addr", "show"] if netns else ["-d", "link", "show"]
-    return parse(await tools.ip_json(*what, netns=netns))
+    if not netns:
+        return parse(await tools.ip_json("-d", "link", "show"))
+    # `ip -d addr` leaves out the mode in which IPv6 addresses are made.
+    devices, addressed = await asyncio.gather(
+        tools.ip_json("-d", "link", "show", netns=netns), tools.ip_json("-4", "addr", "show", netns=netns)
+    )
+    addresses = {entry["ifname"]: entry["addr_info"] for entry in addressed}
+    return parse([entry | {"addr_info": addresses.get(entry["ifname"], ())} for entry in devices])
 
 
 def parse(entries: Sequence[Json]) -> Mapping[str, Link]:
-    """Read what `ip -j -d link show` or `ip -j -d addr show` printed."""
+    """Read what `ip -j -d link show` printed, with addresses where they were added."""
     return {entry["ifname"]: _link(entry) for entry in entries}
 
 

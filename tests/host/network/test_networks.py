@@ -198,9 +198,12 @@ async def test_a_restarted_agent_changes_nothing_and_misses_nothing(tmp_path: Pa
         assert a.pings(b.ip)
         assert {name: here.traces(name) for name in here.hosts} == before
         for agent in here.agents.values():
+            agent.log.write_text("")
             await agent.start()
         await asyncio.sleep(1)
         assert {name: here.traces(name) for name in here.hosts} == before
+        # Whatever is listed is in the form in which it was given.
+        assert [agent.log.read_text() for agent in here.agents.values()] == ["", ""]
         assert here.versions() == versions
         await here.agents["n2"].kill()
         late = asyncio.create_task(here.guest("c", "n2", plug=False))
