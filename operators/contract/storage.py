@@ -122,7 +122,9 @@ class DiskSpec:
     image_copy: str = ""
     """`namespace/name` of the ImageCopy on the same pool that backs it; blank disk when empty."""
     keep: bool = False
-    """Whether the file stays when the Disk is released (reclaim policy Retain)."""
+    """Whether the file stays when the Disk is released (reclaim policy Retain, or another host takes it over)."""
+    adopt: bool = False
+    """Whether the file is there already, from an earlier Disk of the Volume; it is then never made anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Retry(Reason.STORAGE_ERROR, f"{seen.strange}. It was left alone; move it away", after=BROKEN)
     if seen.file is None:
         return _make(disk, seen)
-    if bool(seen.file.backing) != bool(disk.spec.image_copy):
+    if bool(seen.file.backing) != bool(disk.spec.image_copy) and not disk.spec.adopt:
         found = f"is made from {seen.file.backing}" if seen.file.backing else "is not made from an image"
         return (), Retry(Reason.STORAGE_ERROR, f"{disk.spec.path} {found}, contrary to its Disk", after=BROKEN)
     if seen.file.virtual_size < disk.spec.size:
@@ -41,7 +41,7 @@ def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
 
 def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     assert seen.place is not None
-    if disk.status.virtual_size:
+    if disk.status.virtual_size or disk.spec.adopt:
         # Made again it would be blank, or fresh from the image, and pass for the data that was written.
         message = f"{seen.place.absolute} was made and is gone; put it back (is the pool mounted?) or delete the Volume"
         return (), Retry(Reason.STORAGE_ERROR, message, after=BROKEN)

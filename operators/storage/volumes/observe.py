@@ -87,9 +87,9 @@ def _virtual_size(cache: Cache, image: ImageObj) -> Quantity | None:
 
 def _reaches(cache: Cache, disk: DiskObj) -> frozenset[str] | None:
     pool = cache.get(STORAGE_POOL, Key("", disk.spec.pool))
-    if pool is None or pool.spec.type != "Directory":
+    if pool is not None and pool.spec.type == "SharedDirectory":
         return None
-    return frozenset({pool.spec.host_name})
+    return frozenset({disk.spec.host_name})
 
 
 def _pools(cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None) -> Iterator[Pool]:

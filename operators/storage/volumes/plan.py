@@ -85,13 +85,8 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
 def _place(volume: VolumeObj, seen: Seen) -> Plan:
     if seen.name_taken:
         return (), Blocked(Reason.PROVISIONING, "the Disk of an earlier Volume of this name is still being freed")
-    if volume.status.disk:
-        # A Disk in its place would be blank or fresh from the image, and pass for the data that was written.
-        return (), Blocked(
-            Reason.STORAGE_ERROR,
-            f"Disk {volume.status.disk} on pool {volume.status.pool} is gone though nobody deleted the Volume; its "
-            f"file may still be {_path(volume)} in that pool. Save it if you need it, then delete the Volume",
-        )
+    if volume.status.disk and volume.status.size:
+        return _take_up(volume, seen, volume.status.size)
     least = _least(volume, seen)
     size = _size(volume, seen, least)
     if not seen.holders:
@@ -110,11 +105,42 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
     return actions, Blocked(Reason.PROVISIONING, f"host {pool.executor} makes its disk on pool {pool.name}")
 
 
+def _take_up(volume: VolumeObj, seen: Seen, size: Quantity) -> Plan:
+    """Have a new Disk take up the Volume's file, which passes to another host, or whose Disk was lost.
+
+    It is never made anew (`adopt`): that would be blank, or fresh from the image, and pass for the data."""
+    if not seen.holders:
+        message = f"its file in pool {volume.status.pool} is taken up again once a VirtualMachine lists it"
+        return (), Blocked(Reason.WAITING_FOR_FIRST_CONSUMER, message)
+    home = next((pool for pool in seen.pools if pool.name == volume.status.pool), None)
+    if home is None:
+        message = f"its data is on pool {volume.status.pool}, which host {seen.holders[0].host} does not reach"
+        return (), Blocked(Reason.NO_HOST_FITS, message)
+    spec = replace(_disk_spec(volume, seen, home, size), adopt=True)
+    return (MakeDisk(volume, spec),), Blocked(
+        Reason.PROVISIONING, f"host {home.executor} takes up its file {spec.path}"
+    )
+
+
+def _passes_to(volume: VolumeObj, seen: Seen, disk: DiskObj) -> str:
+    """The host that a file on a shared pool passes to, since only there somebody uses it; empty when it stays.
+
+    A host's agents see only what is said to their host, so the Disk must be one of the host that runs the guest."""
+    shared = seen.disk_reaches is None
+    hosts = [holder.host for holder in seen.holders]
+    return hosts[0] if shared and volume.status.size and hosts and disk.spec.host_name not in hosts else ""
+
+
 def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     if disk.meta.deleting:
-        return (), Blocked(
-            Reason.STORAGE_ERROR, f"Disk {disk.meta.name} was deleted by someone, and its data is being freed with it"
-        )
+        if disk.spec.keep:
+            return (), Blocked(Reason.PROVISIONING, f"host {disk.spec.host_name} lets go of its file, which stays")
+        message = f"Disk {disk.meta.name} was deleted by someone, and its data is being freed with it"
+        return (), Blocked(Reason.STORAGE_ERROR, message)
+    if host := _passes_to(volume, seen, disk):
+        adjust = () if disk.spec.keep else (Adjust(disk, replace(disk.spec, keep=True)),)
+        message = f"its file in pool {disk.spec.pool} passes from host {disk.spec.host_name} to host {host}"
+        return (*adjust, DeleteDisk(disk)), Blocked(Reason.PROVISIONING, message)
     target = aligned(volume.spec.size) if volume.spec.size else disk.spec.size
     if target < disk.spec.size:
         message = f"a Volume cannot shrink: it has {disk.spec.size}, so ask for that or more"

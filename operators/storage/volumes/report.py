@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from operators.contract.meta import Condition
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import VolumeStatus
@@ -27,12 +29,12 @@ def report(volume: VolumeObj, seen: Seen, outcome: Outcome) -> tuple[Report, ...
             pool=disk.spec.pool,
             host_name=disk.spec.host_name if seen.disk_reaches is not None else "",
             disk=disk.meta.name,
-            size=disk.status.virtual_size,
+            size=disk.status.virtual_size or volume.status.size,
             attached_to=fields.attached_to,
         )
     elif volume.status.disk and not volume.meta.deleting:
-        # The Disk is gone, and with it perhaps data: what is known of where it was stays said.
-        fields = volume.status
+        # Its file passes to another host, or the Disk is lost: what is known of where it was stays said.
+        fields = replace(volume.status, phase=fields.phase, attached_to=fields.attached_to)
     return (Report(volume, fields, (bound, _attached(seen))),)
 
 

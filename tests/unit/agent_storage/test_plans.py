@@ -70,6 +70,8 @@ MIB = 1 << 20
         (disk(), Seen(offline="unplugged"), "", Retry, "PoolOffline"),
         (disk(), at(offline="unplugged"), "", Retry, "PoolOffline"),
         (disk(made=True), at(), "", Retry, "StorageError"),
+        (disk(adopt=True), at(), "", Retry, "StorageError"),
+        (disk(adopt=True), at(file=Header(8 * MIB, BACKING)), "", Done, "AsSpecified"),
         (disk(imageCopy="n/c"), at(base=Base(problem="being fetched")), "", Blocked, "WaitingForImage"),
         (disk(imageCopy="n/c"), at(base=Base(problem="on h2", ours=False)), "", Retry, "WaitingForImage"),
         (disk(imageCopy="n/c"), at(base=Base(BACKING, 4 * MIB)), "Create", Done, "AsSpecified"),

@@ -30,7 +30,7 @@ def volume(
     finalizers = [FINALIZER] if protected else []
     if "image" in spec:
         spec["source"] = {"image": spec.pop("image")}
-    status = {"disk": f"{name}-d0", "pool": "local-h1"} if placed else {}
+    status = {"disk": f"{name}-d0", "pool": "local-h1", "size": "1Gi"} if placed else {}
     return VOLUME.parse(
         {"metadata": meta(name, uid, deleting=deleting, finalizers=finalizers), "spec": spec, "status": status}
     )

@@ -29,7 +29,26 @@ TINY: dict[str, Any] = {"image": image(), "virtual_size": Quantity.parse("64Mi")
         (volume(), seen(offering=offering(size="5Gi")), "MakeDisk", Blocked, "Provisioning"),
         (volume(size="1Gi"), seen(offering=offering(size="5Gi")), "", Rejected, "Invalid"),
         (volume(size="1Gi"), seen(name_taken=True), "", Blocked, "Provisioning"),
-        (volume(size="1Gi", placed=True), seen(), "", Blocked, "StorageError"),
+        # Taking up its file again: the Disk was lost, or its file passes to another host of a shared pool.
+        (volume(size="1Gi", placed=True), seen(), "MakeDisk", Blocked, "Provisioning"),
+        (volume(size="1Gi", placed=True), seen(holders=()), "", Blocked, "WaitingForFirstConsumer"),
+        (volume(size="1Gi", placed=True), seen(pools=(pool("local-h2"),)), "", Blocked, "NoHostFits"),
+        (
+            volume(placed=True),
+            seen(disk=disk(), holders=(holder(host="h2"),)),
+            "Adjust DeleteDisk",
+            Blocked,
+            "Provisioning",
+        ),
+        (
+            volume(placed=True),
+            seen(disk=disk(keep=True), holders=(holder(host="h2"),)),
+            "DeleteDisk",
+            Blocked,
+            "Provisioning",
+        ),
+        (volume(placed=True), seen(disk=disk(), holders=(holder(host="h2"), holder())), "", Done, "AsSpecified"),
+        (volume(placed=True), seen(disk=disk(keep=True, deleting=True)), "", Blocked, "Provisioning"),
         # Choosing a pool.
         (volume(size="1Gi"), seen(pools=()), "", Blocked, "NoPoolFits"),
         (volume(size="200Gi"), seen(), "", Blocked, "NoPoolFits"),
@@ -162,6 +181,11 @@ def test_passing_states_are_kept_quiet_for_a_while_and_others_are_not() -> None:
 def test_the_pool_with_the_image_is_best_then_the_emptiest(pools: Any, chosen: str) -> None:
     actions, _ = plan(volume(image="tiny"), seen(**TINY | {"pools": pools}))
     assert [action.spec.pool for action in actions if type(action).__name__ == "MakeDisk"] == [chosen]
+
+
+def test_a_file_that_is_taken_up_is_never_made_anew() -> None:
+    (action,), _ = plan(volume(size="5Gi", placed=True), seen())
+    assert (action.spec.adopt, str(action.spec.size)) == (True, "1Gi")  # type: ignore[union-attr]
 
 
 def test_the_disk_is_made_of_uids_and_whole_sectors() -> None:

@@ -37,6 +37,7 @@ class Cloud:
         self.answers = True
         self.manager: Manager | None = None
         self.tasks: list[asyncio.Task[None]] = []
+        self.files: set[str] = set()
         for kind in (DISK, IMAGE_COPY):
             self.server.subscribe(kind, lambda type_, body, kind=kind: self._answer(kind, type_, body))
 
@@ -92,11 +93,19 @@ class Cloud:
             return
         now = kind.parse(body)
         type_ = "Released" if now.meta.deleting else "Provisioned"
+        holds, reason = "True", "AsSpecified"
+        if kind is DISK and now.meta.deleting and not now.spec.keep:
+            self.files.discard(now.spec.path)
+        elif kind is DISK and not now.meta.deleting:
+            if now.spec.adopt and now.spec.path not in self.files:
+                holds, reason = "False", "StorageError"
+            else:
+                self.files.add(now.spec.path)
         size = now.spec.size if kind is DISK else "64Mi"
         status = {
             "path": f"/pools/{now.spec.pool}/{now.spec.path}",
             "virtualSize": str(size),
-            "conditions": [{"type": type_, "status": "True", "reason": "AsSpecified"}],
+            "conditions": [{"type": type_, "status": holds, "reason": reason}],
         }
         await self.agent.apply_status(kind, obj.key, status, resource_version="")
 
@@ -320,10 +329,60 @@ async def test_lost_disk_is_said_and_not_made_anew() -> None:
         await c.settle()
         c.server.delete("somebody", DISK, Key("team", "data-d0"))
         await c.settle()
-        assert c.get(DISK, "data-d0") is None
         assert c.reason() == "StorageError"
+        assert c.files == set()
         lost = c.get(VOLUME, "data")
         assert lost is not None and lost.status.pool == "local-h1", "where it was stays said"
+
+
+@virtual
+async def test_disk_that_was_lost_without_its_file_is_taken_up_again() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        old = c.get(DISK, "data-d0")
+        assert old is not None
+        c.answers = False
+        c.server.delete("somebody", DISK, old.key)
+        deleting = c.get(DISK, "data-d0")
+        assert deleting is not None
+        await c.user.finalize(DISK, deleting.meta, ())
+        c.answers = True
+        await c.settle()
+        new = c.get(DISK, "data-d0")
+        assert new is not None and new.meta.uid != old.meta.uid
+        assert (new.spec.path, new.spec.adopt, c.reason()) == (old.spec.path, True, "AsSpecified")
+
+
+@virtual
+async def test_file_on_a_shared_pool_passes_to_the_host_that_uses_it() -> None:
+    async with cloud() as c:
+        spec = {"type": "SharedDirectory", "path": "/pools/shared"}
+        await c.user.create(STORAGE_POOL, STORAGE_POOL.body(Key("", "shared"), spec=spec))
+        for host in ("h1", "h2"):
+            pools = [{"pool": "shared", "online": True, "capacity": "100Gi", "free": "100Gi"}]
+            await c.agent.apply_status(HOST_REPORT, Key("", host), {"storage": {"pools": pools}}, resource_version="")
+        await c.image()
+        await c.volume(source={"image": "tiny"}, size="1Gi")
+        await c.run_vm("data", host="h1")
+        await c.settle()
+        first = c.get(DISK, "data-d0")
+        await c.stop_vm()
+        await c.settle()
+        await c.run_vm("data", host="h2")
+        await c.settle()
+        second = c.get(DISK, "data-d0")
+        assert first is not None and second is not None
+        assert (first.spec.host_name, second.spec.host_name) == ("h1", "h2")
+        assert (second.spec.path, second.spec.keep, c.files) == (first.spec.path, False, {first.spec.path})
+        assert second.spec.image_copy == first.spec.image_copy
+        volume = c.get(VOLUME, "data")
+        assert volume is not None and volume.status.host_name == "" and c.reason() == "AsSpecified"
+        await c.stop_vm()
+        c.server.delete("user", VOLUME, Key("team", "data"))
+        await c.settle()
+        assert c.files == set() and list(c.server.all(DISK)) == []
 
 
 @virtual
