@@ -530,6 +530,34 @@ def test_cut_off_at_every_write_nothing_is_done_twice(after: int, fatal: bool) -
     life()
 
 
+@pytest.mark.parametrize("delay", [each / 25 for each in range(1, 16)])
+def test_agent_cut_off_anywhere_starts_and_reboots_once(delay: float) -> None:
+    """The agent dies at some moment of a start, and at some moment of a reboot; it takes up 0.3 s each."""
+
+    @virtual
+    async def life() -> None:
+        async with world(("a",)) as cloud:
+            await cloud.apply()
+            await cloud.settle(delay)
+            await cloud.kill("a")
+            cloud.start_agent("a")
+            await cloud.settle(10)
+            _, uuid = cloud.sim()
+            assert cloud.ready().true
+            assert cloud.starts() == {uuid: 1}
+            await cloud.apply(rebootRequest=1)
+            await cloud.settle(delay * 2)
+            await cloud.kill("a")
+            cloud.start_agent("a")
+            await cloud.settle(40)
+            assert cloud.vm().status.reboot_observed == 1
+            assert cloud.ready().true
+            assert cloud.starts() == {uuid: 2}
+            assert cloud.vm().status.restarts == 0
+
+    life()
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_chaos_settles(seed: int) -> None:
     """Agents and Compute die at random, hosts boot, starts fail, events are lost, requests fail; then all is well."""
