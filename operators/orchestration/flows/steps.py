@@ -157,11 +157,11 @@ def _settled(step: StepNow, power: StepNow) -> StepNow:
     """What Compute's step implies for another, whose own word may come a moment later.
 
     A virtual machine that is Ready has its disks and ports, if they are its own. One that is to stay stopped needs no
-    more than that its objects were made and found to be in order."""
+    more than that its objects were made and nothing is wrong with them; a Port that waits for a host says nothing."""
     if power.state is StepState.DONE:
         implied = step.state in (StepState.RUNNING, StepState.BLOCKED) and step.reason != Reason.NAME_TAKEN
     else:
-        implied = power.state is StepState.SKIPPED and step.state is StepState.RUNNING and step.reason != ""
+        implied = power.state is StepState.SKIPPED and step.state is StepState.RUNNING
     return _step(step.name, StepState.DONE, step.object, since=power.since) if implied else step
 
 
