@@ -23,7 +23,7 @@ lint: $(SETUP) ## Format, lint, types, architecture
 	$(VENV)/bin/lint-imports
 
 unit: $(SETUP) ## Decisions, as tables and properties; no cluster, under 20 s
-	$(PY) -m pytest tests/unit -q
+	$(PY) -m pytest tests/unit -q -n 2 --dist worksteal
 
 apiserver: $(SETUP) ## Against a real API server and etcd
 	$(PY) -m dev build

@@ -48,6 +48,7 @@ class Elector:
         *,
         prepare: Callable[[], Awaitable[None]],
         begun: Callable[[], None],
+        predecessors: str = "",
         rng: random.Random | None = None,
     ) -> None:
         self._store = store
@@ -60,6 +61,8 @@ class Elector:
         """Run with the Lease in hand, before `leading` says yes: bring the cache up to date."""
         self._begun = begun
         """Called when `leading` begins to say yes: look at everything."""
+        self._predecessors = predecessors
+        """What the identities of processes begin with that have ended before this one began; "" if nobody can know."""
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._mine: Obj[LeaseSpec, object] | None = None
         self._until = float("-inf")
@@ -124,12 +127,14 @@ class Elector:
             return False
 
     def _free(self, seen: LeaseSpec) -> bool:
-        """Whether the Lease is for us to take: nobody's, ours (an answer was lost), or unchanged for too long."""
+        """Whether the Lease is for us to take: nobody's, ours (an answer was lost), a dead one's, or unchanged for long."""
         if seen != self._seen:
             self._seen, self._seen_at = seen, self._clock.monotonic()
             log.debug("lease_seen", lease=str(self._lease), holder=seen.holder_identity)
         waited = self._clock.monotonic() - self._seen_at
         holder = seen.holder_identity
+        if self._predecessors and holder.startswith(self._predecessors):
+            return True
         return holder in ("", self._identity) or waited >= (seen.lease_duration_seconds or DURATION)
 
     async def _lead(self) -> None:

@@ -111,6 +111,9 @@ class _Process:
     def _leading(self) -> bool:
         return self.elector is not None and self.elector.leading()
 
+    def _in_container(self) -> bool:
+        return all(self.env.get(name) for name in ("POD_NAME", "KUBERNETES_SERVICE_HOST")) and os.getpid() == 1
+
     def _elector(self, store: RestStore, manager: Manager) -> Elector:
         async def prepare() -> None:
             # A standby's cache is warm, but its watches may have missed something.
@@ -126,6 +129,8 @@ class _Process:
             f"{pod}_{uuid.uuid4().hex[:8]}",
             prepare=prepare,
             begun=manager.mark_all,
+            # A container is started only after its predecessor has ended, so a killed leader need not be waited for.
+            predecessors=f"{pod}_" if self._in_container() else "",
             rng=self.rng,
         )
 

@@ -60,7 +60,14 @@ class Line(MemoryStore):
 class Replica:
     """One candidate."""
 
-    def __init__(self, server: MemoryServer, name: str, skew: timedelta = timedelta(0), prepare: float = 0.0) -> None:
+    def __init__(
+        self,
+        server: MemoryServer,
+        name: str,
+        skew: timedelta = timedelta(0),
+        prepare: float = 0.0,
+        predecessors: str = "",
+    ) -> None:
         self.line = Line(server, "toy")
         self.begun = 0
 
@@ -74,6 +81,7 @@ class Replica:
             name,
             prepare=prepared,
             begun=self._begin,
+            predecessors=predecessors,
             rng=random.Random(name),
         )
         self.task: asyncio.Task[None] | None = None
@@ -296,3 +304,21 @@ async def test_a_heartbeat_makes_its_lease_renews_it_and_survives_an_outage() ->
     assert renewed() > second
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
+
+
+@virtual
+async def test_a_container_started_again_need_not_wait_for_its_killed_predecessor() -> None:
+    server = MemoryServer(VirtualClock())
+    killed = Replica(server, "pod-1_aaaa")
+    async with replicas(killed):
+        await asyncio.sleep(5)
+        assert killed.leading
+        await killed.stop(release=False)
+    again, other = (
+        Replica(server, "pod-1_bbbb", predecessors="pod-1_"),
+        Replica(server, "pod-2_cccc", predecessors="pod-2_"),
+    )
+    async with replicas(other, again):
+        await asyncio.sleep(LOOK_EVERY)
+        assert again.leading
+        assert not other.leading
