@@ -122,6 +122,23 @@ async def test_deleted_disk_leaves_nothing_and_a_kept_one_its_file(host: Agent) 
     assert host.files() == {kept.spec.path}
 
 
+async def test_kept_file_is_taken_up_by_a_later_disk_and_never_made_anew(host: Agent, web_source: Source) -> None:
+    await host.copy(web_source.url, web_source.checksum)
+    first = await host.disk("root", "16Mi", copy="tiny", keep=True)
+    await host.verdict(DISK, "root", "AsSpecified")
+    inode = (host.pool / first.spec.path).stat().st_ino
+    await host.store.delete(DISK, first.key, uid=first.meta.uid)
+    await host.verdict(DISK, "root", "Released", "Released")
+    await host.store.finalize(DISK, host.read(DISK, "root").meta, ())
+    await host.disk("root", "16Mi", path=first.spec.path, adopt=True)
+    await host.verdict(DISK, "root", "AsSpecified")
+    assert (host.pool / first.spec.path).stat().st_ino == inode
+    await host.disk("other", adopt=True)
+    said = await host.verdict(DISK, "other", "StorageError")
+    assert "put it back" in said.message
+    assert first.spec.path in host.files() and len(host.files()) == 2
+
+
 async def test_deleted_before_it_was_made(host: Agent) -> None:
     disk = await host.disk("root", copy="absent")
     await host.verdict(DISK, "root", "WaitingForImage")
