@@ -20,8 +20,10 @@ from operators.kernel import Clock
 
 log = structlog.get_logger()
 
-PARALLEL = 2
-"""Imports at a time; so two of the four places at qemu-img stay free for disks."""
+PARALLEL = 8
+"""Imports at a time; enough that a few slow sources do not hold up all others."""
+CONVERSIONS = 2
+"""Conversions at a time; so two of the four places at qemu-img stay free for disks."""
 FIRST_AGAIN = 5.0
 """Seconds until a failed import is tried again, doubled each time it fails."""
 LAST_AGAIN = 600.0
@@ -75,6 +77,7 @@ class Imports:
         self._qemu = qemu
         self._clock = clock
         self._slots = asyncio.Semaphore(PARALLEL)
+        self._conversions = asyncio.Semaphore(CONVERSIONS)
         self._known: dict[str, _Import] = {}
 
     def state(self, uid: str) -> State | None:
@@ -159,7 +162,8 @@ class Imports:
         target = await off_loop(Draft, job.place, converted)
         try:
             limits = Limits(cpu=3600, output=self._settings.max_download + (1 << 30))
-            await self._qemu.convert(fetched.fd, target.fd, limits)
+            async with self._conversions:
+                await self._qemu.convert(fetched.fd, target.fd, limits)
             await in_thread(target.publish, MODE)
         except BaseException:
             target.discard()
