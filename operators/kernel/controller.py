@@ -84,7 +84,7 @@ class Controller(Protocol[WantedT, SeenT, ActionT]):
         """For each watched kind, the keys that an object of it concerns. Called with the state before and after."""
 
     async def observe(self, key: Key) -> tuple[WantedT, SeenT] | None:
-        """Read the cache (or the host) into the model; never modifies."""
+        """Read the cache (or the host) into the model; never modifies. A Problem ends the run without a report."""
 
     def plan(self, wanted: WantedT, seen: SeenT) -> tuple[Sequence[ActionT], Outcome]:
         """Decide, purely."""
@@ -124,6 +124,10 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
             try:
                 outcome = await self._reconcile(key)
                 self._again(key, outcome)
+            except Problem as problem:
+                # Seen while observing, before there is anything to report about.
+                log.warning("cannot_observe", error=str(problem))
+                self._again(key, problem.outcome)
             except Conflict as error:
                 log.debug("conflict", error=str(error))
                 self.queue.add_backoff(key)
