@@ -26,7 +26,7 @@ class Trouble:
 
 PROCESS = ("crash", "crash", "crash", "down", "cut", "cut-there", "cut-back", "slow", "late", "twice", "stale", "skew")
 HOST = ("power", "disk-frozen", "disk-full", "libvirtd", "guest-crash", "start-fails", "tools-fail", "qemu-img-fails",
-        "download-fails", "event-lost", "dhcp-killed", "device-lost", "deaf")  # fmt: skip
+        "download-fails", "event-lost", "dhcp-killed", "device-lost", "rules-flushed", "deaf")  # fmt: skip
 WHOLE = ("server-away", "overloaded", "compact", "collector-late", "crash-all")
 RARE = ("two-leaders", "restore")
 ALL = tuple(dict.fromkeys((*PROCESS, *HOST, *WHOLE, *RARE)))
@@ -204,6 +204,9 @@ class Chaos:
         ours = sorted(name for name in space.links if name.startswith(("csbr", "csvx", "csri")))
         if ours:
             network.remove_link(space, ours[int(trouble.amount * len(ours))])
+
+    def _rules_flushed(self, trouble: Trouble) -> None:
+        self._host(trouble).network.flush()
 
     def _chance(self, trouble: Trouble, name: str) -> Callable[[], None]:
         faults = self._host(trouble).faults

@@ -290,7 +290,7 @@ def vms_are_as_specified(run: Run) -> Complaints:
             if hosts:
                 yield f"{name} is to be stopped and runs on {hosts[0]}"
         elif problem := run.unsatisfiable(vm):
-            if _condition(vm, "Ready") == "True":
+            if _condition(vm, "Ready") == "True" and not hosts:
                 yield f"{name} says Ready, though {problem}"
             elif not _condition(vm, "Ready"):
                 yield f"{name} does not say that {problem}"
@@ -303,8 +303,8 @@ def vms_are_as_specified(run: Run) -> Complaints:
 
 
 def statuses_are_up_to_date(run: Run) -> Complaints:
-    """Every status is about the newest generation."""
-    for kind in (VM, INSTANCE, VOLUME, DISK, NETWORK, PORT, BINDING, HOST_NETWORK, ROUTER):
+    """Every status is about the newest generation, but for those that say by a digest what they are about."""
+    for kind in (VM, INSTANCE, VOLUME, DISK, NETWORK, PORT):
         for each in run.all(kind):
             seen = _status(each).get("observedGeneration")
             if seen is not None and seen != each["metadata"]["generation"] and not _deleting(each):
@@ -368,8 +368,10 @@ def _strange_guests(run: Run, host: Host) -> Complaints:
 def _strange_files(run: Run, host: Host) -> Complaints:
     known = {f"{POOL_ROOT}/{_folder(each)}/{each['spec']['path']}" for each in (*run.all(DISK), *run.all(COPY))
              if each["spec"]["hostName"] == host.name}  # fmt: skip
-    there = host.files.files(POOL_ROOT)
-    for path in there:
+    making = {each["metadata"]["uid"] for each in (*run.all(DISK), *run.all(COPY))}
+    for path in host.files.files(POOL_ROOT):
+        if any(f"/.{uid}." in path for uid in making):
+            continue
         if path not in known and path not in run.kept and path not in run.orphans:
             yield f"{host.name} has a file {path}, and no Disk or ImageCopy stands for it"
 

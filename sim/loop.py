@@ -37,13 +37,18 @@ class Actor:
 
 
 class Stuck(Exception):
-    """The simulation ran too many steps without time going on: somebody spins."""
+    """Too many steps in one virtual second: somebody spins."""
+
+
+STEP = 2e-6
+"""Virtual seconds that a step takes: computers are quick, but a wait for the rest of a nanosecond does end."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """The loop. It is stepped by hand, so that invariants can be looked at between any two steps."""
 
-    MAX_STEPS_AT_ONCE = 200_000
+    MOST_STEPS = 100_000
+    """In one virtual second."""
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()
@@ -56,6 +61,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._sequence = 0
         self._runnable: list[Actor] = []
         self._still = 0
+        self._second = 0.0
         self.set_task_factory(_task)
 
     # What asyncio asks of a loop.
@@ -155,13 +161,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         while not self._runnable:
             if not self._timers:
                 return False
-            if (when := self._timers[0][0]) > self.now:
-                self.now = when
-                self._still = 0
+            self.now = max(self.now, self._timers[0][0])
             self._due()
+        self.now += STEP
+        if self.now >= self._second:
+            self._second, self._still = self.now + 1.0, 0
         self._still += 1
-        if self._still > self.MAX_STEPS_AT_ONCE:
-            raise Stuck(f"{self._still} steps at {self.now:.3f} without time going on; last was {self._runnable[0]}")
+        if self._still > self.MOST_STEPS:
+            raise Stuck(f"{self._still} steps in the second before {self.now:.3f}; the last was of {self._runnable[0]}")
         runnable = self._runnable
         index = int(self._rng.random() * len(runnable)) if len(runnable) > 1 else 0
         actor = runnable[index]

@@ -47,6 +47,7 @@ class Network:
     servers: dict[int, Server] = field(default_factory=dict)
     next_pid: int = 100
     deleted: list[tuple[Any, Callable[[str], None]]] = field(default_factory=list)
+    flushed: list[Callable[[], None]] = field(default_factory=list)
     ended: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,6 +64,14 @@ class Network:
         self.servers.clear()
         self.deleted.clear()
         self.ended.clear()
+        self.flushed.clear()
+
+    def flush(self) -> None:
+        """Somebody flushes all rules of the host, as a firewall that starts anew does."""
+        self.spaces[""].tables.clear()
+        self.spaces[""].elements.clear()
+        for tell in list(self.flushed):
+            tell()
 
     def ours(self) -> list[str]:
         """Devices and namespaces that bear our names, taps included."""
@@ -438,6 +447,25 @@ async def devices(context: Any) -> None:
     finally:
         if entry in network.deleted:
             network.deleted.remove(entry)
+
+
+async def rules(context: Any) -> None:
+    """Stands in for `wakeups.rules`: told when rules are gone."""
+    from agents.network.ports import model
+
+    actor, network = ACTOR.get(), here()
+    host = actor.host  # type: ignore[attr-defined]
+
+    def tell() -> None:
+        if actor.alive:
+            host.later(0.001, context.poke, "ports", model.LOOK_AGAIN, as_=actor)
+
+    network.flushed.append(tell)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        if tell in network.flushed:
+            network.flushed.remove(tell)
 
 
 TAP = re.compile(r"cst[0-9a-f]+")

@@ -71,6 +71,7 @@ def install() -> None:
     router_controller.running = network.running
     router_controller.Exits = network.Exits  # type: ignore[misc,assignment]
     wakeups.devices = network.devices
+    wakeups.rules = network.rules  # type: ignore[attr-defined,unused-ignore]
 
 
 def _agent_of(context: Context, settings: HypervisorSettings) -> Agent:

@@ -124,7 +124,7 @@ def pruned(node: Node, value: Any, doomed: Fields, kept: Fields) -> Any:
     # A field that holds doomed fields goes with them unless something in it is kept.
     above = {path[:length] for path in doomed for length in range(1, len(path)) if _named(node, path[:length])}
     safe = {path[:length] for path in kept for length in range(1, len(path) + 1)}
-    away = (doomed | above) - safe
+    away = (doomed | above) - safe - {("metadata",)}
     return _without(node, value, (), away, doomed) if away else value
 
 
@@ -143,7 +143,8 @@ def _without(node: Node, value: Any, path: Path, away: set[Path], doomed: Fields
             if where in away:
                 continue
             out[name] = _without(child(node, name), each, where, away, doomed)
-        return out
+        # A container whose last part is taken away, and which itself is kept, becomes null: that is how it is.
+        return out if out or not value else None
     if node.shape in (Shape.LIST_MAP, Shape.SET) and isinstance(value, list):
         rest = []
         for mark, each in marked(node, value):
@@ -151,7 +152,7 @@ def _without(node: Node, value: Any, path: Path, away: set[Path], doomed: Fields
             if where in away:
                 continue
             rest.append(_without(node.item or _LEAF, each, where, away, doomed) if isinstance(each, dict) else each)
-        return rest
+        return rest if rest or not value else None
     return value
 
 

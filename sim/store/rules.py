@@ -73,10 +73,6 @@ def _is_cidr(text: str) -> bool:
     return True
 
 
-def _ip(text: str) -> dict[str, Any]:
-    return {"ip": str(ipaddress.ip_address(text))}
-
-
 def _cidr(text: str) -> dict[str, Any]:
     return {"cidr": str(ipaddress.ip_interface(text))}
 
@@ -105,11 +101,12 @@ def _is_url(text: str) -> bool:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "isIP": _is_ip,
-    "ip": lambda value: _ip(value) if isinstance(value, str) else {"ip": str(_interface(value).ip)},
-    "family": lambda value: ipaddress.ip_address(value["ip"]).version,
+    # An address is its text here, so that `string(ip)` is what it should be.
+    "ip": lambda value: str(ipaddress.ip_address(value) if isinstance(value, str) else _interface(value).ip),
+    "family": lambda value: ipaddress.ip_address(value).version,
     "isCIDR": _is_cidr,
     "cidr": _cidr,
-    "containsIP": lambda cidr, ip: ipaddress.ip_address(ip if isinstance(ip, str) else ip["ip"]) in _interface(cidr).network,
+    "containsIP": lambda cidr, ip: ipaddress.ip_address(ip) in _interface(cidr).network,
     "prefixLength": lambda cidr: _interface(cidr).network.prefixlen,
     "masked": lambda cidr: {"cidr": str(_interface(cidr).network)},
     "isQuantity": lambda text: _quantity(text) is not None,

@@ -40,6 +40,7 @@ class Node:
     """Whether a default stands anywhere in here."""
     checks: tuple[Check, ...] = ()
     rules: tuple[Rule, ...] = ()
+    type: str = ""
     open: bool = False
     """Whether fields that nobody described are kept."""
 
@@ -73,6 +74,7 @@ def compiled(schema: Json) -> Node:
         default=schema.get("default"),
         checks=tuple(_checks(schema)),
         rules=rules,
+        type="" if schema.get("x-kubernetes-int-or-string") else schema.get("type", ""),
         open=bool(schema.get("x-kubernetes-preserve-unknown-fields")),
     )
     node.defaults = (
@@ -184,18 +186,28 @@ def _struct(node: Node, value: Json) -> Json:
     return out if changed else value
 
 
-def undeclared(node: Node, value: Any, path: str = "") -> str:
-    """The path of a field that the schema does not know; "" when there is none. An apply of such is refused."""
+def untypable(node: Node, value: Any, path: str = "") -> str:
+    """Why a configuration cannot be applied at all; "" when it can.
+
+    An apply wants to know whose each field is, so an unknown field, a scalar of another type or an item that stands in a
+    list twice is refused before anything else, and (so it is) by the code for an internal error.
+    """
+    if value is None:
+        return ""
     if isinstance(value, dict) and node.shape is Shape.STRUCT and not node.open:
         for name, each in value.items():
-            inner = node.fields.get(name)
-            if inner is None:
-                return f"{path}.{name}"
-            if found := undeclared(inner, each, f"{path}.{name}"):
+            if (inner := node.fields.get(name)) is None:
+                return f"{path}.{name}: field not declared in schema"
+            if found := untypable(inner, each, f"{path}.{name}"):
                 return found
-    elif node.item is not None and isinstance(value, dict | list):
+        return ""
+    if node.type and type(value) not in _TYPES[node.type]:
+        return f"{path}: expected {node.type}, got {value!r}"
+    if isinstance(value, list) and (found := next(_duplicates(node, value, path), "")):
+        return found
+    if node.item is not None and isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
-            if found := undeclared(node.item, each, path):
+            if found := untypable(node.item, each, path):
                 return found
     return ""
 

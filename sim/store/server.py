@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sim.store import ownership
 from sim.store.ownership import GONE, Owned
 from sim.store.resources import Resource, resources
-from sim.store.schema import Json, complaints, shaped, undeclared
+from sim.store.schema import Json, complaints, shaped, untypable
 from sim.store.selectors import BadSelector, matcher
 
 ObjectKey = tuple[str, str]
@@ -174,21 +174,29 @@ class ApiServer:
             raise Refusal(404, "NotFound", f'namespaces "{key[0]}" not found')
         if meta.get("resourceVersion") and operation == "Update":
             raise Refusal(400, "BadRequest", "resourceVersion should not be set on objects to be created")
-        if (there := table.records.get(key)) is not None:
-            deleting = "object is being deleted: " if there.obj["metadata"].get("deletionTimestamp") else ""
-            raise Refusal(409, "AlreadyExists", f'{deleting}{resource.named} "{name}" already exists')
         self._quota(table, key[0])
+        said = body
         body = self._fit(resource, body, request)
         if resource.status:
             body.pop("status", None)
         owner = (request.param("fieldManager") or request.user, operation, "")
-        owned = {owner: ownership.fields_of(resource.schema, _ownable(body))}
-        meta = {each: value for each, value in (body.get("metadata") or {}).items() if each not in SERVER_SIDE}
-        meta |= {"name": name, "uid": self._uid(), "creationTimestamp": self._now(), "generation": 1}
+        # Of an apply, defaults are nobody's.
+        part = self._part(resource, "", said) if operation == "Apply" else _ownable(body)
+        owned = {owner: ownership.fields_of(resource.schema, part)}
+        meta = _settable(body.get("metadata") or {})
+        meta |= {"name": name, "uid": self._uid(), "creationTimestamp": self._now()}
+        if resource.validated:
+            meta["generation"] = 1
         if resource.namespaced:
             meta["namespace"] = key[0]
         obj = {**body, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta}
+        if operation == "Apply" and (body.get("metadata") or {}).get("uid"):
+            # A resourceVersion alone does not keep an apply from creating.
+            raise Refusal(409, "Conflict", f"Operation cannot be fulfilled: {name} was meant to exist, and does not")
         self._validate(resource, obj, None)
+        if (there := table.records.get(key)) is not None:
+            deleting = "object is being deleted: " if there.obj["metadata"].get("deletionTimestamp") else ""
+            raise Refusal(409, "AlreadyExists", f'{deleting}{resource.named} "{name}" already exists')
         return self._store(table, key, obj, owned, "ADDED", request.user)
 
     def _fit(self, resource: Resource, body: Json, request: Request) -> Json:
@@ -211,15 +219,11 @@ class ApiServer:
         body: Json = request.body
         resource, meta = table.resource, request.body.get("metadata") or {}
         record = table.records.get(request.key)
-        if resource.validated and (unknown := undeclared(resource.schema, {k: v for k, v in body.items() if k not in _META})):
-            raise Refusal(
-                500, "", f"failed to create typed patch object: {unknown}: field not declared in schema"
-            )
+        if record is None and request.subresource:
+            raise Refusal(404, "NotFound", f'{resource.named} "{request.key[1]}" not found')
+        if resource.validated and (why := untypable(resource.schema, {k: v for k, v in body.items() if k not in _META})):
+            raise Refusal(500, "", f"failed to create typed patch object: {why}")
         if record is None:
-            if request.subresource:
-                raise Refusal(404, "NotFound", f'{resource.named} "{request.key[1]}" not found')
-            if meta.get("uid") or meta.get("resourceVersion"):
-                raise Refusal(409, "Conflict", f"uid mismatch: {request.key[1]} does not exist")
             return 201, self._create(table, request, body, "Apply")
         live, who = record.obj, (request.param("fieldManager"), "Apply", request.subresource)
         self._guard(resource, live, meta)
@@ -279,6 +283,8 @@ class ApiServer:
             new = {name: value for name, value in new.items() if name != "status"}
             new |= {"status": live["status"]} if "status" in live else {}
         new = self._shaped(resource, new)
+        unset = {name for name in _OWNED if name in new["metadata"] and new["metadata"][name] in ({}, [], None)}
+        new["metadata"] = {name: value for name, value in new["metadata"].items() if name not in unset}
         fresh, vanished = ownership.changes(resource.schema, _ownable(live), _ownable(new))
         owned = _disowned(record.owned, fresh | vanished)
         if fresh:
@@ -290,10 +296,10 @@ class ApiServer:
         resource, live = table.resource, record.obj
         new = self._shaped(resource, new)
         before = live["metadata"]
-        meta = {each: value for each, value in new["metadata"].items() if each not in SERVER_SIDE}
+        meta = _settable(new["metadata"])
         meta |= {name: before[name] for name in SERVER_SIDE if name in before}
         new = {**new, "apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": meta}
-        if _content(new) != _content(live):
+        if resource.validated and _content(new) != _content(live):
             meta["generation"] = before.get("generation", 0) + 1
         if _same(new, live) and owned == record.owned:
             return live
@@ -316,6 +322,8 @@ class ApiServer:
         policy = options.get("propagationPolicy") or request.param("propagationPolicy")
         if policy == "Foreground" and "foregroundDeletion" not in finalizers:
             finalizers.append("foregroundDeletion")
+        elif policy == "Background":
+            finalizers = [each for each in finalizers if each not in ("foregroundDeletion", "orphan")]
         if not finalizers:
             self._remove(table, request.key, record.obj, request.user)
             return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
@@ -324,7 +332,8 @@ class ApiServer:
         new = {**meta, "finalizers": finalizers}
         if not meta.get("deletionTimestamp"):
             new |= {"deletionTimestamp": self._now(), "deletionGracePeriodSeconds": 0}
-            new["generation"] = meta.get("generation", 0) + 1
+            if table.resource.validated:
+                new["generation"] = meta.get("generation", 0) + 1
         return self._store(table, request.key, {**record.obj, "metadata": new}, record.owned, "MODIFIED", request.user)
 
     # The store itself.
@@ -342,7 +351,7 @@ class ApiServer:
         del table.records[key]
         obj = {**last, "metadata": {**last["metadata"], "resourceVersion": str(self.version)}}
         self._tell(table, Event(self.version, "DELETED", obj, last), author)
-        return obj
+        return last
 
     def _tell(self, table: Table, event: Event, author: str) -> None:
         table.log.append(event)
@@ -421,6 +430,7 @@ class ApiServer:
 
 
 _META = ("apiVersion", "kind", "metadata")
+_OWNED = ("labels", "annotations", "finalizers", "ownerReferences")
 
 
 def _root_rules(resource: Resource, view: Json, before: Json | None) -> Iterator[str]:
@@ -440,11 +450,16 @@ def _ownable(obj: Json) -> Json:
     meta = {
         name: value
         for name, value in (obj.get("metadata") or {}).items()
-        if name in ("labels", "annotations", "finalizers", "ownerReferences")
+        if name in _OWNED
     }
     if meta:
         out["metadata"] = meta
     return out
+
+
+def _settable(meta: Json) -> Json:
+    """What a writer may say in metadata; what is empty is not there."""
+    return {each: value for each, value in meta.items() if each not in SERVER_SIDE and value not in ({}, [], None)}
 
 
 def _over(live: Json, owned: Json) -> Json:
@@ -452,9 +467,12 @@ def _over(live: Json, owned: Json) -> Json:
     meta = {
         name: value
         for name, value in live["metadata"].items()
-        if name not in ("labels", "annotations", "finalizers", "ownerReferences")
+        if name not in _OWNED
     }
-    return {"apiVersion": live["apiVersion"], "kind": live["kind"]} | owned | {"metadata": meta | owned.get("metadata", {})}
+    parts = {name: value for name, value in owned.items() if value is not None or name not in ("metadata", "status")}
+    if parts.get("spec", parts) is None:
+        parts["spec"] = {}
+    return {"apiVersion": live["apiVersion"], "kind": live["kind"]} | parts | {"metadata": meta | parts.get("metadata", {})}
 
 
 def _disowned(owned: Owned, paths: set[Any]) -> Owned:
