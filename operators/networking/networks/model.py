@@ -79,6 +79,8 @@ class Seen:
     zone: ZoneSpec | None = None
     rivals: tuple[Rival, ...] = ()
     claims: tuple[ClaimSeen, ...] = ()
+    orphans: tuple[ClaimSeen, ...] = ()
+    """Claims of an earlier Network of the same name, which went without giving them back."""
     taken: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Claimed values by pool."""
     ranges: tuple[IPRangeSpec, ...] = ()

@@ -26,19 +26,21 @@ async def observe(cache: Cache, store: Store, key: Key) -> tuple[Wanted, Seen]:
     """A Network and what bears on it; or what one that is gone has left."""
     network = cache.get(NETWORK, key)
     if network is None:
-        return Wanted(key, None), Seen(claims=_claims(cache, str(key)))
+        return Wanted(key, None), Seen(orphans=_claims(cache, str(key)))
     offering = cache.get(NETWORK_OFFERING, Key("", network.spec.offering))
     zone = cache.get(ZONE, Key("", network.spec.zone))
     ports = tuple(port for port in cache.by(PORT, BY_NETWORK, str(key)))
     host_networks, strange = lookup.of_this(cache.by(HOST_NETWORK, BY_NETWORK, str(key)), network)
     routers, strange_routers = lookup.of_this(cache.by(ROUTER, BY_NETWORK, str(key)), network)
     router = routers[0] if routers else None
+    claims = _claims(cache, network.meta.uid)
     bound, at = _bound(cache, ports, str(key))
     seen = Seen(
         offering=offering.spec if offering else None,
         zone=zone.spec if zone else None,
         rivals=tuple(_rivals(cache, network)),
-        claims=_claims(cache, network.meta.uid),
+        claims=claims,
+        orphans=tuple(each for each in _claims(cache, str(key)) if each not in claims),
         taken=_taken(cache),
         ranges=tuple(each.spec for each in _ranges(cache) if each.spec.zone == network.spec.zone),
         hosts={host.name: host for host in lookup.hosts(cache)},

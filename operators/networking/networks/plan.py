@@ -34,10 +34,11 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
     """Claim what is its own, have its router made, keep the ledger, and keep its part on every host true."""
     network = want.network
     if network is None:
-        return [GiveBack(each, want.key) for each in seen.claims], Done()
+        return [GiveBack(each, want.key) for each in seen.orphans], Done()
     if network.meta.deleting:
         return _farewell(network, seen)
     actions: list[Action] = [] if FINALIZER in network.meta.finalizers else [Protect(network)]
+    actions += [GiveBack(each, want.key) for each in seen.orphans]
     if problem := _problem(network, seen):
         return actions, problem
     segment, wait = _segment(network, seen)

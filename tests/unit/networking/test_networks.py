@@ -318,3 +318,41 @@ async def test_names_of_ranges_need_no_order() -> None:
         assert cloud.must(NETWORK, "net").status.source_nat_address == "10.98.0.9"
         assert names.router("net") == "net-router"
         assert NS == "team-a"
+
+
+@virtual
+async def test_claims_of_a_network_that_was_torn_away_are_given_back() -> None:
+    async with world() as cloud:
+        for again in (False, True):
+            await cloud.network()
+            await cloud.settle()
+            await cloud.kill()
+            body = cloud.server.read(NETWORK, Key(NS, "net"))
+            assert body is not None
+            await cloud.user.finalize(NETWORK, NETWORK.parse(body).meta, ())
+            cloud.delete(NETWORK, "net")
+            if again:
+                await cloud.network()
+            await cloud.start()
+            await cloud.settle(60)
+            owners = {claim.spec.owner.uid for claim in cloud.all(CLAIM)}
+            assert owners == ({cloud.must(NETWORK, "net").meta.uid} if again else set())
+            assert len(cloud.all(CLAIM)) == (2 if again else 0)
+        assert cloud.ready(NETWORK, "net")[0] == "True"
+
+
+@virtual
+async def test_a_router_deleted_by_hand_is_made_again_with_the_same_ledger() -> None:
+    async with world() as cloud:
+        await cloud.network()
+        await cloud.guest("a", "h2")
+        await cloud.guest("b", "h3", ip="10.1.1.9")
+        await cloud.settle()
+        before = cloud.must(ROUTER, "net-router")
+        cloud.delete(ROUTER, "net-router")
+        await cloud.settle()
+        after = cloud.must(ROUTER, "net-router")
+        assert after.meta.uid != before.meta.uid
+        assert after.spec.reservations == before.spec.reservations
+        assert after.spec.uplink == before.spec.uplink
+        assert cloud.ready(NETWORK, "net")[0] == "True"
