@@ -17,6 +17,7 @@ COMPONENTS = {
     "networking": "operators.networking.handlers",
     "fabric-admin": "operators.fabric_admin.handlers",
     "fabric-monitoring": "operators.fabric_monitoring.handlers",
+    "api": "operators.api.handlers",
     "agent-hypervisor": "agents.hypervisor.handlers",
     "agent-storage": "agents.storage.handlers",
     "agent-network": "agents.network.handlers",

@@ -1,0 +1,187 @@
+"""The read model: what the cache holds, found by what callers of the API ask by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from operators.contract import names
+from operators.contract.compute import (
+    COMPUTE_OFFERING,
+    INSTANCE,
+    VIRTUAL_MACHINE,
+    ComputeOfferingSpec,
+    VirtualMachineSpec,
+    VirtualMachineStatus,
+)
+from operators.contract.compute import CatalogueStatus as Quiet
+from operators.contract.fabric import (
+    HOST,
+    HOST_GROUP,
+    HOST_REPORT,
+    RACK,
+    STORAGE_POOL,
+    ZONE,
+    HostGroupSpec,
+    HostSpec,
+    HostStatus,
+    RackSpec,
+    StoragePoolSpec,
+    StoragePoolStatus,
+    ZoneSpec,
+)
+from operators.contract.identity import ACCOUNT, DOMAIN, USER
+from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
+from operators.contract.networking import (
+    NETWORK,
+    NETWORK_OFFERING,
+    PORT,
+    NetworkOfferingSpec,
+    NetworkSpec,
+    NetworkStatus,
+    PortSpec,
+    PortStatus,
+)
+from operators.contract.orchestration import FLOW, FlowSpec, FlowState, FlowStatus, OnFailure, Operation
+from operators.contract.storage import (
+    DISK_OFFERING,
+    IMAGE,
+    VOLUME,
+    DiskOfferingSpec,
+    ImageSpec,
+    ImageStatus,
+    VolumeSpec,
+    VolumeStatus,
+)
+from operators.kernel.cache import Cache
+
+VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
+Flow: TypeAlias = Obj[FlowSpec, FlowStatus]
+Volume: TypeAlias = Obj[VolumeSpec, VolumeStatus]
+Image: TypeAlias = Obj[ImageSpec, ImageStatus]
+Network: TypeAlias = Obj[NetworkSpec, NetworkStatus]
+Port: TypeAlias = Obj[PortSpec, PortStatus]
+Zone: TypeAlias = Obj[ZoneSpec, Quiet]
+Rack: TypeAlias = Obj[RackSpec, Quiet]
+HostGroup: TypeAlias = Obj[HostGroupSpec, Quiet]
+Host: TypeAlias = Obj[HostSpec, HostStatus]
+Pool: TypeAlias = Obj[StoragePoolSpec, StoragePoolStatus]
+ComputeOffering: TypeAlias = Obj[ComputeOfferingSpec, Quiet]
+DiskOffering: TypeAlias = Obj[DiskOfferingSpec, Quiet]
+NetworkOffering: TypeAlias = Obj[NetworkOfferingSpec, Quiet]
+
+KINDS: tuple[Kind[Any, Any], ...] = (
+    *(DOMAIN, ACCOUNT, USER),
+    *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL),
+    *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
+    *(IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, INSTANCE, FLOW),
+)
+
+
+def index(cache: Cache) -> None:
+    """Keep what is looked up by something else than its name."""
+    for kind in KINDS:
+        cache.index(kind, "uid", _uid)
+        if kind.namespaced:
+            cache.index(kind, "namespace", _namespace)
+    cache.index(USER, "api-key", lambda user: user.spec.api_keys)
+    cache.index(FLOW, "target", lambda flow: (flow.spec.target.uid,))
+    cache.index(
+        VIRTUAL_MACHINE, "volume", lambda vm: (_place(vm, name) for name in (*vm.spec.volumes, vm.spec.root_volume))
+    )
+    cache.index(VIRTUAL_MACHINE, "network", lambda vm: (_place(vm, nic.network) for nic in vm.spec.nics))
+
+
+def _place(vm: VM, name: str) -> str:
+    return f"{vm.meta.namespace}/{name}"
+
+
+def _uid(obj: Obj[Any, Any]) -> Iterable[str]:
+    return (obj.meta.uid,)
+
+
+def _namespace(obj: Obj[Any, Any]) -> Iterable[str]:
+    return (obj.meta.namespace,)
+
+
+def name_of(obj: Obj[Any, Any]) -> str:
+    """The name that the API shows: the one a caller gave, or the object's own."""
+    return obj.meta.annotations.get(names.ANNOTATION_NAME) or obj.meta.name
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Questions to the cache."""
+
+    cache: Cache
+    catalogue: str
+    """The namespace of Images that everybody may use."""
+
+    def by_uid(self, kind: Kind[SpecT, StatusT], uid: str) -> Obj[SpecT, StatusT] | None:
+        """The very object of that uid."""
+        return next(iter(self.cache.by(kind, "uid", uid)), None)
+
+    def named(self, kind: Kind[SpecT, StatusT], name: str, namespace: str = "") -> Obj[SpecT, StatusT] | None:
+        """The object of that name."""
+        return self.cache.get(kind, Key(namespace, name))
+
+    def all(
+        self,
+        kind: Kind[SpecT, StatusT],
+        namespaces: Collection[str] | None = None,
+        *conditions: Callable[[Obj[SpecT, StatusT]], bool],
+    ) -> list[Obj[SpecT, StatusT]]:
+        """The objects of some namespaces (None: of all) that fulfil every condition, oldest first."""
+        if namespaces is None:
+            found: Iterable[Obj[SpecT, StatusT]] = self.cache.all(kind)
+        else:
+            found = (obj for each in namespaces for obj in self.cache.by(kind, "namespace", each))
+        wanted = [obj for obj in found if all(holds(obj) for holds in conditions)]
+        return sorted(wanted, key=_age)
+
+    def image(self, reference: str, namespace: str) -> Image | None:
+        """The Image that a spec names, as the contract says: own, then the catalogue's, or `namespace/name`."""
+        if "/" in reference:
+            other, _, name = reference.partition("/")
+            return self.named(IMAGE, name, other)
+        return self.named(IMAGE, reference, namespace) or self.named(IMAGE, reference, self.catalogue)
+
+    def machines_with(self, volume: Volume) -> tuple[VM, ...]:
+        """The VirtualMachines whose spec names a Volume."""
+        return self.cache.by(VIRTUAL_MACHINE, "volume", str(volume.key))
+
+    def machines_on(self, network: Network) -> tuple[VM, ...]:
+        """The VirtualMachines with an interface on a Network."""
+        return self.cache.by(VIRTUAL_MACHINE, "network", str(network.key))
+
+    def deploying(self, vm: VM) -> Flow | None:
+        """The deployment that is under way."""
+        flow = self._last_deploy(vm)
+        return flow if flow is not None and not _ended(flow) else None
+
+    def given_up(self, vm: VM) -> bool:
+        """Whether its deployment failed or was cancelled and is taken back."""
+        flow = self._last_deploy(vm)
+        if flow is None:
+            return False
+        failed = flow.status.state == FlowState.FAILED and flow.spec.on_failure is OnFailure.COMPENSATE
+        return failed or (flow.status.state == FlowState.CANCELLED and self._newest(vm) is flow)
+
+    def _last_deploy(self, vm: VM) -> Flow | None:
+        flows = [flow for flow in self._flows(vm) if flow.spec.operation is Operation.DEPLOY]
+        return max(flows, key=lambda flow: flow.spec.target_generation, default=None)
+
+    def _newest(self, vm: VM) -> Flow | None:
+        return max(self._flows(vm), key=lambda flow: (flow.spec.target_generation, *_age(flow)), default=None)
+
+    def _flows(self, vm: VM) -> tuple[Flow, ...]:
+        return self.cache.by(FLOW, "target", vm.meta.uid)
+
+
+def _ended(flow: Flow) -> bool:
+    return flow.status.state in tuple(FlowState) and FlowState(flow.status.state).terminal
+
+
+def _age(obj: Obj[Any, Any]) -> tuple[str, Key]:
+    return obj.meta.creation_timestamp, obj.key

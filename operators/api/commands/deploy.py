@@ -1,0 +1,190 @@
+"""deployVirtualMachine: the VirtualMachine that kubectl would make, and its Flow as the job."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from operators.api import errors, naming
+from operators.api.call import Call, owner_of
+from operators.api.cloud import ComputeOffering, DiskOffering, Host, HostGroup, Image, Network, Zone
+from operators.api.declare import Answer, Command, Started, boolean, command, integer, maps, string, uuid, uuids
+from operators.api.directory import Domain
+from operators.api.jobs import job_of
+from operators.api.responses.virtualmachine import HYPERVISOR, VirtualMachineResponse
+from operators.contract import names
+from operators.contract.codec import to_wire
+from operators.contract.compute import (
+    COMPUTE_OFFERING,
+    VIRTUAL_MACHINE,
+    Nic,
+    Placement,
+    RunPolicy,
+    UserData,
+    VirtualMachineSpec,
+)
+from operators.contract.fabric import HOST, HOST_GROUP, ZONE
+from operators.contract.identity import DOMAIN
+from operators.contract.meta import Key
+from operators.contract.networking import NETWORK
+from operators.contract.orchestration import OnFailure, Operation
+from operators.contract.quantity import Quantity
+from operators.contract.storage import DISK_OFFERING, IMAGE
+from operators.kernel.store import AlreadyExists, NotFound
+
+GIB = 2**30
+LONGEST_USER_DATA = 8192
+"""Bytes, as a VirtualMachine takes them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deploy:
+    """Arguments."""
+
+    zoneid: Zone = uuid("ID of the zone", ZONE, required=True)
+    serviceofferingid: ComputeOffering = uuid("ID of the service offering", COMPUTE_OFFERING, required=True)
+    templateid: Image | None = uuid("ID of the template of the root disk", IMAGE)
+    networkids: tuple[Network, ...] = uuids("IDs of the networks, in the order of the interfaces", NETWORK)
+    iptonetworklist: tuple[Mapping[str, str], ...] = maps(
+        "Networks with addresses, in place of networkids: iptonetworklist[0].networkid, .ip, .mac"
+    )
+    ipaddress: str = string("Address of the first interface")
+    macaddress: str = string("MAC address of the first interface")
+    name: str = string("Host name of the virtual machine")
+    displayname: str = string("What people read in place of the name")
+    account: str = string("The account that shall have it; with domainid, else of the caller's own domain")
+    domainid: Domain | None = uuid("The domain of the account", DOMAIN)
+    startvm: bool = boolean("Whether to start it; true by default", default=True)
+    rootdisksize: int | None = integer("Size of the root disk in GB; the template's when left out")
+    overridediskofferingid: DiskOffering | None = uuid("ID of the disk offering of the root disk", DISK_OFFERING)
+    userdata: str = string("Base64 of what first boot gets to run or read; at most 8 KiB of it", length=1048576)
+    hostid: Host | None = uuid("Host to run on; for root admins", HOST)
+    clusterid: HostGroup | None = uuid("Cluster to run in; for root admins", HOST_GROUP)
+    hypervisor: str = string("KVM; there is no other")
+
+
+@command(
+    "deployVirtualMachine",
+    "Creates a virtual machine and, unless told otherwise, starts it.",
+    item=VirtualMachineResponse,
+    key="virtualmachine",
+    asynchronous=True,
+    refused="""affinitygroupids affinitygroupnames bootintosetup bootmode boottype customid datadiskofferinglist
+        datadisksdetails details dhcpoptionsnetworklist diskofferingid externaldetails extraconfig group ip6address
+        keypair keypairs leaseduration leaseexpiryaction nicmultiqueuenumber nicnetworklist password podid projectid
+        properties securitygroupids securitygroupnames size snapshotid userdatadetails userdataid volumeid""",
+    ignored="""copyimagetags deploymentplanner displayvm dynamicscalingenabled iodriverpolicy iothreadsenabled keyboard
+        nicpackedvirtqueuesenabled""",
+)
+async def deploy(call: Call, args: Deploy) -> Answer:
+    """Make the object, then the Flow that Orchestration would make of it, for the sake of its uid."""
+    spec = _spec(call, args)
+    namespace = owner_of(call, args.account, args.domainid).meta.name
+    given = args.name or (args.displayname if _is_name(args.displayname) else "")
+    own = naming.virtual_machine(given) if given else naming.generated()
+    notes = naming.notes_of(own, given or own, args.displayname) | {
+        names.ANNOTATION_DEPLOY_DEADLINE: str(call.deadline),
+        names.ANNOTATION_DEPLOY_ON_FAILURE: OnFailure.COMPENSATE.value,
+    }
+    body = VIRTUAL_MACHINE.body(Key(namespace, own), spec=to_wire(spec), annotations=notes)
+    try:
+        vm = VIRTUAL_MACHINE.parse(await call.store.create(VIRTUAL_MACHINE, body))
+    except AlreadyExists:
+        raise errors.invalid(
+            f"The vm with hostName {own} already exists in the account's namespace {namespace}"
+        ) from None
+    except NotFound:
+        raise naming.no_namespace(namespace) from None
+    return Started(await job_of(call, vm, Operation.DEPLOY), vm.meta.uid)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return bool(text) and bool(naming.virtual_machine(text))
+    except errors.ApiError:
+        return False
+
+
+def _spec(call: Call, args: Deploy) -> VirtualMachineSpec:
+    if args.templateid is None:
+        raise errors.missing("deployVirtualMachine", "templateid")
+    if args.hypervisor.lower() not in ("", HYPERVISOR.lower()):
+        raise errors.invalid(f"no host runs {args.hypervisor}: hypervisor must be {HYPERVISOR}")
+    if not args.zoneid.spec.enabled and not call.caller.root:
+        raise errors.denied(f"Cannot perform this operation, zone {args.zoneid.meta.name} is currently disabled")
+    if (args.hostid or args.clusterid) and not call.caller.root:
+        raise errors.denied("Only root admins may choose a host or a cluster")
+    if args.rootdisksize is not None and args.rootdisksize < 1:
+        raise errors.invalid("Root disk size should be a positive number of GB")
+    namespace = owner_of(call, args.account, args.domainid).meta.name
+    return VirtualMachineSpec(
+        offering=args.serviceofferingid.meta.name,
+        image=_image(call, args.templateid, namespace),
+        root_disk_size=None if args.rootdisksize is None else Quantity(args.rootdisksize * GIB),
+        root_disk_offering=args.overridediskofferingid.meta.name if args.overridediskofferingid else "",
+        run_policy=RunPolicy.RUNNING if args.startvm else RunPolicy.STOPPED,
+        nics=_nics(call, args, namespace),
+        user_data=UserData(_user_data(args.userdata)),
+        placement=Placement(
+            zone=args.zoneid.meta.name,
+            group=args.clusterid.meta.name if args.clusterid else "",
+            host=args.hostid.meta.name if args.hostid else "",
+        ),
+    )
+
+
+def _image(call: Call, image: Image, namespace: str) -> str:
+    """As a spec in that namespace must call it, so that no image of the tenant's own comes before it."""
+    name = image.meta.name
+    found = call.cloud.image(name, namespace)
+    return name if found is not None and found.meta.uid == image.meta.uid else f"{image.meta.namespace}/{name}"
+
+
+def _nics(call: Call, args: Deploy, namespace: str) -> tuple[Nic, ...]:
+    if args.networkids and args.iptonetworklist:
+        raise errors.invalid("ipToNetworkMap can't be specified along with networkIds")
+    nics: list[tuple[Network, str, str]] = [(network, "", "") for network in args.networkids]
+    for entry in args.iptonetworklist:
+        network = call.find(NETWORK, entry.get("networkid", ""))
+        if network is None:
+            raise errors.no_entity("deployVirtualMachine", "iptonetworklist", entry.get("networkid", ""))
+        nics.append((network, entry.get("ip", ""), entry.get("mac", "")))
+    if not nics:
+        nics = [(_only(call.cloud.all(NETWORK, (namespace,))), "", "")]
+    first, ip, mac = nics[0]
+    nics[0] = first, args.ipaddress or ip, args.macaddress or mac
+    for network, _, _ in nics:
+        if network.meta.namespace != namespace:
+            raise errors.denied(f"network {network.meta.name} belongs to another account than the virtual machine")
+        if network.spec.zone != args.zoneid.meta.name:
+            raise errors.invalid(
+                f"network {network.meta.name} is in zone {network.spec.zone}, not {args.zoneid.meta.name}"
+            )
+    return tuple(Nic(network.meta.name, address, hardware) for network, address, hardware in nics)
+
+
+def _only(networks: Sequence[Network]) -> Network:
+    if len(networks) != 1:
+        have = "has none: create one with createNetwork" if not networks else "has several: choose with networkids"
+        raise errors.invalid(f"no network was given and the account {have}")
+    return networks[0]
+
+
+def _user_data(text: str) -> str:
+    """Base64, of either alphabet and with or without its padding, as clients send it."""
+    if not text:
+        return ""
+    padded = text.strip().replace("-", "+").replace("_", "/")
+    padded += "=" * (-len(padded) % 4)
+    try:
+        data = base64.b64decode(padded, validate=True)
+        if len(data) > LONGEST_USER_DATA:
+            raise errors.invalid(f"User data has {len(data)} bytes; at most {LONGEST_USER_DATA} can be given")
+        return data.decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise errors.invalid("User data is not base64 of plain text") from None
+
+
+COMMANDS: tuple[Command, ...] = (deploy,)

@@ -1,0 +1,247 @@
+"""Virtual machines: the list, power and the end. `deploy` has how they begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from operators.api import errors
+from operators.api.call import Call, OwnedListArgs, contains, is_or_any, listing, owned
+from operators.api.cloud import VM, ComputeOffering, Host, HostGroup, Image, Network, Rack, Zone, name_of
+from operators.api.declare import Answer, Command, Started, boolean, command, string, uuid, uuids
+from operators.api.jobs import job_of
+from operators.api.responses.virtualmachine import VirtualMachineResponse, state_of, virtual_machine, zone_of
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
+from operators.contract.fabric import HOST, HOST_GROUP, RACK, ZONE
+from operators.contract.meta import Meta
+from operators.contract.networking import NETWORK
+from operators.contract.orchestration import Operation
+from operators.contract.storage import IMAGE
+from operators.kernel.store import Conflict
+
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListVirtualMachines(OwnedListArgs):
+    """Arguments."""
+
+    id: VM | None = uuid("ID of the virtual machine", VIRTUAL_MACHINE)
+    ids: tuple[VM, ...] = uuids("IDs of virtual machines; not together with id", VIRTUAL_MACHINE)
+    name: str = string("What the name contains")
+    state: str = string(
+        "Running, Stopped, Starting, Stopping, Expunging, Error, Unknown; Present means all but Expunging"
+    )
+    zoneid: Zone | None = uuid("Those in this zone", ZONE)
+    networkid: Network | None = uuid("Those on this network", NETWORK)
+    templateid: Image | None = uuid("Those made from this template", IMAGE)
+    serviceofferingid: ComputeOffering | None = uuid("Those of this service offering", COMPUTE_OFFERING)
+    hostid: Host | None = uuid("Those on this host; for root admins", HOST)
+    clusterid: HostGroup | None = uuid("Those in this cluster; for root admins", HOST_GROUP)
+    podid: Rack | None = uuid("Those in this pod; for root admins", RACK)
+    haenable: bool | None = boolean("Whether they are restarted elsewhere when their host is lost", default=None)
+    hypervisor: str = string("KVM; there is no other")
+
+
+@command(
+    "listVirtualMachines",
+    "Lists virtual machines.",
+    item=VirtualMachineResponse,
+    key="virtualmachine",
+    refused="""accumulate affinitygroupid arch autoscalevmgroupid backupofferingid extensionid forvirtualnetwork
+        gpuenabled groupid isoid isvnf keypair leased projectid retrieveonlyresourcecount securitygroupid storageid tags
+        userdataid userid vpcid""",
+    ignored="details displayvm showicon userdata",
+)
+async def list_virtual_machines(call: Call, args: ListVirtualMachines) -> Answer:
+    """Those of the caller, or of whom it asks about."""
+    if args.id is not None and args.ids:
+        raise errors.invalid("Specify either id or ids but not both parameters")
+    if (args.hostid or args.clusterid or args.podid) and not call.caller.root:
+        raise errors.denied("Only root admins may list by host, cluster or pod")
+    ids = {each.meta.uid for each in args.ids}
+
+    def wanted(vm: VM) -> bool:
+        return (
+            (not ids or vm.meta.uid in ids)
+            and contains(args.name, name_of(vm))
+            and contains(args.keyword, name_of(vm))
+            and is_or_any(args.serviceofferingid, vm.spec.offering)
+            and args.haenable in (None, vm.spec.ha_enabled)
+            and args.hypervisor.lower() in ("", "kvm")
+            and _of_template(call, vm, args.templateid)
+            and _on_network(call, vm, args.networkid)
+            and _in_place(call, vm, args)
+            and _in_state(call, vm, args.state.lower())
+        )
+
+    found = owned(call, VIRTUAL_MACHINE, args, args.id, wanted)
+    return listing(args, found, lambda vm: virtual_machine(call, vm))
+
+
+def _of_template(call: Call, vm: VM, image: Image | None) -> bool:
+    if image is None:
+        return True
+    found = call.cloud.image(vm.spec.image, vm.meta.namespace) if vm.spec.image else None
+    return found is not None and found.meta.uid == image.meta.uid
+
+
+def _on_network(call: Call, vm: VM, network: Network | None) -> bool:
+    return network is None or any(found.meta.uid == vm.meta.uid for found in call.cloud.machines_on(network))
+
+
+def _in_place(call: Call, vm: VM, args: ListVirtualMachines) -> bool:
+    zone = zone_of(call, vm) if args.zoneid else None
+    host = call.cloud.named(HOST, vm.status.host_name) if vm.status.host_name else None
+    return (
+        is_or_any(args.zoneid, zone.meta.name if zone else None)
+        and is_or_any(args.hostid, vm.status.host_name)
+        and is_or_any(args.clusterid, host.spec.group if host else None)
+        and is_or_any(args.podid, host.spec.rack if host else None)
+    )
+
+
+def _in_state(call: Call, vm: VM, wanted: str) -> bool:
+    if not wanted:
+        return True
+    state = state_of(call, vm).lower()
+    return state != "expunging" if wanted == "present" else state == wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class One:
+    """Arguments: a virtual machine."""
+
+    id: VM = uuid("ID of the virtual machine", VIRTUAL_MACHINE, required=True)
+
+
+@command(
+    "startVirtualMachine",
+    "Starts a virtual machine.",
+    item=VirtualMachineResponse,
+    key="virtualmachine",
+    asynchronous=True,
+    refused="bootintosetup clusterid hostid podid",
+    ignored="considerlasthost deploymentplanner",
+)
+async def start(call: Call, args: One) -> Answer:
+    """The caller's own `spec.runPolicy`, as kubectl would write it."""
+    return await _power(call, args.id, Operation.START)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop(One):
+    """Arguments."""
+
+
+@command(
+    "stopVirtualMachine",
+    "Stops a virtual machine: asks the guest, and cuts its power when it does not heed that.",
+    item=VirtualMachineResponse,
+    key="virtualmachine",
+    asynchronous=True,
+    ignored="forced",
+)
+async def stop(call: Call, args: Stop) -> Answer:
+    """The caller's own `spec.runPolicy`. Power is cut after a while anyway: `forced` changes only the wait."""
+    return await _power(call, args.id, Operation.STOP)
+
+
+@command(
+    "rebootVirtualMachine",
+    "Reboots a virtual machine.",
+    item=VirtualMachineResponse,
+    key="virtualmachine",
+    asynchronous=True,
+    refused="bootintosetup",
+    ignored="forced",
+)
+async def reboot(call: Call, args: One) -> Answer:
+    """The caller's own `spec.rebootRequest`, raised by one."""
+    if args.id.spec.run_policy is RunPolicy.STOPPED:
+        raise errors.invalid(f"Unable to reboot virtual machine {name_of(args.id)}: it is stopped")
+    return await _power(call, args.id, Operation.REBOOT)
+
+
+async def _power(call: Call, vm: VM, operation: Operation) -> Answer:
+    """Write the spec as it was seen with the one change, then make the Flow of that very generation."""
+    for _ in range(TRIES):
+        _must_be_settled(call, vm)
+        policy, reboots = vm.spec.run_policy, vm.spec.reboot_request
+        match operation:
+            case Operation.START:
+                policy = RunPolicy.RUNNING
+            case Operation.STOP:
+                policy = RunPolicy.STOPPED
+            case _:
+                reboots += 1
+        if (policy, reboots) == (vm.spec.run_policy, vm.spec.reboot_request):
+            return Started(await job_of(call, vm, operation))
+        # Both fields each time: what an apply leaves out that it had before, the API server takes away.
+        spec = {"runPolicy": policy.value, "rebootRequest": reboots}
+        body = VIRTUAL_MACHINE.body(vm.key, spec=spec, **_guard(vm.meta))
+        try:
+            vm = VIRTUAL_MACHINE.parse(await call.store.apply(VIRTUAL_MACHINE, body))
+        except Conflict:
+            vm = await _again(call, vm)
+            continue
+        return Started(await job_of(call, vm, operation))
+    raise errors.unavailable(f"virtual machine {name_of(vm)} is being changed by others all the time: try again")
+
+
+def _must_be_settled(call: Call, vm: VM) -> None:
+    if vm.meta.deleting:
+        raise errors.invalid(f"Virtual machine {name_of(vm)} is being destroyed")
+    if (flow := call.cloud.deploying(vm)) is not None:
+        raise errors.invalid(f"Virtual machine {name_of(vm)} is still being deployed: wait for job {flow.meta.uid}")
+    if call.cloud.given_up(vm):
+        raise errors.invalid(
+            f"Virtual machine {name_of(vm)} is in state Error, its deployment having failed: destroy it"
+        )
+
+
+async def _again(call: Call, vm: VM) -> VM:
+    """The newest state of the very same virtual machine."""
+    body = await call.store.get(VIRTUAL_MACHINE, vm.key)
+    newest = VIRTUAL_MACHINE.parse(body) if body is not None else None
+    if newest is None or newest.meta.uid != vm.meta.uid:
+        raise errors.invalid(f"Virtual machine {name_of(vm)} does not exist any more")
+    return newest
+
+
+def _guard(meta: Meta) -> dict[str, str]:
+    return {"uid": meta.uid, "resourceVersion": meta.resource_version}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroy(One):
+    """Arguments."""
+
+    expunge: bool = boolean("Whether nothing shall be left to recover, which is always so")
+
+
+@command(
+    "destroyVirtualMachine",
+    "Destroys a virtual machine and its root disk, at once and for good; its data volumes stay.",
+    item=VirtualMachineResponse,
+    key="virtualmachine",
+    asynchronous=True,
+    refused="volumeids",
+)
+async def destroy(call: Call, args: Destroy) -> Answer:
+    """Delete the object; its Destroy Flow is of the generation that the deletion made."""
+    vm = args.id
+    if vm.spec.delete_protection:
+        raise errors.invalid(f"Virtual machine {name_of(vm)} is protected against deletion")
+    await call.store.delete(VIRTUAL_MACHINE, vm.key, uid=vm.meta.uid)
+    body = await call.store.get(VIRTUAL_MACHINE, vm.key)
+    newest = VIRTUAL_MACHINE.parse(body) if body is not None else None
+    if newest is not None and newest.meta.uid == vm.meta.uid:
+        vm = newest
+    else:
+        # Nobody held it, so it went at once, with the generation that its deletion would have had.
+        call.cloud.cache.drop(VIRTUAL_MACHINE, vm.key, vm.meta.uid)
+        vm = replace(vm, meta=replace(vm.meta, generation=vm.meta.generation + 1))
+    return Started(await job_of(call, vm, Operation.DESTROY))
+
+
+COMMANDS: tuple[Command, ...] = (list_virtual_machines, start, stop, reboot, destroy)

@@ -1,0 +1,163 @@
+"""Networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from operators.api import errors, naming
+from operators.api.call import Call, OwnedListArgs, contains, is_or_any, listing, owned, owner_of
+from operators.api.cloud import Network, NetworkOffering, Zone, name_of
+from operators.api.declare import Answer, Command, Single, Started, boolean, command, string, uuid, words
+from operators.api.directory import Domain
+from operators.api.jobs import DELETION, job_id
+from operators.api.responses.done import Done
+from operators.api.responses.network import NetworkResponse, network
+from operators.contract.codec import to_wire
+from operators.contract.fabric import ZONE
+from operators.contract.identity import DOMAIN
+from operators.contract.networking import NETWORK, NETWORK_OFFERING, PORT, DhcpRange, NetworkSpec
+
+RANGE, FIRST = IPv4Network("10.0.0.0/8"), IPv4Address("10.1.1.0")
+"""Where a network's addresses are from when its caller does not care: the first /24 that its account has not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNetworks(OwnedListArgs):
+    """Arguments."""
+
+    id: Network | None = uuid("ID of the network", NETWORK)
+    name: str = string("Name of the network")
+    zoneid: Zone | None = uuid("Those in this zone", ZONE)
+    networkofferingid: NetworkOffering | None = uuid("Those of this network offering", NETWORK_OFFERING)
+    type: str = string("Isolated, Shared or L2")
+    traffictype: str = string("Guest; there is no other")
+    acltype: str = string("Account; there is no other yet")
+    issystem: bool = boolean("Whether to list those of the system, of which there are none")
+    forvpc: bool = boolean("Whether to list those of VPCs, of which there are none")
+    restartrequired: bool = boolean("Whether to list those that need a restart, of which there are none")
+    specifyipranges: bool = boolean("Whether to list those with address ranges of their own, of which there are none")
+    supportedservices: tuple[str, ...] = words("Those with all these services")
+
+
+@command(
+    "listNetworks",
+    "Lists networks.",
+    item=NetworkResponse,
+    key="network",
+    refused="associatednetworkid physicalnetworkid projectid retrieveonlyresourcecount tags vlan vpcid",
+    ignored="canusefordeploy displaynetwork networkfilter showicon",
+)
+async def list_networks(call: Call, args: ListNetworks) -> Answer:
+    """Those of the caller, or of whom it asks about."""
+    services = {each.lower() for each in args.supportedservices}
+
+    def wanted(obj: Network) -> bool:
+        shown = network(call, obj)
+        return (
+            not obj.meta.deleting
+            and args.name in ("", name_of(obj))
+            and contains(args.keyword, name_of(obj))
+            and is_or_any(args.zoneid, obj.spec.zone)
+            and is_or_any(args.networkofferingid, obj.spec.offering)
+            and args.type.lower() in ("", shown.type.lower())
+            and args.traffictype.lower() in ("", "guest")
+            and args.acltype.lower() in ("", "account")
+            and services <= {each.name.lower() for each in shown.service}
+            and not (args.issystem or args.forvpc or args.restartrequired or args.specifyipranges)
+        )
+
+    return listing(args, owned(call, NETWORK, args, args.id, wanted), lambda obj: network(call, obj))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateNetwork:
+    """Arguments."""
+
+    name: str = string("Name of the network", required=True)
+    displaytext: str = string("What people read in place of the name")
+    networkofferingid: NetworkOffering = uuid("ID of the network offering", NETWORK_OFFERING, required=True)
+    zoneid: Zone = uuid("ID of the zone", ZONE, required=True)
+    gateway: str = string("The gateway's address; with netmask. Both left out, a free network is chosen")
+    netmask: str = string("Netmask of the network; with gateway")
+    startip: str = string("First address that guests get; with endip")
+    endip: str = string("Last address that guests get; with startip")
+    dns1: str = string("First name server")
+    dns2: str = string("Second name server")
+    networkdomain: str = string("DNS domain of its guests")
+    account: str = string("The account that shall have it; with domainid, else of the caller's own domain")
+    domainid: Domain | None = uuid("The domain of the account", DOMAIN)
+    acltype: str = string("Account; there is no other yet")
+
+
+@command(
+    "createNetwork",
+    "Creates a network.",
+    item=NetworkResponse,
+    key="network",
+    refused="""aclid asnumber associatednetworkid bgppeerids cidrsize endipv6 externalid ip6cidr ip6dns1 ip6dns2
+        ip6gateway isolatedpvlan isolatedpvlantype physicalnetworkid privatemtu projectid publicmtu routerip routeripv6
+        sourcenatipaddress startipv6 subdomainaccess tungstenvirtualrouteruuid vlan vpcid""",
+    ignored="bypassvlanoverlapcheck displaynetwork hideipaddressusage",
+)
+async def create_network(call: Call, args: CreateNetwork) -> Answer:
+    """The Network that kubectl would make."""
+    if args.acltype.lower() not in ("", "account"):
+        raise errors.ApiError(432, "networks of a whole domain are not supported yet: acltype must be Account")
+    if bool(args.startip) != bool(args.endip):
+        raise errors.invalid("startip and endip go together")
+    owner = owner_of(call, args.account, args.domainid)
+    spec = NetworkSpec(
+        cidr=_cidr(call, args, owner.meta.name),
+        offering=args.networkofferingid.meta.name,
+        gateway=args.gateway,
+        dhcp_range=DhcpRange(args.startip, args.endip) if args.startip else None,
+        dns=tuple(each for each in (args.dns1, args.dns2) if each),
+        domain=args.networkdomain,
+        zone=args.zoneid.meta.name,
+    )
+    body = await naming.create(call, NETWORK, owner.meta.name, args.name, to_wire(spec), args.displaytext)
+    return Single(network(call, NETWORK.parse(body)))
+
+
+def _cidr(call: Call, args: CreateNetwork, namespace: str) -> str:
+    taken = [IPv4Network(each.spec.cidr, strict=False) for each in call.cloud.all(NETWORK, (namespace,))]
+    if bool(args.gateway) != bool(args.netmask):
+        raise errors.invalid("gateway and netmask go together")
+    if not args.gateway:
+        free = (each for each in RANGE.subnets(new_prefix=24) if each.network_address >= FIRST)
+        return str(next(each for each in free if not any(each.overlaps(other) for other in taken)))
+    try:
+        chosen = IPv4Network(f"{args.gateway}/{args.netmask}", strict=False)
+    except ValueError:
+        raise errors.invalid(f"gateway {args.gateway} and netmask {args.netmask} are no IPv4 network") from None
+    if clash := [str(other) for other in taken if chosen.overlaps(other)]:
+        raise errors.invalid(f"The network {chosen} overlaps with {clash[0]}, which the account has already")
+    return str(chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteNetwork:
+    """Arguments."""
+
+    id: Network = uuid("ID of the network", NETWORK, required=True)
+
+
+@command(
+    "deleteNetwork", "Deletes a network that nothing is on.", item=Done, asynchronous=True, refused="", ignored="forced"
+)
+async def delete_network(call: Call, args: DeleteNetwork) -> Answer:
+    """Refuse what is in use; a deletion cannot be taken back."""
+    obj = args.id
+    ports = call.cloud.all(PORT, (obj.meta.namespace,), lambda port: port.spec.network == obj.meta.name)
+    machines = call.cloud.machines_on(obj)
+    if ports or machines:
+        first = machines[0].meta.name if machines else ports[0].spec.virtual_machine or ports[0].meta.name
+        raise errors.in_use(f"Can't delete network {name_of(obj)}: {first} is on it")
+    await call.store.delete(NETWORK, obj.key, uid=obj.meta.uid)
+    if await call.store.get(NETWORK, obj.key) is None:
+        call.cloud.cache.drop(NETWORK, obj.key, obj.meta.uid)
+    return Started(job_id(obj.meta.uid, DELETION))
+
+
+COMMANDS: tuple[Command, ...] = (list_networks, create_network, delete_network)

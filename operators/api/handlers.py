@@ -1,0 +1,91 @@
+"""The API as a component: what it watches, and the server that runs beside the watches.
+
+It has no controllers and no leader: every replica answers, from its own cache, and writes what its callers ask for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Awaitable, Sequence
+
+import structlog
+
+from operators.api import cloud
+from operators.api.cloud import Cloud
+from operators.api.directory import Directory
+from operators.api.dispatch import Dispatcher
+from operators.api.doors import Doors
+from operators.api.server import application
+from operators.api.sessions import Sessions
+from operators.contract.codec import Json
+from operators.contract.core import SECRET
+from operators.contract.meta import Key
+from operators.contract.quantity import Duration
+from operators.kernel import health
+from operators.kernel.component import Component
+from operators.kernel.controller import Watch
+from operators.kernel.manager import AnyController, Context
+from operators.kernel.store import AlreadyExists, Store
+
+log = structlog.get_logger()
+
+NAME = "api"
+PORT = "API_PORT"
+"""Environment: the port to serve on; 8000 by default, a free one for 0."""
+DEADLINE = "DEPLOY_DEADLINE"
+"""Environment: how long a deployment may take before it has failed and is taken back; `30m` by default."""
+SESSION_SECRET = f"cloudstack-{NAME}-sessions"
+"""The Secret of the system namespace with the key that all replicas sign sessions with."""
+ENTRY = "key"
+
+
+def build(context: Context) -> Sequence[AnyController]:
+    """No controllers: only the indexes of the read model."""
+    cloud.index(context.cache)
+    return ()
+
+
+async def serve(context: Context) -> None:
+    """Answer requests until the process ends."""
+    env = context.env
+    system = env["POD_NAMESPACE"]
+    directory = Directory(Cloud(context.cache, env.get("CATALOG_NAMESPACE", "")), system)
+    sessions = Sessions(await session_key(context.store, system))
+    doors = Doors(directory, context.store, context.clock, sessions)
+    deadline = Duration.parse(env.get(DEADLINE) or "30m")
+    dispatcher = Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline)
+    async with health.served(application(dispatcher, doors), int(env.get(PORT) or "8000")) as port:
+        log.info("serving", port=port)
+        await asyncio.Event().wait()
+
+
+async def session_key(store: Store, system: str) -> bytes:
+    """The key that all replicas share: whoever is first makes it."""
+    key = Key(system, SESSION_SECRET)
+    body = await store.get(SECRET, key)
+    if body is None:
+        made = {"data": {ENTRY: base64.b64encode(secrets.token_bytes(32)).decode()}, "type": "Opaque"}
+        try:
+            body = await store.create(SECRET, SECRET.body(key) | made)
+        except AlreadyExists:
+            body = await store.get(SECRET, key)
+    return _entry(body or {})
+
+
+def _entry(body: Json) -> bytes:
+    return base64.b64decode(body["data"][ENTRY], validate=True)
+
+
+def _background(context: Context) -> Sequence[Awaitable[None]]:
+    return (serve(context),)
+
+
+COMPONENT = Component(
+    name=NAME,
+    watches=lambda env: [Watch(kind) for kind in cloud.KINDS],
+    build=build,
+    background=_background,
+    leads=False,
+)

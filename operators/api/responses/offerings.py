@@ -1,0 +1,150 @@
+"""ComputeOfferings, DiskOfferings and Images as CloudStack's offerings and templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from operators.api.call import Call
+from operators.api.cloud import ComputeOffering, DiskOffering, Image, Zone, name_of
+from operators.api.responses.virtualmachine import HYPERVISOR, MIB
+from operators.api.wire import Date, Long, date
+from operators.contract.meta import condition
+from operators.contract.reasons import Type
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceOfferingResponse:
+    """A size of virtual machine."""
+
+    id: str
+    name: str
+    displaytext: str
+    cpunumber: int
+    memory: int
+    created: Date | None
+    offerha: bool
+    hosttags: str | None
+    state: str = "Active"
+    issystem: bool = False
+    defaultuse: bool = False
+    isvolatile: bool = False
+    iscustomized: bool = False
+    limitcpuuse: bool = False
+    storagetype: str = "local"
+    provisioningtype: str = "thin"
+    dynamicscalingenabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskOfferingResponse:
+    """A class of disk."""
+
+    id: str
+    name: str
+    displaytext: str
+    disksize: Long
+    iscustomized: bool
+    tags: str | None
+    created: Date | None
+    state: str = "Active"
+    displayoffering: bool = True
+    storagetype: str = "local"
+    provisioningtype: str = "thin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateResponse:
+    """A template of a root disk."""
+
+    id: str
+    name: str
+    displaytext: str
+    account: str
+    domainid: str | None
+    domain: str
+    domainpath: str
+    created: Date | None
+    zoneid: str | None
+    zonename: str | None
+    ispublic: bool
+    isfeatured: bool
+    isready: bool
+    status: str
+    size: Long | None
+    format: str
+    hypervisor: str = HYPERVISOR
+    ostypename: str | None
+    checksum: str
+    url: str | None
+    bootable: bool
+    templatetype: str = "USER"
+    crossZones: bool = True  # noqa: N815 - CloudStack's spelling
+    isextractable: bool = False
+    isdynamicallyscalable: bool = False
+    passwordenabled: bool = False
+    sshkeyenabled: bool = True
+    requireshvm: bool = True
+    details: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+
+def service_offering(obj: ComputeOffering) -> ServiceOfferingResponse:
+    """The response of one service offering."""
+    return ServiceOfferingResponse(
+        id=obj.meta.uid,
+        name=obj.spec.display_name or obj.meta.name,
+        displaytext=obj.spec.display_name or obj.meta.name,
+        cpunumber=obj.spec.cpus,
+        memory=int(obj.spec.memory) // MIB,
+        created=date(obj.meta.creation_timestamp),
+        offerha=obj.spec.ha,
+        hosttags=",".join(sorted(obj.spec.host_tags)) or None,
+    )
+
+
+def disk_offering(obj: DiskOffering) -> DiskOfferingResponse:
+    """The response of one disk offering; without a size of its own, users give one."""
+    size = obj.spec.size
+    return DiskOfferingResponse(
+        id=obj.meta.uid,
+        name=obj.spec.display_name or obj.meta.name,
+        displaytext=obj.spec.display_name or obj.meta.name,
+        disksize=Long(-(-int(size) // GIB) if size is not None else 0),
+        iscustomized=size is None,
+        tags=",".join(sorted(obj.spec.tags)) or None,
+        created=date(obj.meta.creation_timestamp),
+    )
+
+
+def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
+    """The response of one template. Images are in every zone, so the zone is the one that was asked about."""
+    owner = call.directory.owner(obj.meta.namespace)
+    in_catalogue = obj.meta.namespace == call.cloud.catalogue
+    ready = condition(obj.status.conditions, Type.READY)
+    usable = ready is None or ready.true
+    mine = call.caller.root or obj.meta.namespace == call.caller.account.meta.name
+    return TemplateResponse(
+        id=obj.meta.uid,
+        name=name_of(obj),
+        displaytext=obj.spec.display_name or obj.meta.name,
+        account="system" if in_catalogue else owner.account,
+        domainid=owner.domainid,
+        domain=owner.domain,
+        domainpath=owner.domainpath,
+        created=date(obj.meta.creation_timestamp),
+        zoneid=zone.meta.uid if zone else None,
+        zonename=zone.meta.name if zone else None,
+        ispublic=obj.spec.public or in_catalogue,
+        isfeatured=in_catalogue,
+        isready=usable,
+        status="Download Complete" if usable else ready.message if ready else "",
+        size=Long(int(obj.status.virtual_size)) if obj.status.virtual_size is not None else None,
+        format=obj.spec.format.upper(),
+        ostypename=obj.spec.os_type or None,
+        checksum=obj.spec.checksum,
+        url=obj.spec.url if mine else None,
+        bootable=obj.spec.bootable,
+    )

@@ -1,0 +1,168 @@
+"""A VirtualMachine as CloudStack's `virtualmachine`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from operators.api.call import Call
+from operators.api.cloud import VM, Network, Port, Zone, name_of
+from operators.api.wire import Date, Long, date
+from operators.contract import names
+from operators.contract.compute import COMPUTE_OFFERING, RunPolicy
+from operators.contract.fabric import HOST, ZONE
+from operators.contract.meta import condition
+from operators.contract.networking import NETWORK, PORT
+from operators.contract.reasons import Reason, Type
+
+HYPERVISOR = "KVM"
+MIB = 2**20
+NOBODY_KNOWS = frozenset({Reason.HOST_DOWN, Reason.AGENT_SILENT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NicResponse:
+    """One network interface."""
+
+    id: str
+    networkid: str | None
+    networkname: str
+    netmask: str | None
+    gateway: str | None
+    ipaddress: str | None
+    macaddress: str | None
+    traffictype: str = "Guest"
+    type: str = "Isolated"
+    isdefault: bool
+    deviceid: str
+    secondaryip: tuple[str, ...] = ()
+    extradhcpoption: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualMachineResponse:
+    """A virtual machine."""
+
+    id: str
+    name: str
+    displayname: str
+    account: str
+    domainid: str | None
+    domain: str
+    domainpath: str
+    created: Date | None
+    state: str
+    haenable: bool
+    zoneid: str | None
+    zonename: str | None
+    hostid: str | None
+    hostname: str | None
+    templateid: str | None
+    templatename: str | None
+    templatedisplaytext: str | None
+    templateformat: str | None
+    passwordenabled: bool = False
+    serviceofferingid: str | None
+    serviceofferingname: str
+    cpunumber: int | None
+    memory: int | None
+    rootdeviceid: Long = Long(0)
+    rootdevicetype: str = "ROOT"
+    securitygroup: tuple[str, ...] = ()
+    nic: tuple[NicResponse, ...]
+    hypervisor: str = HYPERVISOR
+    ipaddress: str | None
+    instancename: str | None
+    details: Mapping[str, str] = field(default_factory=dict)
+    affinitygroup: tuple[str, ...] = ()
+    displayvm: bool = True
+    isdynamicallyscalable: bool = False
+    deleteprotection: bool
+    tags: tuple[str, ...] = ()
+
+
+def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
+    """The response of one virtual machine; where it runs is only for the root admin to see."""
+    cloud, meta, spec = call.cloud, vm.meta, vm.spec
+    offering = cloud.named(COMPUTE_OFFERING, spec.offering)
+    image = cloud.image(spec.image, meta.namespace) if spec.image else None
+    host = cloud.named(HOST, vm.status.host_name) if call.caller.root and vm.status.host_name else None
+    zone, nics, owner = zone_of(call, vm), nics_of(call, vm), call.directory.owner(meta.namespace)
+    return VirtualMachineResponse(
+        id=meta.uid,
+        name=name_of(vm),
+        displayname=meta.annotations.get(names.ANNOTATION_DISPLAY_NAME) or name_of(vm),
+        account=owner.account,
+        domainid=owner.domainid,
+        domain=owner.domain,
+        domainpath=owner.domainpath,
+        created=date(meta.creation_timestamp),
+        state=state_of(call, vm),
+        haenable=spec.ha_enabled,
+        zoneid=zone.meta.uid if zone else None,
+        zonename=zone.meta.name if zone else None,
+        hostid=host.meta.uid if host else None,
+        hostname=host.meta.name if host else None,
+        templateid=image.meta.uid if image else None,
+        templatename=image.meta.name if image else None,
+        templatedisplaytext=(image.spec.display_name or image.meta.name) if image else None,
+        templateformat=image.spec.format.upper() if image else None,
+        serviceofferingid=offering.meta.uid if offering else None,
+        serviceofferingname=(offering.spec.display_name or offering.meta.name) if offering else spec.offering,
+        cpunumber=offering.spec.cpus if offering else None,
+        memory=int(offering.spec.memory) // MIB if offering else None,
+        nic=nics,
+        ipaddress=nics[0].ipaddress if nics else None,
+        instancename=names.domain(meta.namespace, meta.name, meta.uid) if call.caller.root else None,
+        deleteprotection=spec.delete_protection,
+    )
+
+
+def state_of(call: Call, vm: VM) -> str:
+    """CloudStack's word for how it is, from the conditions and never from the phase."""
+    if vm.meta.deleting:
+        return "Expunging"
+    if call.cloud.given_up(vm):
+        return "Error"
+    runs = vm.spec.run_policy is RunPolicy.RUNNING
+    ready = condition(vm.status.conditions, Type.READY)
+    if ready is None or ready.observed_generation < vm.meta.generation:
+        return "Starting" if runs else "Stopping" if vm.status.instance else "Stopped"
+    if ready.true:
+        return "Running" if runs else "Stopped"
+    if ready.reason in NOBODY_KNOWS:
+        return "Unknown"
+    return "Starting" if runs else "Stopping"
+
+
+def zone_of(call: Call, vm: VM) -> Zone | None:
+    """Where it is; before a host is chosen, where it was asked to be."""
+    host = call.cloud.named(HOST, vm.status.host_name) if vm.status.host_name else None
+    networks = (call.cloud.named(NETWORK, nic.network, vm.meta.namespace) for nic in vm.spec.nics)
+    name = host.spec.zone if host else vm.spec.placement.zone or next((net.spec.zone for net in networks if net), "")
+    return call.cloud.named(ZONE, name or "default")
+
+
+def nics_of(call: Call, vm: VM) -> tuple[NicResponse, ...]:
+    """Its interfaces, as far as their Ports exist."""
+    out = []
+    for index, nic in enumerate(vm.spec.nics):
+        port = call.cloud.named(PORT, names.port(vm.meta.name, index), vm.meta.namespace)
+        if port is not None and any(owner.uid == vm.meta.uid for owner in port.meta.owner_references):
+            out.append(_nic(index, port, call.cloud.named(NETWORK, nic.network, vm.meta.namespace)))
+    return tuple(out)
+
+
+def _nic(index: int, port: Port, network: Network | None) -> NicResponse:
+    return NicResponse(
+        id=port.meta.uid,
+        networkid=network.meta.uid if network else None,
+        networkname=name_of(network) if network else port.spec.network,
+        netmask=str(IPv4Network(network.spec.cidr, strict=False).netmask) if network else None,
+        gateway=port.status.gateway or None,
+        ipaddress=port.status.ip or port.spec.ip or None,
+        macaddress=port.status.mac or port.spec.mac or None,
+        isdefault=index == 0,
+        deviceid=str(index),
+    )

@@ -1,0 +1,122 @@
+"""A Volume as CloudStack's `volume`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from operators.api.call import Call
+from operators.api.cloud import VM, Volume, name_of
+from operators.api.responses.virtualmachine import HYPERVISOR, state_of
+from operators.api.wire import Date, Long, date
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.fabric import STORAGE_POOL, ZONE
+from operators.contract.meta import condition, holds
+from operators.contract.reasons import Reason, Type
+from operators.contract.storage import DISK_OFFERING
+
+ROOT, DATA = "ROOT", "DATADISK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeResponse:
+    """A disk."""
+
+    id: str
+    name: str
+    account: str
+    domainid: str | None
+    domain: str
+    domainpath: str
+    created: Date | None
+    state: str
+    type: str
+    size: Long | None
+    zoneid: str | None
+    zonename: str | None
+    diskofferingid: str | None
+    diskofferingname: str
+    diskofferingdisplaytext: str | None
+    virtualmachineid: str | None
+    vmname: str | None
+    vmdisplayname: str | None
+    vmstate: str | None
+    deviceid: Long | None
+    storage: str | None
+    storageid: str | None
+    templateid: str | None
+    templatename: str | None
+    hypervisor: str = HYPERVISOR
+    displayvolume: bool = True
+    destroyed: bool = False
+    isextractable: bool = False
+    tags: tuple[str, ...] = ()
+
+
+def volume(call: Call, obj: Volume) -> VolumeResponse:
+    """The response of one volume; its pool is only for the root admin to see."""
+    cloud, meta, spec = call.cloud, obj.meta, obj.spec
+    owner, vm = call.directory.owner(meta.namespace), user_of(call, obj)
+    offering = cloud.named(DISK_OFFERING, spec.disk_offering)
+    pool = cloud.named(STORAGE_POOL, obj.status.pool or spec.pool) if obj.status.pool or spec.pool else None
+    zone = cloud.named(ZONE, pool.spec.zone if pool else "default")
+    image = cloud.image(spec.source.image, meta.namespace) if spec.source.image else None
+    shown = pool if call.caller.root else None
+    size = obj.status.size or spec.size
+    return VolumeResponse(
+        id=meta.uid,
+        name=name_of(obj),
+        account=owner.account,
+        domainid=owner.domainid,
+        domain=owner.domain,
+        domainpath=owner.domainpath,
+        created=date(meta.creation_timestamp),
+        state=_state(obj),
+        type=type_of(obj),
+        size=Long(int(size)) if size is not None else None,
+        zoneid=zone.meta.uid if zone else None,
+        zonename=zone.meta.name if zone else None,
+        diskofferingid=offering.meta.uid if offering else None,
+        diskofferingname=(offering.spec.display_name or offering.meta.name) if offering else spec.disk_offering,
+        diskofferingdisplaytext=offering.spec.display_name or offering.meta.name if offering else None,
+        virtualmachineid=vm.meta.uid if vm else None,
+        vmname=name_of(vm) if vm else None,
+        vmdisplayname=name_of(vm) if vm else None,
+        vmstate=state_of(call, vm) if vm else None,
+        deviceid=_device(obj, vm),
+        storage=shown.meta.name if shown else None,
+        storageid=shown.meta.uid if shown else None,
+        templateid=image.meta.uid if image else None,
+        templatename=image.meta.name if image else None,
+    )
+
+
+def type_of(obj: Volume) -> str:
+    """A root disk is what a VirtualMachine owns."""
+    return ROOT if any(owner.kind == VIRTUAL_MACHINE.kind for owner in obj.meta.owner_references) else DATA
+
+
+def user_of(call: Call, obj: Volume) -> VM | None:
+    """The virtual machine that has it, or is to have it."""
+    owners = {owner.uid for owner in obj.meta.owner_references if owner.kind == VIRTUAL_MACHINE.kind}
+    for uid in owners:
+        return call.cloud.by_uid(VIRTUAL_MACHINE, uid)
+    if obj.status.attached_to:
+        return call.cloud.named(VIRTUAL_MACHINE, obj.status.attached_to, obj.meta.namespace)
+    return next(iter(call.cloud.machines_with(obj)), None)
+
+
+def _device(obj: Volume, vm: VM | None) -> Long | None:
+    """0 for the root disk; data disks follow in the order of the spec."""
+    if vm is None:
+        return None
+    return Long(vm.spec.volumes.index(obj.meta.name) + 1 if obj.meta.name in vm.spec.volumes else 0)
+
+
+def _state(obj: Volume) -> str:
+    if obj.meta.deleting:
+        return "Expunging"
+    bound = condition(obj.status.conditions, Type.BOUND)
+    if holds(obj.status.conditions, Type.READY):
+        return "Ready"
+    waits = bound is None or bound.reason == Reason.WAITING_FOR_FIRST_CONSUMER
+    return "Allocated" if waits else "Creating"
