@@ -31,7 +31,7 @@ from operators.networking.networks.model import Action, NetworkObj, Seen, Wanted
 from operators.networking.networks.plan import plan
 
 CENSUS = 30.0
-"""Seconds between updates of the number of Ports that a Network shows, where nothing else changes: a number for people
+"""Seconds by which the number of Ports that a Network shows may be late, where nothing else changes: a number for people
 is not worth a write for every virtual machine."""
 
 
@@ -45,7 +45,7 @@ class Networks:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._cache = context.cache
-        self._counted: dict[Key, float] = {}
+        self._differs: dict[Key, float] = {}
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         return {
@@ -76,21 +76,23 @@ class Networks:
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         network = wanted.network
         if network is None:
-            self._counted.pop(wanted.key, None)
+            self._differs.pop(wanted.key, None)
             return ()
         if network.meta.deleting and isinstance(outcome, Done):
             return ()
         fields = summary.status(network, seen, outcome, network.status.ports)
         conditions = summary.conditions(network, seen)
-        if self._census_due(wanted.key) or _news(network, fields, outcome):
+        if _news(network, fields, outcome) or self._late(wanted.key, network.status.ports != len(seen.ports)):
             fields = dataclasses.replace(fields, ports=len(seen.ports))
-        if fields.ports == len(seen.ports):
-            self._counted[wanted.key] = self._context.clock.monotonic()
         return (Report(network, fields, conditions),)
 
-    def _census_due(self, key: Key) -> bool:
+    def _late(self, key: Key, differs: bool) -> bool:
+        """Whether the number of Ports has been another than what is shown for long enough."""
+        if not differs:
+            self._differs.pop(key, None)
+            return False
         now = self._context.clock.monotonic()
-        return now - self._counted.setdefault(key, now) >= CENSUS
+        return now - self._differs.setdefault(key, now) >= CENSUS
 
     def _with_neighbours(self, network: NetworkObj) -> Iterable[Key]:
         """Its neighbours too, of which one may wait for its addresses."""
@@ -145,7 +147,7 @@ def _news(network: NetworkObj, fields: NetworkStatus, outcome: Outcome) -> bool:
 async def census(context: Context) -> None:
     """Look now and then at the Networks whose number of Ports is not what they show."""
     while True:
-        await context.clock.sleep(CENSUS)
+        await context.clock.sleep(CENSUS / 3)
         for network in context.cache.all(NETWORK):
             if network.status.ports != len(context.cache.by(PORT, lookup.BY_NETWORK, str(network.key))):
                 context.poke(Networks.name, network.key)
