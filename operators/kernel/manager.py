@@ -85,7 +85,7 @@ class Manager:
             for runner in self.runners.values()
             for kind, keys in runner.controller.triggers().items()
         ]
-        self.synced = asyncio.Event()
+        self.synced = self.context.synced
         self.listed_at = float("-inf")
         """When the newest full list of every kind was complete, on the monotonic clock."""
         self.missed_in_a_row = 0
