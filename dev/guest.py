@@ -94,11 +94,11 @@ class Guest:
 def agent_pod(where: Target, host: str) -> str:
     """The name of the pod with the three agents of a host."""
     fields = f"--field-selector=spec.nodeName={host},status.phase=Running"
-    words = ("-n", SYSTEM, "get", "pods", "-l", AGENT_PODS, fields, "-o", "jsonpath={.items[*].metadata.name}")
-    names = where.kubectl(*words).split()
-    if not names:
+    pods = json.loads(where.kubectl("-n", SYSTEM, "get", "pods", "-l", AGENT_PODS, fields, "-o", "json"))["items"]
+    staying = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    if not staying:
         raise DevError(f"no agent runs on {host}: kubectl -n {SYSTEM} get pods -l {AGENT_PODS} -o wide")
-    return names[-1]
+    return str(staying[0])
 
 
 def in_agent(

@@ -28,6 +28,8 @@ CRD = Kind(
     "apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", Nothing, Nothing,
     namespaced=False, version="v1",
 )  # fmt: skip
+MANAGER = "helm"
+"""Helm's own name as a field manager: with another, Helm would refuse to install the chart again after an uninstall."""
 PATIENCE = 30.0
 """Seconds in which the API server must have begun to serve a new kind; it takes well under one."""
 LOOK_AGAIN = 0.2
@@ -41,7 +43,7 @@ async def run(env: Mapping[str, str], folder: Path = FOLDER) -> int:
     """Apply every CRD of the folder and wait until each is served; the exit code."""
     reach = access.find(env)
     async with reach.session("cloudstack-crds") as session:
-        store = RestStore(session, reach.server, "cloudstack-crds")
+        store = RestStore(session, reach.server, MANAGER)
         try:
             for body in bodies(folder):
                 await apply(store, body, SystemClock())
