@@ -31,8 +31,8 @@ from operators.networking.networks.model import Action, NetworkObj, Seen, Wanted
 from operators.networking.networks.plan import plan
 
 CENSUS = 30.0
-"""Seconds by which the number of Ports that a Network shows may be late, where nothing else changes: a number for people
-is not worth a write for every virtual machine."""
+"""Seconds for which the number of Ports that a Network shows may be late, where nothing else changes: a number for
+people is not worth a write for every virtual machine."""
 
 
 class Networks:
