@@ -139,14 +139,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def kill(self, actor: Actor) -> None:
         """End an actor as kill -9 does, as far as anybody else can see: its ports are dead before its code unwinds."""
         actor.alive = False
-        for task in tuple(actor.tasks):
-            task.cancel()
-        for _ in range(5000):
-            if not actor.ready:
+        for _ in range(5):  # some wait for others while they unwind
+            for task in tuple(actor.tasks):
+                task.cancel()
+            for _ in range(5000):
+                if not actor.ready:
+                    break
+                handle = actor.ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+            if not actor.tasks:
                 break
-            handle = actor.ready.popleft()
-            if not handle._cancelled:
-                handle._run()
         actor.ready.clear()
         for task in actor.tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]

@@ -21,7 +21,9 @@ SETTLE = 20.0
 """Virtual seconds for the hosts to be known, before the first user comes."""
 PATIENCE = 1500.0
 """Virtual seconds after the last fault within which everything must be as specified: two resyncs and a back-off."""
-IDLE = 150.0
+LATE = 135.0
+"""Virtual seconds that a status may be late on purpose."""
+IDLE = 120.0
 """Virtual seconds that an idle system is watched for writes."""
 
 
@@ -152,6 +154,11 @@ class Run:
                 mine = other["metadata"]["uid"] == vm["metadata"]["uid"]
                 if not mine and other["metadata"]["namespace"] == where and name in other["spec"].get("volumes", ()):
                     return f"{other['metadata']['name']} lists volume {name} too"
+            for other in self.all(invariants.INSTANCE):
+                listed = {each["volume"] for each in other["spec"].get("disks", ())}
+                mine = other["spec"]["virtualMachine"]["uid"] == vm["metadata"]["uid"]
+                if not mine and other["metadata"]["namespace"] == where and name in listed:
+                    return f"{other['metadata']['name']} has volume {name} until its next start"
         hosts = {vm.get("status", {}).get("hostName", ""), vm["spec"].get("placement", {}).get("host", ""), *pools} - {""}
         return f"its volumes and placement are on {sorted(hosts)}" if len(hosts) > 1 else ""
 
@@ -221,8 +228,8 @@ class Run:
     def _idle(self) -> None:
         """Nobody wants anything: nothing may be written but Leases, and everything stays as it is."""
         world = self.world
-        # Some statuses are told once a minute, such as how many Ports a Network has.
-        world.run_until(world.loop.now + 75.0, self._stop_early)
+        # Some things are told late on purpose, such as how many Ports a Network has.
+        world.run_until(world.loop.now + LATE, self._stop_early)
         before, busy = self.writes, dict(self.counted)
         world.run_until(world.loop.now + IDLE, self._stop_early)
         if self.writes != before:
