@@ -34,9 +34,9 @@ host: $(SETUP) ## Agents on real libvirt, QEMU, nftables; no Kubernetes
 	$(PY) -m images.tiny.build
 	$(PY) -m pytest tests/host -q
 
-cluster-tests: $(SETUP) ## The chart on a real cluster (KUBECONFIG's, else the local one), guests that boot and talk
+cluster-tests: $(SETUP) ## The chart on a real cluster (KUBECONFIG's, else the local one), guests that boot and talk; some sudden deaths
 	$(PY) -m dev deploy
-	$(PY) -m pytest tests/cluster -q
+	$(PY) -m pytest tests/cluster tests/faults -q -m "not slow"
 
 faults: $(SETUP) ## Kill everything at every step, on the cluster
 	$(PY) -m dev deploy
