@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Sequence
 
 import structlog
+from aiohttp import web
 
 from operators.api import cloud
 from operators.api.cloud import Cloud
@@ -49,16 +50,20 @@ def build(context: Context) -> Sequence[AnyController]:
 
 async def serve(context: Context) -> None:
     """Answer requests until the process ends."""
+    async with health.served(await assembled(context), int(context.env.get(PORT) or "8000")) as port:
+        log.info("serving", port=port)
+        await asyncio.Event().wait()
+
+
+async def assembled(context: Context) -> web.Application:
+    """The HTTP application over a component's cache and store."""
     env = context.env
     system = env["POD_NAMESPACE"]
     directory = Directory(Cloud(context.cache, env.get("CATALOG_NAMESPACE", "")), system)
     sessions = Sessions(await session_key(context.store, system))
     doors = Doors(directory, context.store, context.clock, sessions)
     deadline = Duration.parse(env.get(DEADLINE) or "30m")
-    dispatcher = Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline)
-    async with health.served(application(dispatcher, doors), int(env.get(PORT) or "8000")) as port:
-        log.info("serving", port=port)
-        await asyncio.Event().wait()
+    return application(Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline), doors)
 
 
 async def session_key(store: Store, system: str) -> bytes:

@@ -69,5 +69,5 @@ def _headers(reply: Reply, json: bool) -> Mapping[str, str]:
     if reply.description:
         # What a caller sent may be quoted in it, line breaks and all.
         line = " ".join(reply.description.split())[:1024]
-        headers["X-Description"] = line.encode("ascii", "replace").decode()
+        headers["X-Description"] = "".join(char if " " <= char <= "~" else "?" for char in line)
     return headers

@@ -15,7 +15,7 @@ from tests.support.schema import complaints
 COMPONENTS = frozenset(
     {
         *("orchestration", "compute", "storage", "networking", "fabric-admin", "fabric-monitoring"),
-        *("agent-hypervisor", "agent-storage", "agent-network"),
+        *("agent-hypervisor", "agent-storage", "agent-network", "api"),
     }
 )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operators.api import errors, naming
 from operators.api.call import Call, owner_of
 from operators.api.cloud import ComputeOffering, DiskOffering, Host, HostGroup, Image, Network, Zone
-from operators.api.declare import Answer, Command, Started, boolean, command, integer, maps, string, uuid, uuids
+from operators.api.declare import Answer, Command, Started, boolean, command, long, maps, string, uuid, uuids
 from operators.api.directory import Domain
 from operators.api.jobs import job_of
 from operators.api.responses.virtualmachine import HYPERVISOR, VirtualMachineResponse
@@ -57,7 +57,7 @@ class Deploy:
     account: str = string("The account that shall have it; with domainid, else of the caller's own domain")
     domainid: Domain | None = uuid("The domain of the account", DOMAIN)
     startvm: bool = boolean("Whether to start it; true by default", default=True)
-    rootdisksize: int | None = integer("Size of the root disk in GB; the template's when left out")
+    rootdisksize: int | None = long("Size of the root disk in GB; the template's when left out")
     overridediskofferingid: DiskOffering | None = uuid("ID of the disk offering of the root disk", DISK_OFFERING)
     userdata: str = string("Base64 of what first boot gets to run or read; at most 8 KiB of it", length=1048576)
     hostid: Host | None = uuid("Host to run on; for root admins", HOST)

@@ -1,0 +1,74 @@
+"""What is declared is what CloudStack has: names, types and fields. The facts lie beside the repository, if at all."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operators.api.commands import ALL
+from operators.api.commands.system import response_fields
+from operators.api.declare import Declared
+from operators.api.doors import LOGIN, LOGOUT
+from operators.api.known import NAMES
+
+FACTS = Path(__file__).resolve().parents[4] / "shared/reference/api/contract.jsonl"
+DECLARED: tuple[Declared, ...] = (*ALL, LOGIN, LOGOUT)
+SAME = {"set": "list", "int": "integer"}
+"""Names of types that look alike on the wire."""
+OWN = {"jobid", "jobstatus"}
+
+each_command = pytest.mark.parametrize("command", DECLARED, ids=lambda command: command.name)
+facts_needed = pytest.mark.skipif(not FACTS.exists(), reason="the facts of CloudStack's API are not here")
+
+
+@cache
+def facts() -> dict[str, Any]:
+    return {one["name"]: one for one in map(json.loads, FACTS.read_text().splitlines())}
+
+
+def test_every_command_is_declared_once_and_known() -> None:
+    assert len({command.name.lower() for command in DECLARED}) == len(DECLARED)
+    assert {command.name for command in DECLARED} <= NAMES
+
+
+@each_command
+def test_every_parameter_is_said_once(command: Declared) -> None:
+    names = [param.name.lower() for param in command.params]
+    assert len(set(names)) == len(names)
+    assert not command.refused & command.ignored
+    assert not set(names) & (command.refused | command.ignored)
+    assert all(param.about for param in command.params)
+
+
+@facts_needed
+@each_command
+def test_parameters(command: Declared) -> None:
+    expected = facts()[command.name]["params"]
+    declared = {param.name: param for param in command.params}
+
+    assert declared.keys() | command.refused | command.ignored == expected.keys(), "each is taken, ignored or refused"
+    for name, param in declared.items():
+        assert param.type == expected[name].rstrip("!"), name
+        assert param.required == expected[name].endswith("!"), name
+
+
+@facts_needed
+@each_command
+def test_responses(command: Declared) -> None:
+    expected = facts()[command.name]["response"]
+
+    for name, type_ in response_fields(command.item).items():
+        assert name in expected, name
+        there = SAME.get(expected[name], expected[name])
+        plain = type_ == "string" and there not in ("integer", "long", "boolean", "list", "map", "date")
+        assert type_ == there or plain, f"{name}: {type_}, not {there}"
+
+
+@facts_needed
+@pytest.mark.parametrize("command", ALL, ids=lambda command: command.name)
+def test_jobs_are_jobs(command: Any) -> None:
+    assert command.asynchronous == facts()[command.name]["async"]

@@ -1,0 +1,193 @@
+"""Who sees what, and who changes what: nobody more than their own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from operators.api.commands import ALL
+from operators.api.declare import ROOT_ADMIN, Command
+from operators.contract.codec import Json
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.identity import ACCOUNT, DOMAIN, USER
+from operators.contract.meta import Key
+from operators.contract.networking import NETWORK
+from operators.contract.orchestration import FLOW
+from operators.contract.storage import IMAGE, VOLUME
+from operators.kernel.memory import MemoryStore
+from tests.unit.api.world import CHECKSUM, World, api_key
+
+TENANT_KINDS = (VIRTUAL_MACHINE, VOLUME, NETWORK, IMAGE, FLOW)
+
+
+async def belongings(world: World, user: str) -> dict[str, str]:
+    """Something of every kind that belongs to an account; uids by kind."""
+    store = MemoryStore(world.server, "kubectl")
+    image = IMAGE.body(Key(user, "own"), spec={"url": "http://example.org/own.qcow2", "checksum": CHECKSUM})
+    await store.create(IMAGE, image)
+    await store.create(VOLUME, VOLUME.body(Key(user, "ledger"), spec={"size": "1Gi"}))
+    await world.network(user)
+    begun = await world.call(user, "deployVirtualMachine", name="web", **await world.ids(user))
+    await world.job(user, begun["jobid"])
+    found = {
+        kind.kind: next(b for b in world.server.all(kind) if b["metadata"]["namespace"] == user)
+        for kind in TENANT_KINDS
+    }
+    uids = {kind: body["metadata"]["uid"] for kind, body in found.items()}
+    people = {"Domain": DOMAIN, "Account": ACCOUNT, "User": USER}
+    names = {"Domain": "east", "Account": user, "User": user}
+    return uids | {kind: world.uid(people[kind], names[kind]) for kind in people}
+
+
+def takes_ids_of(command: Command) -> list[tuple[str, str]]:
+    """The parameters with which a command names something of an account's, and the kinds they name."""
+    kinds = {kind.kind for kind in TENANT_KINDS} | {"Domain", "Account", "User"}
+    named = [(param.name, param.kind.kind) for param in command.params if param.kind and param.kind.kind in kinds]
+    return named + ([("jobid", "Flow")] if command.name == "queryAsyncJobResult" else [])
+
+
+def spec_of(world: World) -> list[Json]:
+    return [body["spec"] for kind in TENANT_KINDS for body in world.server.all(kind)]
+
+
+async def test_every_command_by_id_as_another_tenant(world: World) -> None:
+    theirs = await belongings(world, "alice")
+    before = spec_of(world)
+    tried = 0
+    for command in ALL:
+        for name, kind in takes_ids_of(command):
+            filters = {"templatefilter": "executable"} if command.name == "listTemplates" else {}
+            status, body = await world.ask("bob", command.name, **{name: theirs[kind], **filters})
+            (content,) = body.values()
+            if command.roles == ROOT_ADMIN:
+                assert status == 432, (command.name, name, body)
+                continue
+            assert status == 431, (command.name, name, body)
+            assert content["errortext"].startswith("Unable to execute API command"), (command.name, name, content)
+            tried += 1
+    assert tried > 25
+    assert spec_of(world) == before
+
+
+async def test_every_list_as_another_tenant(world: World) -> None:
+    theirs = set((await belongings(world, "alice")).values())
+    for command in ALL:
+        if not command.name.startswith("list") or "User" not in {role.value for role in command.roles}:
+            continue
+        for listall in ("true", "false"):
+            optional = {"listall": listall} if "listall" in {param.name for param in command.params} else {}
+            filters = {"templatefilter": "executable"} if command.name == "listTemplates" else {}
+            body = await world.call("bob", command.name, **optional, **filters)
+            shown = (
+                {each["id"] for each in body.get(command.key, ()) if "id" in each}
+                if isinstance(body.get(command.key), list)
+                else set()
+            )
+            assert not shown & theirs, command.name
+
+
+@pytest.mark.parametrize(
+    ("user", "params", "sees"),
+    [
+        ("alice", {}, {"alice"}),
+        ("alice", {"listall": "true"}, {"alice"}),
+        ("bob", {"listall": "true"}, {"bob"}),
+        ("carol", {}, set()),
+        ("carol", {"listall": "true"}, {"alice"}),
+        ("carol", {"account": "alice", "domainid": "east"}, {"alice"}),
+        ("carol", {"domainid": "sales"}, set()),
+        ("carol", {"domainid": "sales", "isrecursive": "true"}, {"alice"}),
+        ("admin", {}, set()),
+        ("admin", {"listall": "true"}, {"alice", "bob", "nobody"}),
+        ("admin", {"domainid": "root"}, {"bob"}),
+        ("admin", {"account": "bob"}, {"bob"}),
+        ("admin", {"keyword": "nothing like it", "listall": "true"}, set()),
+    ],
+)
+async def test_scopes(world: World, user: str, params: dict[str, str], sees: set[str]) -> None:
+    store = MemoryStore(world.server, "kubectl")
+    for account in ("alice", "bob", "nobody"):
+        await store.create(VOLUME, VOLUME.body(Key(account, "ledger"), spec={"size": "1Gi"}))
+    if "domainid" in params:
+        params = params | {"domainid": world.uid(DOMAIN, params["domainid"])}
+
+    listed = await world.call(user, "listVolumes", **params)
+    assert {each["account"] for each in listed.get("volume", ())} == sees
+
+
+@pytest.mark.parametrize("params", [{"account": "alice"}, {"account": "alice", "domainid": "east"}])
+async def test_acting_for_others_is_refused(world: World, params: dict[str, str]) -> None:
+    if "domainid" in params:
+        params = params | {"domainid": world.uid(DOMAIN, params["domainid"])}
+    status, _ = await world.ask("bob", "listVolumes", **params)
+    assert status == 431
+
+
+async def test_an_admin_acts_for_an_account(world: World) -> None:
+    network = await world.network("alice")
+    ids = await world.ids("admin")
+    east = world.uid(DOMAIN, "east")
+    deploy = {"name": "web", "account": "alice", "domainid": east, "networkids": network, **ids}
+    begun = await world.call("carol", "deployVirtualMachine", **deploy)
+    assert world.uid(VIRTUAL_MACHINE, "web", "alice") == begun["id"]
+
+    status, body = await world.ask("admin", "deployVirtualMachine", name="mine", networkids=network, **ids)
+    assert (status, "another account" in body["deployvirtualmachineresponse"]["errortext"]) == (531, True)
+
+
+async def test_paging(world: World) -> None:
+    store = MemoryStore(world.server, "kubectl")
+    for number in range(7):
+        await store.create(VOLUME, VOLUME.body(Key("alice", f"v{number}"), spec={"size": "1Gi"}))
+    pages = [await world.call("alice", "listVolumes", page=str(page), pagesize="3") for page in (1, 2, 3, 4)]
+
+    assert [page["count"] for page in pages] == [7] * 4
+    assert [[each["name"] for each in page.get("volume", ())] for page in pages] == [
+        ["v0", "v1", "v2"],
+        ["v3", "v4", "v5"],
+        ["v6"],
+        [],
+    ]
+
+
+async def test_people(world: World) -> None:
+    domains = (await world.call("admin", "listDomains"))["domain"]
+    assert {each["path"]: each["level"] for each in domains} == {"ROOT": 0, "ROOT/sales": 1, "ROOT/sales/east": 2}
+    assert {each["name"] for each in (await world.call("carol", "listDomains"))["domain"]} == {"sales", "east"}
+    assert {each["name"] for each in (await world.call("alice", "listDomains"))["domain"]} == {"east"}
+
+    accounts = (await world.call("carol", "listAccounts", listall="true"))["account"]
+    assert {each["name"]: each["accounttype"] for each in accounts} == {"carol": 2, "alice": 0}
+    (user,) = (await world.call("alice", "listUsers"))["user"]
+    assert (user["username"], user["apikey"]) == ("alice", api_key("alice"))
+    assert "secretkey" not in user
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (USER, {"spec": {"account": "alice", "apiKeys": [api_key("alice")], "enabled": False}}),
+        (USER, {"spec": {"account": "alice"}}),
+        (ACCOUNT, {"spec": {"domain": "east", "role": "User", "enabled": False}}),
+    ],
+)
+async def test_what_is_disabled_is_out_at_once(world: World, kind: object, change: Json) -> None:
+    assert await world.call("alice", "listVolumes") == {}
+    key = Key("", "alice")
+    body = world.server.read(kind, key)  # type: ignore[arg-type]
+    assert body is not None
+
+    def changed(before: object) -> object:
+        return dataclasses.replace(before, body=body | change)  # type: ignore[type-var]
+
+    world.server.change("operator", "apply", kind, key, changed)  # type: ignore[arg-type]
+    status, _ = await world.ask("alice", "listVolumes")
+    assert status == 401
+
+
+async def test_the_components_namespace_is_nobodys(world: World) -> None:
+    store = MemoryStore(world.server, "operator")
+    await store.create(ACCOUNT, ACCOUNT.body(Key("", "cloudstack-system"), spec={"domain": "root", "role": "User"}))
+    listed = await world.call("admin", "listAccounts", listall="true")
+    assert "cloudstack-system" not in {each["name"] for each in listed["account"]}
