@@ -54,8 +54,10 @@ class Directory:
     """Questions about who is who."""
 
     cloud: Cloud
-    system: str
-    """The components' own namespace, which is no account's."""
+    identity: str
+    """The namespace of the users' Secrets."""
+    reserved: frozenset[str]
+    """Namespaces that are no account's: the components' own, the catalogue, that of the Secrets."""
 
     # Domains.
 
@@ -93,8 +95,8 @@ class Directory:
     # Accounts and users.
 
     def account_of(self, namespace: str) -> Account | None:
-        """The Account whose namespace it is; nobody can take the components' own."""
-        return None if namespace == self.system else self.cloud.named(ACCOUNT, namespace)
+        """The Account whose namespace it is; nobody can take a reserved one."""
+        return None if namespace in self.reserved else self.cloud.named(ACCOUNT, namespace)
 
     def domain_of(self, account: Account) -> Domain | None:
         """Its Domain; None while nobody has made that."""
@@ -143,7 +145,7 @@ class Directory:
 
     def sees_account(self, caller: Caller, account: Account) -> bool:
         """Whether an Account, and what it has, is the caller's business."""
-        if account.meta.name == self.system:
+        if account.meta.name in self.reserved:
             return False
         if caller.root or account.meta.uid == caller.account.meta.uid:
             return True

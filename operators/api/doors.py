@@ -123,7 +123,7 @@ class Doors:
 
     async def _kept(self, user: User) -> Mapping[str, str]:
         """What the user's Secret holds."""
-        key = Key(self._directory.system, names.user_secret(user.meta.name))
+        key = Key(self._directory.identity, names.user_secret(user.meta.name))
         body = await self._store.get(SECRET, key) or {}
         try:
             data = body.get("data") or {}

@@ -35,10 +35,12 @@ log = structlog.get_logger()
 NAME = "api"
 PORT = "API_PORT"
 """Environment: the port to serve on; 8000 by default, a free one for 0."""
+IDENTITY = "IDENTITY_NAMESPACE"
+"""Environment: the namespace of the users' Secrets, the only ones that the API reads; the components' own by default."""
 DEADLINE = "DEPLOY_DEADLINE"
 """Environment: how long a deployment may take before it has failed and is taken back; `30m` by default."""
 SESSION_SECRET = f"cloudstack-{NAME}-sessions"
-"""The Secret of the system namespace with the key that all replicas sign sessions with."""
+"""The Secret, beside those of the users, with the key that all replicas sign sessions with."""
 ENTRY = "key"
 
 
@@ -58,17 +60,18 @@ async def serve(context: Context) -> None:
 async def assembled(context: Context) -> web.Application:
     """The HTTP application over a component's cache and store."""
     env = context.env
-    system = env["POD_NAMESPACE"]
-    directory = Directory(Cloud(context.cache, env.get("CATALOG_NAMESPACE", "")), system)
-    sessions = Sessions(await session_key(context.store, system))
+    system, catalogue = env["POD_NAMESPACE"], env.get("CATALOG_NAMESPACE", "")
+    identity = env.get(IDENTITY) or system
+    directory = Directory(Cloud(context.cache, catalogue), identity, frozenset({system, catalogue, identity}))
+    sessions = Sessions(await session_key(context.store, identity))
     doors = Doors(directory, context.store, context.clock, sessions)
     deadline = Duration.parse(env.get(DEADLINE) or "30m")
     return application(Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline), doors)
 
 
-async def session_key(store: Store, system: str) -> bytes:
+async def session_key(store: Store, namespace: str) -> bytes:
     """The key that all replicas share: whoever is first makes it."""
-    key = Key(system, SESSION_SECRET)
+    key = Key(namespace, SESSION_SECRET)
     body = await store.get(SECRET, key)
     if body is None:
         made = {"data": {ENTRY: base64.b64encode(secrets.token_bytes(32)).decode()}, "type": "Opaque"}

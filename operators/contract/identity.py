@@ -1,6 +1,6 @@
 """The identity group: domains as a tree, accounts with their namespaces, and the users who act for them.
 
-A secret stands in none of these objects: it is in a Secret of the system namespace, see `names.user_secret`.
+A secret stands in none of these objects: it is in a Secret, see `names.user_secret`.
 """
 
 from __future__ import annotations

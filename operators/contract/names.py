@@ -130,7 +130,7 @@ def local_pool(host: str) -> str:
 
 
 def user_secret(user: str) -> str:
-    """The Secret of a User, in the system namespace."""
+    """The Secret of a User, in the namespace that holds those alone (environment `IDENTITY_NAMESPACE`)."""
     return joined("user", user)
 
 

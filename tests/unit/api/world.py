@@ -29,8 +29,8 @@ from operators.kernel.memory import MemoryServer, MemoryStore
 from operators.kernel.store import StoreError
 from operators.orchestration.handlers import COMPONENT as ENGINE
 
-SYSTEM, CATALOGUE = "cloudstack-system", "cloudstack-catalog"
-ENV = {"POD_NAMESPACE": SYSTEM, "CATALOG_NAMESPACE": CATALOGUE}
+SYSTEM, CATALOGUE, IDENTITY = "cloudstack-system", "cloudstack-catalog", "cloudstack-identity"
+ENV = {"POD_NAMESPACE": SYSTEM, "CATALOG_NAMESPACE": CATALOGUE, "IDENTITY_NAMESPACE": IDENTITY}
 CHECKSUM = "sha256:" + "0" * 64
 PASSWORD_OF = {"admin": "correct horse", "alice": "battery staple"}
 HASHES = {name: passwords.hashed(word) for name, word in PASSWORD_OF.items()}
@@ -186,7 +186,7 @@ async def furnish(server: MemoryServer) -> None:
         await store.create(USER, USER.body(Key("", user), spec={"account": account, "apiKeys": [api_key(user)]}))
         kept = {api_key(user): secret_key(user)} | ({PASSWORD: HASHES[user]} if user in HASHES else {})
         data = {key: base64.b64encode(value.encode()).decode() for key, value in kept.items()}
-        await store.create(SECRET, SECRET.body(Key(SYSTEM, names.user_secret(user))) | {"data": data})
+        await store.create(SECRET, SECRET.body(Key(IDENTITY, names.user_secret(user))) | {"data": data})
     for kind, namespace, name, spec in THINGS:
         await store.create(kind, kind.body(Key(namespace, name), spec=dict(spec)))
 
