@@ -14,6 +14,7 @@ TAP_PREFIX = "cst"
 """Of `names.tap`: what a guest is plugged in with."""
 OURS = re.compile(r"cs(br|vx|ri|rp)[0-9]+")
 """Bridges, VXLAN devices, and a router's two cables (inside and public)."""
+TAPS = re.compile(TAP_PREFIX + r"[0-9a-f]{10}")
 OUR_NETNS = re.compile(r"csr[0-9]+")
 
 

@@ -48,7 +48,7 @@ class Ports:
         await act.act(action)
 
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
-        self._known = plan.made(wanted) if isinstance(outcome, Done) else None
+        self._known = plan.made(wanted, seen) if isinstance(outcome, Done) else None
         reports: list[Report] = []
         for each in plan.verdicts(wanted, seen, outcome):
             self._echoes.made(each.binding, each.outcome)

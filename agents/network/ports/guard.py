@@ -15,6 +15,7 @@ from agents.network.rules import (
     DROP,
     NOTRACK,
     Chain,
+    Element,
     ElementSet,
     Table,
     any_of,
@@ -26,14 +27,16 @@ from agents.network.rules import (
 from operators.contract.networking import PortBindingSpec
 
 TABLE = "cloudstack"
+MACS = "macs"
+ADDRESSES = "addresses"
 _BEFORE_ALL = -300
 _NO_ADDRESS = "0.0.0.0"  # noqa: S104 - what a guest says before it has an address
 _NOT_TO_THE_HOST = (f"{TAP_PREFIX}*", "csvx*", "csri*")
 
 
-def guests(bindings: Iterable[PortBindingSpec]) -> Table:
-    """The table that every bridged frame passes."""
-    bound = tuple(bindings)
+def guests(bindings: Iterable[PortBindingSpec], others: Iterable[Element] = ()) -> Table:
+    """The table that every bridged frame passes; `others` is what else is let through: tap, MAC and IPv4 address."""
+    let = frozenset({(each.tap, each.mac, each.ip) for each in bindings} | set(others))
     iifname, mac, arp_mac = meta("iifname"), payload("ether", "saddr"), payload("arp", "saddr ether")
     prerouting = Chain(
         "prerouting",
@@ -41,15 +44,15 @@ def guests(bindings: Iterable[PortBindingSpec]) -> Table:
         _BEFORE_ALL,
         [
             [match(iifname, "!=", f"{TAP_PREFIX}*"), ACCEPT],
-            [match(concat(iifname, mac), "!=", "@macs"), DROP],
+            [match(concat(iifname, mac), "!=", f"@{MACS}"), DROP],
             # Asks whether somebody else has the address before it is used (RFC 5227): tells nobody anything false.
             [
                 match(payload("arp", "saddr ip"), "==", _NO_ADDRESS),
-                match(concat(iifname, arp_mac), "==", "@macs"),
+                match(concat(iifname, arp_mac), "==", f"@{MACS}"),
                 ACCEPT,
             ],
             [
-                match(concat(iifname, arp_mac, payload("arp", "saddr ip")), "!=", "@addresses"),
+                match(concat(iifname, arp_mac, payload("arp", "saddr ip")), "!=", f"@{ADDRESSES}"),
                 DROP,
             ],
             [
@@ -60,21 +63,20 @@ def guests(bindings: Iterable[PortBindingSpec]) -> Table:
             ],
             # The router answers DHCP, not a guest.
             [match(payload("udp", "sport"), "==", 67), DROP],
-            [match(concat(iifname, mac, payload("ip", "saddr")), "!=", "@addresses"), DROP],
+            [match(concat(iifname, mac, payload("ip", "saddr")), "!=", f"@{ADDRESSES}"), DROP],
             [match(payload("ether", "type"), "!=", any_of("ip", "arp")), DROP],
         ],
     )
     # The host itself is no party on a guests' network: without this it would answer their ARP for its own addresses.
     to_host = Chain("input", "input", _BEFORE_ALL, [[match(iifname, "==", name), DROP] for name in _NOT_TO_THE_HOST])
-    macs = frozenset((each.tap, each.mac) for each in bound)
-    addresses = frozenset((each.tap, each.mac, each.ip) for each in bound)
+    macs = frozenset((tap, mac) for tap, mac, _ in let)
     return Table(
         "bridge",
         TABLE,
         [prerouting, to_host],
         [
-            ElementSet("macs", ("ifname", "ether_addr"), macs),
-            ElementSet("addresses", ("ifname", "ether_addr", "ipv4_addr"), addresses),
+            ElementSet(MACS, ("ifname", "ether_addr"), macs),
+            ElementSet(ADDRESSES, ("ifname", "ether_addr", "ipv4_addr"), let),
         ],
     )
 

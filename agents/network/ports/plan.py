@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.network.check import refusal
 from agents.network.ports import guard
 from agents.network.ports.model import Binding, Rules, Seen, Tables, Verdict, Wanted
-from agents.network.rules import as_listed, difference
+from agents.network.rules import Element, as_listed, difference
 from operators.contract.networking import PortBindingSpec
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Done, Outcome
@@ -13,14 +13,25 @@ from operators.kernel.outcome import Blocked, Done, Outcome
 
 def plan(want: Wanted, seen: Seen) -> tuple[list[Rules], Outcome]:
     """One transaction for all that is missing or too much; nothing when all is as it should be."""
-    guests = guard.guests(_live(want))
+    guests = guard.guests(_live(want), _strangers(want, seen))
     commands = (*difference(guard.host(), seen.tables.host), *difference(guests, seen.tables.guests))
     return ([Rules(commands)] if commands else []), Done()
 
 
-def made(want: Wanted) -> Tables:
+def made(want: Wanted, seen: Seen) -> Tables:
     """The tables as they are once that is done."""
-    return Tables(as_listed(guard.guests(_live(want))), as_listed(guard.host()))
+    return Tables(as_listed(guard.guests(_live(want), _strangers(want, seen))), as_listed(guard.host()))
+
+
+def _strangers(want: Wanted, seen: Seen) -> list[Element]:
+    """What is let through for taps that are there and that no object stands for.
+
+    A PortBinding ends by being deleted. One that was never seen to go (the API server was restored from a backup, say)
+    may have a guest that runs: it is reported (`HostReport`), and left alone as long as its tap is there.
+    """
+    known = {each.spec.tap for each in want.bindings}
+    let = seen.tables.guests.elements.get(guard.ADDRESSES, frozenset())
+    return sorted(each for each in let if each[0] in seen.devices and each[0] not in known)
 
 
 def _live(want: Wanted) -> list[PortBindingSpec]:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agents.network import namespaces, tools
-from agents.network.links import OUR_NETNS, OURS, links
+from agents.network.links import OUR_NETNS, OURS, TAPS, links
 from agents.network.report.model import Seen, Wanted, told
 from operators.contract.codec import to_wire
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key, Kind
-from operators.contract.networking import HOST_NETWORK, ROUTER
+from operators.contract.networking import HOST_NETWORK, PORT_BINDING, ROUTER
 from operators.kernel.cache import AnyObj
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
@@ -39,7 +39,7 @@ class HostReports:
         bridges = sorted(
             link.name for link in devices.values() if link.kind == "bridge" and not OURS.fullmatch(link.name)
         )
-        ours = [name for name in devices if OURS.fullmatch(name)]
+        ours = [name for name in devices if OURS.fullmatch(name) or TAPS.fullmatch(name)]
         ours += [name for name in namespaces.names() if OUR_NETNS.fullmatch(name)]
         address = self._context.env.get("NODE_IP") or await default_address()
         return Wanted(host_report, frozenset(self._known())), Seen(address, tuple(bridges), frozenset(ours))
@@ -63,6 +63,8 @@ class HostReports:
     def _known(self) -> Iterator[str]:
         for host_network in self._context.cache.all(HOST_NETWORK):
             yield from (host_network.spec.bridge, host_network.spec.vxlan)
+        for binding in self._context.cache.all(PORT_BINDING):
+            yield binding.spec.tap
         for router in self._context.cache.all(ROUTER):
             yield from (router.spec.netns, f"csri{router.spec.segment_id}", f"csrp{router.spec.segment_id}")
 

@@ -256,8 +256,10 @@ async def test_what_is_not_ours_is_reported_and_left_alone(tmp_path: Path) -> No
         host = here.hosts["n1"]
         host.exec(["ip", "link", "add", "csbr4242", "type", "bridge"])
         host.exec(["ip", "netns", "add", "csr4242"])
+        host.exec(["ip", "link", "add", "cst0123456789", "type", "veth", "peer", "name", "other0"])
         await here.network()
-        await here.until(lambda: here.must(HOST_REPORT, "n1").status.network.unknown_devices == ("csbr4242", "csr4242"))
+        unknown = ("csbr4242", "csr4242", "cst0123456789")
+        await here.until(lambda: here.must(HOST_REPORT, "n1").status.network.unknown_devices == unknown)
         report = here.must(HOST_REPORT, "n1").status.network
         assert report.underlay_address == host.address
         assert report.bridges == ("cloudbr1",)

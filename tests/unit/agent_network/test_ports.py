@@ -78,7 +78,7 @@ def test_from_nothing_both_tables_are_made_and_then_left_alone() -> None:
     tables(nft, binding(2))
     assert elements(nft, "addresses") == {("cst0000000002", "06:00:00:00:00:02", "10.1.1.2")}
     assert plan(Wanted((binding(2),)), nft.seen()) == ([], Done())
-    assert made(Wanted((binding(2),))) == nft.seen().tables
+    assert made(Wanted((binding(2),)), nft.seen()) == nft.seen().tables
 
 
 def test_without_any_port_the_rules_are_there_all_the_same() -> None:
@@ -93,6 +93,26 @@ def test_a_rule_that_somebody_changed_brings_the_whole_table_anew() -> None:
     nft.tables["bridge", "cloudstack"].pop()
     tables(nft, binding(2))
     assert plan(Wanted((binding(2),)), nft.seen()) == ([], Done())
+
+
+def test_a_guest_that_no_object_stands_for_is_left_alone_as_long_as_its_tap_is_there() -> None:
+    nft = Nft()
+    tables(nft, binding(2), binding(3))
+    known = Wanted((binding(3),))
+    tap = binding(2).spec.tap
+    assert plan(known, nft.seen(tap))[0] == []
+    assert made(known, nft.seen(tap)) == nft.seen().tables
+    for action in plan(known, nft.seen())[0]:
+        nft.do(action.commands)
+    assert {each[0] for each in elements(nft, "macs")} == {binding(3).spec.tap}
+
+
+def test_one_that_is_deleted_is_let_through_no_more_tap_or_not() -> None:
+    nft = Nft()
+    tables(nft, binding(2))
+    for action in plan(Wanted((binding(2, deleting=True),)), nft.seen(binding(2).spec.tap))[0]:
+        nft.do(action.commands)
+    assert elements(nft, "macs") == set()
 
 
 Hosts = st.lists(st.tuples(st.integers(2, 9), st.booleans()), unique_by=lambda each: each[0], max_size=6)
