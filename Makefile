@@ -56,8 +56,9 @@ image: $(SETUP) ## Build the image from the Dockerfile and load it into the loca
 	$(PY) -m dev image build
 	$(PY) -m dev image load
 
-docs: $(SETUP) ## Generate docs/reference from the CRDs
+docs: $(SETUP) ## Generate docs/reference from the CRDs, docs/api.md from the API's commands
 	$(PY) -m docs.generate
+	$(PY) -m docs.generate_api
 
 lock: $(SETUP) ## Resolve the lock files anew
 	$(VENV)/bin/uv pip compile -q --upgrade --python-version 3.11 --universal --no-emit-index-url --no-header --generate-hashes pyproject.toml --extra agents -o requirements/image.lock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import importlib
 import importlib.metadata
 import os
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     test.add_argument("--image", default="tiny")
     test.add_argument("--offering", default="tiny")
     test.add_argument("--timeout", type=float, default=180.0, help="seconds for the way up (default 180)")
+    commands.add_parser(
+        "hash-password", help="read a password and print what goes into the Secret of a user of the API"
+    )
     chosen = parser.parse_args(argv)
     match chosen.command:
         case "version":
@@ -53,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         case "apply-crds":
             return apply_crds()
+        case "hash-password":
+            return hash_password()
         case "selftest":
             return self_test(chosen)
         case _:
@@ -66,6 +72,18 @@ def apply_crds() -> int:
 
     logs.configure("crds", os.environ)
     return asyncio.run(crds.run(os.environ))
+
+
+def hash_password() -> int:
+    """Read a password, unseen at a terminal, else from a pipe, and print its hash."""
+    from operators.api import passwords
+
+    word = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if not word:
+        print("a password cannot be empty", file=sys.stderr)
+        return 1
+    print(passwords.hashed(word))
+    return 0
 
 
 def self_test(chosen: argparse.Namespace) -> int:
