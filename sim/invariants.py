@@ -397,6 +397,8 @@ def _strange_devices(run: Run, host: Host) -> Complaints:
         if server.netns not in known and server.netns not in run.orphans:
             yield f"{host.name} has a DHCP server in {server.netns}, and no Router stands for it"
     macs = {each["spec"]["mac"] for each in run.all(BINDING) if each["spec"]["hostName"] == host.name}
+    # A guest of which a restored backup knows nothing is left alone, and so is its connection.
+    macs |= {nic.mac for spec in host.machine.running.values() for nic in spec.nics}
     for element in host.network.spaces[""].elements.get(("bridge", "cloudstack", "macs"), {}).values():
         if element["concat"][1] not in macs:
             yield f"{host.name} lets {element['concat'][1]} through, and no PortBinding stands for it"
