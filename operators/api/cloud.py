@@ -83,8 +83,6 @@ def index(cache: Cache) -> None:
     """Keep what is looked up by something else than its name."""
     for kind in KINDS:
         cache.index(kind, "uid", _uid)
-        if kind.namespaced:
-            cache.index(kind, "namespace", _namespace)
     cache.index(USER, "api-key", lambda user: user.spec.api_keys)
     cache.index(FLOW, "target", lambda flow: (flow.spec.target.uid,))
     cache.index(
@@ -99,10 +97,6 @@ def _place(vm: VM, name: str) -> str:
 
 def _uid(obj: Obj[Any, Any]) -> Iterable[str]:
     return (obj.meta.uid,)
-
-
-def _namespace(obj: Obj[Any, Any]) -> Iterable[str]:
-    return (obj.meta.namespace,)
 
 
 def name_of(obj: Obj[Any, Any]) -> str:
@@ -133,10 +127,9 @@ class Cloud:
         *conditions: Callable[[Obj[SpecT, StatusT]], bool],
     ) -> list[Obj[SpecT, StatusT]]:
         """The objects of some namespaces (None: of all) that fulfil every condition, oldest first."""
-        if namespaces is None:
-            found: Iterable[Obj[SpecT, StatusT]] = self.cache.all(kind)
-        else:
-            found = (obj for each in namespaces for obj in self.cache.by(kind, "namespace", each))
+        among = None if namespaces is None else frozenset(namespaces)
+        # Looking at all of them is cheaper than an index, whose every answer is sorted once more.
+        found = (obj for obj in self.cache.all(kind) if among is None or obj.meta.namespace in among)
         wanted = [obj for obj in found if all(holds(obj) for holds in conditions)]
         return sorted(wanted, key=_age)
 
@@ -183,5 +176,5 @@ def _ended(flow: Flow) -> bool:
     return flow.status.state in tuple(FlowState) and FlowState(flow.status.state).terminal
 
 
-def _age(obj: Obj[Any, Any]) -> tuple[str, Key]:
-    return obj.meta.creation_timestamp, obj.key
+def _age(obj: Obj[Any, Any]) -> tuple[str, str, str]:
+    return obj.meta.creation_timestamp, obj.meta.namespace, obj.meta.name

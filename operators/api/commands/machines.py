@@ -90,6 +90,8 @@ def _on_network(call: Call, vm: VM, network: Network | None) -> bool:
 
 
 def _in_place(call: Call, vm: VM, args: ListVirtualMachines) -> bool:
+    if not (args.zoneid or args.hostid or args.clusterid or args.podid):
+        return True
     zone = zone_of(call, vm) if args.zoneid else None
     host = call.cloud.named(HOST, vm.status.host_name) if vm.status.host_name else None
     return (
