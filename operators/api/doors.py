@@ -24,6 +24,11 @@ from operators.kernel.store import Store
 
 log = structlog.get_logger()
 
+CHECKS = 2
+"""Passwords checked side by side, at 16 MiB each."""
+WAITING = 100
+"""Logins that may wait for that; a flood of more is turned away."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginArgs:
@@ -87,6 +92,8 @@ class Doors:
         self._store = store
         self._clock = clock
         self._sessions = sessions
+        self._checks = asyncio.Semaphore(CHECKS)
+        self._waiting = 0
         self._secrets: dict[tuple[str, str], str] = {}
         """Secret keys by User uid and API key; a pair never changes, a new one is another API key."""
 
@@ -138,13 +145,24 @@ class Doors:
         user = self._directory.by_username(args.username, where) if where is not None else None
         caller = self._directory.caller(user)
         kept = (await self._kept(caller.user)).get(PASSWORD, "") if caller is not None else ""
-        # In a thread, since it takes a while by design; for nobody too, since the time must not tell.
-        good = await asyncio.to_thread(passwords.matches, args.password, kept or passwords.NOBODY)
+        # For nobody too, since the time must not tell.
+        good = await self._matches(args.password, kept or passwords.NOBODY)
         if caller is None or not kept or not good:
             log.info("login_refused", username=args.username)
             raise errors.ApiError(531, _failed(args, where, self._directory), None)
         session = self._sessions.begin(caller.user.meta.uid, self._clock.now().timestamp())
         return self._response(caller, session), session
+
+    async def _matches(self, password: str, kept: str) -> bool:
+        """Check in a thread, since it takes a while by design; few at a time, since it takes memory, too."""
+        if self._waiting >= WAITING:
+            raise errors.ApiError(429, "Too many logins at once: try again in a moment", None)
+        self._waiting += 1
+        try:
+            async with self._checks:
+                return await asyncio.to_thread(passwords.matches, password, kept)
+        finally:
+            self._waiting -= 1
 
     def logout(self, session: Session | None) -> LogoutResponse:
         """End a session."""

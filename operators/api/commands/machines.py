@@ -12,6 +12,7 @@ from operators.api.jobs import job_of
 from operators.api.responses.virtualmachine import VirtualMachineResponse, state_of, virtual_machine, zone_of
 from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
 from operators.contract.fabric import HOST, HOST_GROUP, RACK, ZONE
+from operators.contract.identity import Role
 from operators.contract.meta import Meta
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import Operation
@@ -53,7 +54,7 @@ class ListVirtualMachines(OwnedListArgs):
     ignored="details displayvm showicon userdata",
 )
 async def list_virtual_machines(call: Call, args: ListVirtualMachines) -> Answer:
-    """Those of the caller, or of whom it asks about."""
+    """Those of the caller, or of whom it asks about; what is being destroyed is for admins to see."""
     if args.id is not None and args.ids:
         raise errors.invalid("Specify either id or ids but not both parameters")
     if (args.hostid or args.clusterid or args.podid) and not call.caller.root:
@@ -63,6 +64,7 @@ async def list_virtual_machines(call: Call, args: ListVirtualMachines) -> Answer
     def wanted(vm: VM) -> bool:
         return (
             (not ids or vm.meta.uid in ids)
+            and not (vm.meta.deleting and call.caller.role is Role.USER)
             and contains(args.name, name_of(vm))
             and contains(args.keyword, name_of(vm))
             and is_or_any(args.serviceofferingid, vm.spec.offering)

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.api import passwords
+from operators.api.doors import WAITING, Doors
+from operators.api.errors import ApiError
 from operators.api.sessions import TIMEOUT, Sessions
 from operators.contract.codec import Json
 from operators.contract.identity import DOMAIN
@@ -104,3 +106,14 @@ async def test_passwords() -> None:
     assert not passwords.matches("", passwords.NOBODY)
     for nonsense in ("", "scrypt$1$2", "plain", "scrypt$x$8$1$eA==$eA==", "scrypt$16384$8$1$!$!"):
         assert not passwords.matches("", nonsense)
+
+
+async def test_a_flood_of_logins_is_turned_away(world: World) -> None:
+    async with jar() as session:
+        answers = await asyncio.gather(*(login(world, session, "nobody", "x") for _ in range(3)))
+        assert [status for status, _ in answers] == [531] * 3
+    doors = Doors(None, None, None, SESSIONS)  # type: ignore[arg-type]
+    doors._waiting = WAITING
+    with pytest.raises(ApiError) as caught:
+        await doors._matches("x", "x")
+    assert caught.value.code == 429
