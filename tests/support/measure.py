@@ -27,7 +27,10 @@ import json, os, re, sys, threading, time, uuid
 import libvirt
 libvirt.registerErrorHandler(lambda *_: None, None)
 libvirt.virEventRegisterDefaultImpl()
-threading.Thread(target=lambda: [libvirt.virEventRunDefaultImpl() for _ in iter(int, 1)], daemon=True).start()
+def events():
+    while True:
+        libvirt.virEventRunDefaultImpl()
+threading.Thread(target=events, daemon=True).start()
 connection = libvirt.open(os.environ.get("LIBVIRT_URI", "qemu:///system"))
 lock = threading.Lock()
 def say(**what):
