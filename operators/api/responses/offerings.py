@@ -76,7 +76,7 @@ class TemplateResponse:
     size: Long | None
     format: str
     hypervisor: str = HYPERVISOR
-    ostypename: str | None
+    ostypename: str
     checksum: str
     url: str | None
     bootable: bool
@@ -143,7 +143,7 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
         status="Download Complete" if usable else ready.message if ready else "",
         size=Long(int(obj.status.virtual_size)) if obj.status.virtual_size is not None else None,
         format=obj.spec.format.upper(),
-        ostypename=obj.spec.os_type or None,
+        ostypename=obj.spec.os_type or "Other (64-bit)",
         checksum=obj.spec.checksum,
         url=obj.spec.url if mine else None,
         bootable=obj.spec.bootable,

@@ -30,7 +30,8 @@ class VolumeResponse:
     created: Date | None
     state: str
     type: str
-    size: Long | None
+    size: Long
+    """0 while nobody knows: of a root disk whose image was never fetched."""
     zoneid: str | None
     zonename: str | None
     diskofferingid: str | None
@@ -61,7 +62,7 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
     zone = cloud.named(ZONE, pool.spec.zone if pool else "default")
     image = cloud.image(spec.source.image, meta.namespace) if spec.source.image else None
     shown = pool if call.caller.root else None
-    size = obj.status.size or spec.size
+    size = obj.status.size or spec.size or (image.status.virtual_size if image else None) or 0
     return VolumeResponse(
         id=meta.uid,
         name=name_of(obj),
@@ -72,7 +73,7 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
         created=date(meta.creation_timestamp),
         state=_state(obj),
         type=type_of(obj),
-        size=Long(int(size)) if size is not None else None,
+        size=Long(int(size)),
         zoneid=zone.meta.uid if zone else None,
         zonename=zone.meta.name if zone else None,
         diskofferingid=offering.meta.uid if offering else None,
