@@ -260,11 +260,17 @@ class OwnStore:
             return self._seen(kind, body) if body is not None else None
 
     async def finalize(self, kind: Kind[Any, Any], meta: Meta, finalizers: Sequence[str]) -> Json | None:
-        """Set finalizers, and see the result at once."""
+        """Set finalizers, and see the result at once: when the last one was taken off, that the object is gone."""
         async with self._slots:
             self._must_lead()
             body = await self._store.finalize(kind, meta, finalizers)
-            return self._seen(kind, body) if body is not None else None
+            if body is None:
+                return None
+            left = body["metadata"]
+            if kind in self._manager.cache.kinds and left.get("deletionTimestamp") and not left.get("finalizers"):
+                self._manager.event(kind, "DELETED", body)
+                return body
+            return self._seen(kind, body)
 
     async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
         """Delete; the watch will show it."""
