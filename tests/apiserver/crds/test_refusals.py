@@ -160,6 +160,19 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Flow", {"spec.target.uid": None}, "spec.target.uid: Required value"),
     ("Flow", {"spec.deadline": "soon"}, "spec.deadline in body should match"),
     ("Flow", {"spec.inputs": {"k" * 64: ""}}, "a key may be at most 63 characters long"),
+    # Identity.
+    ("Domain", {"spec.parent": None}, "every Domain but root needs spec.parent, and root has none"),
+    ("Domain", {"metadata.name": "root"}, "every Domain but root needs spec.parent, and root has none"),
+    ("Domain", {"spec.parent": "domain"}, "a Domain cannot be its own parent"),
+    ("Account", {"metadata.name": "kube-system"}, "the account's namespace would be one of Kubernetes' own"),
+    (
+        "Account",
+        {"spec.domain": "sales", "spec.role": "Admin"},
+        "only an account of domain root may have the role Admin",
+    ),
+    ("Account", {"spec.role": "King"}, 'supported values: "Admin", "DomainAdmin", "ResourceAdmin", "User"'),
+    ("User", {"spec.apiKeys": ["password-hash"]}, "should be at least 16 chars long"),
+    ("User", {"spec.apiKeys": ["a key with blanks in it"]}, "spec.apiKeys[0] in body should match"),
 ]
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
@@ -186,6 +199,8 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("DiskOffering", {"spec": None}),
     ("Flow", {"spec.deadline": "1h30m"}),
     ("Flow", {"spec.deadline": 30}),
+    ("Domain", {"metadata.name": "root", "spec": None}),
+    ("Account", {"spec.role": "Admin"}),
     ("Claim", {"metadata.name": "public-address.10.98.0.10"}),
 ]
 
