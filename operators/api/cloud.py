@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 from operators.contract import names
 from operators.contract.compute import (
     COMPUTE_OFFERING,
-    INSTANCE,
     VIRTUAL_MACHINE,
     ComputeOfferingSpec,
     VirtualMachineSpec,
@@ -75,7 +74,7 @@ KINDS: tuple[Kind[Any, Any], ...] = (
     *(DOMAIN, ACCOUNT, USER),
     *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL),
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
-    *(IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, INSTANCE, FLOW),
+    *(IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 
 
