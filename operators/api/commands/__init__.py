@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from operators.api.commands import catalogue, deploy, fabric, identity, jobs, machines, networks, system, volumes
+from operators.api.commands import (
+    catalogue,
+    deploy,
+    fabric,
+    guests,
+    identity,
+    jobs,
+    machines,
+    networks,
+    system,
+    volumes,
+)
 from operators.api.declare import Command
 
 ALL: tuple[Command, ...] = tuple(
@@ -11,6 +22,7 @@ ALL: tuple[Command, ...] = tuple(
             *system.COMMANDS,
             *fabric.COMMANDS,
             *catalogue.COMMANDS,
+            *guests.COMMANDS,
             *deploy.COMMANDS,
             *machines.COMMANDS,
             *volumes.COMMANDS,
