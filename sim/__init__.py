@@ -1,1 +1,1 @@
-"""The deterministic simulation of the whole control plane: real components, simulated world (see docs/simulation.md)."""
+"""The deterministic simulation of the control plane: real components, a simulated world (see docs/simulation.md)."""

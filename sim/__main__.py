@@ -61,7 +61,10 @@ def _many(arguments: argparse.Namespace) -> int:
                 break
     seconds = time.perf_counter() - began
     done = seed - arguments.first + 1
-    print(f"{done} seeds, {lives} guests started, {len(failed)} failed {failed[:20]}, {seconds:.1f} s, {lives / seconds:.0f} lives/s")
+    print(
+        f"{done} seeds, {lives} guests started, {len(failed)} failed {failed[:20]}, {seconds:.1f} s, "
+        f"{lives / seconds:.0f} lives/s"
+    )
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""What breaks, when and for how long, drawn from the seed. Each run has a random subset of the kinds (swarm testing)."""
+"""What breaks, when and for how long, drawn from the seed. Each run has a random subset of them (swarm testing)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def draw(rng: random.Random, processes: list[str], hosts: list[str], start: floa
         elif kind in HOST:
             target = rng.choice(hosts)
         time = start + rng.uniform(0, seconds)
-        out.append(Trouble(time, kind, target, rng.choice((1.0, 5.0, 20.0, 45.0)) * rng.uniform(0.5, 1.5), rng.random()))
+        out.append(
+            Trouble(time, kind, target, rng.choice((1.0, 5.0, 20.0, 45.0)) * rng.uniform(0.5, 1.5), rng.random())
+        )
     return sorted(out, key=lambda trouble: trouble.time)
 
 
@@ -66,7 +68,9 @@ class Chaos:
 
     def _begin(self, trouble: Trouble, end: float) -> None:
         world = self.world
-        world.trace.add(world.loop.now, "chaos", trouble.kind, f"{trouble.target} {trouble.seconds:.1f} s {trouble.amount:.2f}")
+        world.trace.add(
+            world.loop.now, "chaos", trouble.kind, f"{trouble.target} {trouble.seconds:.1f} s {trouble.amount:.2f}"
+        )
         undo = getattr(self, "_" + trouble.kind.replace("-", "_"))(trouble)
         if undo is not None:
             until = min(world.loop.now + trouble.seconds, end)
@@ -109,7 +113,7 @@ class Chaos:
     def _down(self, trouble: Trouble) -> Callable[[], None]:
         process = self._process(trouble)
         process.stop()
-        return lambda: process.start()
+        return process.start  # type: ignore[no-any-return]
 
     def _cut(self, trouble: Trouble) -> Callable[[], None]:
         link = self._process(trouble).link
@@ -165,7 +169,7 @@ class Chaos:
     def _power(self, trouble: Trouble) -> Callable[[], None]:
         host = self._host(trouble)
         host.lose_power()
-        return lambda: host.boot()
+        return host.boot  # type: ignore[no-any-return]
 
     def _disk_frozen(self, trouble: Trouble) -> Callable[[], None]:
         files = self._host(trouble).files
@@ -271,8 +275,9 @@ class Chaos:
             process.crash()
 
     def _restore(self, trouble: Trouble) -> None:
-        """The first time a backup is taken, the second time it is restored, and every process started anew, as the
-        manual of Kubernetes says."""
+        """Take a backup the first time, go back to it the second time.
+
+        Every process is then started anew, as the manual of Kubernetes says."""
         world = self.world
         if self.backup is None:
             self.backup = world.server.backup()

@@ -1,8 +1,8 @@
 """What must hold in every run, in one place.
 
-`AT_EVERY_WRITE` are looked at with each change of an object, `AT_EVERY_START` with each start of a guest: both must hold
-whatever is broken just then. `IN_THE_END` must hold within bounded time once nothing is broken any more, and then stay.
-Each says what is wrong, in a sentence, or nothing.
+`AT_EVERY_WRITE` are looked at with each change of an object, `AT_EVERY_START` with each start of a guest: both must
+hold whatever is broken just then. `IN_THE_END` must hold within bounded time once nothing is broken any more, and then
+stay. Each says what is wrong, in a sentence, or nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ NETWORK, PORT, ROUTER = (names.NETWORKING, "networks"), (names.NETWORKING, "port
 BINDING, HOST_NETWORK = (names.NETWORKING, "portbindings"), (names.NETWORKING, "hostnetworks")
 CLAIM, FLOW = (names.NETWORKING, "claims"), (names.ORCHESTRATION, "flows")
 HOST, REPORT = (names.FABRIC, "hosts"), (names.FABRIC, "hostreports")
-USERS = {*(kind[1] for kind in (VM, VOLUME, NETWORK, IMAGE)), "zones", "racks", "hostgroups", "ipranges", "computeofferings"}
+USERS = {
+    *(kind[1] for kind in (VM, VOLUME, NETWORK, IMAGE)),
+    "zones",
+    "racks",
+    "hostgroups",
+    "ipranges",
+    "computeofferings",
+}
 PEOPLE = ("user", "garbage-collector")
 TERMINAL = {state.value for state in FlowState if state.terminal}
 
@@ -51,7 +58,7 @@ def nobody_writes_a_users_spec(run: Run, table: Table, event: Event, author: str
 
 def agents_write_only_status_of_their_own(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """An agent writes only the status of objects of its own host."""
-    agent, at, host = author.partition("@")
+    _, at, host = author.partition("@")
     if not at or table.resource.plural == "leases":
         return
     if event.type != "MODIFIED" or event.before is None or event.obj.get("spec") != event.before.get("spec"):
@@ -131,11 +138,30 @@ def a_vm_has_one_instance(run: Run, table: Table, event: Event, author: str) -> 
             yield f"{_name(event.obj)} and {_name(other)} are of the same VirtualMachine"
 
 
+def a_nic_has_one_port(run: Run, table: Table, event: Event, author: str) -> Complaints:
+    """A VirtualMachine has no more Ports than it has NICs: no step of a Flow is done twice."""
+    if table.resource.plural != "ports" or event.type != "ADDED":
+        return
+    for owner in event.obj["metadata"].get("ownerReferences", ()):
+        vm = next((each for each in run.all(VM) if each["metadata"]["uid"] == owner["uid"]), None)
+        ports = [
+            each
+            for each in run.all(PORT)
+            if any(o["uid"] == owner["uid"] for o in each["metadata"].get("ownerReferences", ()))
+        ]
+        if vm is not None and len(ports) > len(vm["spec"].get("nics", ())):
+            yield f"{_name(vm)} has {len(vm['spec'].get('nics', ()))} NICs and {len(ports)} Ports"
+
+
 def a_volume_has_one_vm(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """No two Instances list the same Volume."""
     if table.resource.plural != "instances" or event.type == "DELETED":
         return
-    if event.type == "MODIFIED" and event.before and event.before["spec"].get("disks") == event.obj["spec"].get("disks"):
+    if (
+        event.type == "MODIFIED"
+        and event.before
+        and event.before["spec"].get("disks") == event.obj["spec"].get("disks")
+    ):
         return
     where = event.obj["metadata"]["namespace"]
     mine = {each["volume"] for each in event.obj["spec"].get("disks", ())}
@@ -154,7 +180,9 @@ def capacity_is_not_exceeded(run: Run, table: Table, event: Event, author: str) 
     if host not in run.world.hosts:
         yield f"{_name(event.obj)} is placed on {host}, which does not exist"
         return
-    asked = sum(Quantity.parse(each["spec"]["memory"]) for each in run.all(INSTANCE) if each["spec"]["hostName"] == host)
+    asked = sum(
+        Quantity.parse(each["spec"]["memory"]) for each in run.all(INSTANCE) if each["spec"]["hostName"] == host
+    )
     if asked > run.world.hosts[host].memory:
         yield f"{host} has {run.world.hosts[host].memory >> 20} MiB and its Instances ask for {asked >> 20} MiB"
 
@@ -223,6 +251,7 @@ AT_EVERY_WRITE: tuple[Callable[[Run, Table, Event, str], Complaints], ...] = (
     a_segment_has_one_network,
     a_path_has_one_disk,
     a_vm_has_one_instance,
+    a_nic_has_one_port,
     a_volume_has_one_vm,
     capacity_is_not_exceeded,
     power_was_observed,
@@ -353,7 +382,9 @@ def hosts_hold_only_what_is_known(run: Run) -> Complaints:
 
 def _strange_guests(run: Run, host: Host) -> Complaints:
     wanted = {
-        each["spec"]["virtualMachine"]["uid"]: each for each in run.all(INSTANCE) if each["spec"]["hostName"] == host.name
+        each["spec"]["virtualMachine"]["uid"]: each
+        for each in run.all(INSTANCE)
+        if each["spec"]["hostName"] == host.name
     }
     machine = host.machine
     for what, uuids in (("domain", machine.defined), ("seed", machine.seeds), ("console log", machine.consoles)):
@@ -410,7 +441,7 @@ def networks_work(run: Run) -> Complaints:
         links = host.network.spaces[""].links
         let = host.network.spaces[""].elements.get(("bridge", "cloudstack", "macs"), {})
         for uuid, spec in host.machine.running.items():
-            for nic in spec.nics:
+            for nic in () if uuid in run.orphans else spec.nics:
                 if nic.bridge not in links or not links[nic.bridge].up:
                     yield f"guest {uuid} on {host.name} has no bridge {nic.bridge}"
                 if not any(nic.mac in mark and nic.tap in mark for mark in let):
@@ -457,7 +488,9 @@ def hosts_are_up(run: Run) -> Complaints:
 
 def reservations_are_complete(run: Run) -> Complaints:
     """Every live Port of a live Network has an address."""
-    networks = {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in run.all(NETWORK) if not _deleting(each)}
+    networks = {
+        (each["metadata"]["namespace"], each["metadata"]["name"]) for each in run.all(NETWORK) if not _deleting(each)
+    }
     reserved = {each["port"]["uid"] for router in run.all(ROUTER) for each in router["spec"].get("reservations", ())}
     for port in run.all(PORT):
         where = port["metadata"]["namespace"], port["spec"]["network"]
@@ -515,7 +548,10 @@ def _why(obj: Json, type_: str = "") -> str:
 
 def _flows(run: Run, vm: Json) -> str:
     mine = [each for each in run.all(FLOW) if each["spec"]["target"]["uid"] == vm["metadata"]["uid"]]
-    return "; ".join(f"{each['spec']['operation']} is {_status(each).get('state', 'not begun')}" for each in mine) or "no Flow"
+    return (
+        "; ".join(f"{each['spec']['operation']} is {_status(each).get('state', 'not begun')}" for each in mine)
+        or "no Flow"
+    )
 
 
 def changed(value: Any, other: Any) -> bool:

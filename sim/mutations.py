@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.hypervisor import plan as hypervisor_plan
 from agents.hypervisor import instances as hypervisor_instances
+from agents.hypervisor import plan as hypervisor_plan
 from agents.storage import folders
 from agents.storage.disks import act as disk_act
 from operators.contract import names
@@ -38,7 +38,9 @@ class Mutation:
     says: str
     make: Callable[[], Undo]
     seeds: int
-    """Within which it must be found."""
+    """Within how many it must be found."""
+    first: int = 1
+    """The first of them."""
 
 
 @contextlib.contextmanager
@@ -51,10 +53,10 @@ def made(mutation: Mutation) -> Iterator[None]:
         undo()
 
 
-def found(mutation: Mutation, first: int = 1) -> tuple[int, Verdict | None]:
+def found(mutation: Mutation) -> tuple[int, Verdict | None]:
     """The seed that finds it, and how; None when none of those allowed does."""
     with made(mutation):
-        for seed in range(first, first + mutation.seeds):
+        for seed in range(mutation.first, mutation.first + mutation.seeds):
             verdict = run(seed)
             if not verdict.ok:
                 return seed, verdict
@@ -73,7 +75,9 @@ def _patched(holder: Any, name: str, new: Any) -> Undo:
 def _no_status_guard() -> Undo:
     old = RestStore.apply_status
 
-    async def apply_status(self: Any, kind: Any, key: Any, status: Any, *, resource_version: str, manager: str = "") -> Any:
+    async def apply_status(
+        self: Any, kind: Any, key: Any, status: Any, *, resource_version: str, manager: str = ""
+    ) -> Any:
         return await old(self, kind, key, status, resource_version="", manager=manager)
 
     return _patched(RestStore, "apply_status", apply_status)
@@ -107,7 +111,7 @@ def _no_retry() -> Undo:
 def _always_a_new_time() -> Undo:
     from operators.kernel import controller
 
-    old = controller.settled
+    old = controller.settled  # type: ignore[attr-defined]
 
     def settled(new: Any, before: Any, generation: int, now: str) -> Any:
         return tuple(replace(each, last_transition_time=now) for each in old(new, before, generation, now))
@@ -156,7 +160,12 @@ def _no_finalizer(kind: Any) -> Callable[[], Undo]:
                 return await old(self, of, body)
 
             undos.append(_patched(OwnStore, verb, write))
-        return lambda: [undo() for undo in undos] and None
+
+        def undo() -> None:
+            for each in undos:
+                each()
+
+        return undo
 
     return make
 
@@ -234,7 +243,9 @@ def _record_forgotten() -> Undo:
 
 def _says_running_early() -> Undo:
     old = hypervisor_instances.status
-    return _patched(hypervisor_instances, "status", lambda instance, seen: replace(old(instance, seen), power=Power.RUNNING))
+    return _patched(
+        hypervisor_instances, "status", lambda instance, seen: replace(old(instance, seen), power=Power.RUNNING)
+    )
 
 
 def _no_sync() -> Undo:
@@ -249,7 +260,9 @@ def _no_sync() -> Undo:
 
 def _removes_what_is_open() -> Undo:
     async def remove(action: Any, qemu: Any) -> None:
-        await disk_act.off_loop(folders.remove, action.place, action.place.file)
+        await disk_act.off_loop(  # type: ignore[attr-defined]
+            folders.remove, action.place, action.place.file
+        )
 
     return _patched(disk_act, "remove", remove)
 
@@ -258,7 +271,7 @@ def _rules_stay() -> Undo:
     """What a PortBinding let through stays let through when it is gone."""
     from agents.network.ports import plan
 
-    old = plan.difference
+    old = plan.difference  # type: ignore[attr-defined]
 
     def difference(want: Any, seen: Any) -> Any:
         return [each for each in old(want, seen) if not ("delete" in each and "element" in each["delete"])]

@@ -70,8 +70,12 @@ class Wire:
             namespace, rest = rest[1], rest[2:]
         table = self.server.tables.get((group, rest[0])) if rest else None
         if table is None:
-            return next((t.resource for (each, _), t in self.server.tables.items() if each == group), None) if not rest else None
-        return table.resource, namespace, *(rest[1:3] + ["", ""])[:2]  # type: ignore[return-value]
+            return (
+                next((t.resource for (each, _), t in self.server.tables.items() if each == group), None)
+                if not rest
+                else None
+            )
+        return table.resource, namespace, *[*rest[1:3], "", ""][:2]  # type: ignore[return-value]
 
 
 class Session:
@@ -103,7 +107,18 @@ class Session:
 class _Exchange:
     """A request on its way; an async context manager as aiohttp has them."""
 
-    def __init__(self, wire: Wire, link: Link, user: str, method: str, url: str, query: Any, data: Any, content: str, total: float):
+    def __init__(
+        self,
+        wire: Wire,
+        link: Link,
+        user: str,
+        method: str,
+        url: str,
+        query: Any,
+        data: Any,
+        content: str,
+        total: float,
+    ):
         self._wire, self._link, self._user = wire, link, user
         self._method, self._url, self._query, self._data = method, url, query, data
         self._content, self._total = content, total
@@ -131,7 +146,9 @@ class _Exchange:
             raise TimeoutError("the API server does not answer") from None
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Nothing is held."""
 
     async def read(self) -> bytes:
@@ -154,14 +171,20 @@ class _Exchange:
     def _carry_out(self) -> tuple[int, Any]:
         target = self._wire.parse(self._url)
         if target is None:
-            return 404, {"kind": "Status", "message": "the server could not find the requested resource", "reason": "NotFound"}
+            return 404, {
+                "kind": "Status",
+                "message": "the server could not find the requested resource",
+                "reason": "NotFound",
+            }
         if isinstance(target, Resource):
             names = [{"name": plural} for group, plural in self._wire.server.tables if group == target.group]
             return 200, {"kind": "APIResourceList", "resources": names}
         resource, namespace, name, subresource = target
         body = orjson.loads(self._data) if self._data else None
         return self._wire.server.answer(
-            Request(self._method, resource, (namespace, name), subresource, body, self._content, self._query, self._user)
+            Request(
+                self._method, resource, (namespace, name), subresource, body, self._content, self._query, self._user
+            )
         )
 
 

@@ -165,11 +165,10 @@ class Process:
     async def _run(self) -> None:
         """As `operators.kernel.shell` does it."""
         leads = self.component.leads and self._elects
-        plain = RestStore(Session(self._wire, self.link, self.name), SERVER, self.component.name, rng=self._rng)
+        session: Any = Session(self._wire, self.link, self.name)
+        plain = RestStore(session, SERVER, self.component.name, rng=self._rng)
         leading = self._leading if leads else (lambda: True)
-        store = RestStore(
-            Session(self._wire, self.link, self.name), SERVER, self.component.name, permitted=leading, rng=self._rng
-        )
+        store = RestStore(session, SERVER, self.component.name, permitted=leading, rng=self._rng)
         manager = self.manager = Manager(
             store,
             self.clock,

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sim import chaos, invariants, workload
+from operators.contract import names
+from sim import chaos, invariants
 from sim.chaos import Chaos, Trouble
 from sim.hosts.host import POOL_ROOT, Host
 from sim.loop import Stuck
@@ -19,8 +20,11 @@ from sim.world import Shape, World
 
 SETTLE = 20.0
 """Virtual seconds for the hosts to be known, before the first user comes."""
-PATIENCE = 1500.0
-"""Virtual seconds after the last fault within which everything must be as specified: two resyncs and a back-off."""
+PATIENCE = 330.0
+"""Virtual seconds after the last fault within which everything must be as specified: a few back-offs, and no resync."""
+LONG_PATIENCE = 1500.0
+"""The same where something happened of which nobody was told, so that only a look at everything can mend it."""
+UNTOLD = frozenset({"compact", "stale", "event-lost", "device-lost", "restore"})
 LATE = 135.0
 """Virtual seconds that a status may be late on purpose."""
 IDLE = 120.0
@@ -38,7 +42,11 @@ class Scenario:
     seconds: float
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}: {self.shape}", *map(str, sorted((*self.deeds, *self.troubles), key=lambda x: x.time))]
+        entries: list[Deed | Trouble] = [*self.deeds, *self.troubles]
+        lines = [
+            f"seed {self.seed}: {self.shape}",
+            *map(str, sorted(entries, key=_time_of)),
+        ]
         return "\n".join(lines)
 
 
@@ -50,8 +58,10 @@ def scenario(seed: int) -> Scenario:
     shape = Shape(hosts=hosts, replicas=rng.choice((1, 2)) if elects else 1, elects=elects)
     size = Size(deeds=rng.choice((10, 25, 40)), seconds=rng.choice((40.0, 100.0)), bad=rng.choice((0.0, 0.1, 0.3)))
     deeds = Users(random.Random(f"{seed}/users"), shape.namespaces, size).draw(SETTLE)
-    names = process_names(shape)
-    troubles = chaos.draw(random.Random(f"{seed}/chaos"), names, [f"host{n + 1}" for n in range(hosts)], SETTLE, size.seconds)
+    processes = process_names(shape)
+    troubles = chaos.draw(
+        random.Random(f"{seed}/chaos"), processes, [f"host{n + 1}" for n in range(hosts)], SETTLE, size.seconds
+    )
     return Scenario(seed, shape, tuple(deeds), tuple(troubles), size.seconds)
 
 
@@ -82,6 +92,10 @@ class Verdict:
         return not self.problems
 
 
+def _time_of(entry: Deed | Trouble) -> float:
+    return entry.time
+
+
 class Failed(Exception):
     """An invariant was broken."""
 
@@ -93,6 +107,8 @@ class Run:
     scenario: Scenario
     keep_trace: bool = False
     logs: bool = False
+    patience: float = 0.0
+    """How long it may take in the end; 0 for as long as its troubles deserve."""
     problems: list[str] = field(default_factory=list)
     instances_seen: dict[str, set[str]] = field(default_factory=dict)
     orphans: set[str] = field(default_factory=set)
@@ -103,8 +119,11 @@ class Run:
     def __post_init__(self) -> None:
         self.world = World(self.scenario.seed, self.scenario.shape, self.keep_trace, self.logs)
         self.world.on_restore = self._on_restore
+        untold = any(trouble.kind in UNTOLD for trouble in self.scenario.troubles)
+        self.patience = self.patience or (LONG_PATIENCE if untold else PATIENCE)
         self.writes = 0
         self.counted: dict[str, int] = {}
+        self.restored = False
         self._boots: dict[str, tuple[int, float]] = {}
 
     # For the invariants.
@@ -124,7 +143,9 @@ class Run:
     def cancelled(self, vm: Json) -> bool:
         """Whether a Flow of it was cancelled, so that it may stay as it was then."""
         uid = vm["metadata"]["uid"]
-        return any(flow["spec"]["target"]["uid"] == uid and flow["spec"].get("cancel") for flow in self.all(invariants.FLOW))
+        return any(
+            flow["spec"]["target"]["uid"] == uid and flow["spec"].get("cancel") for flow in self.all(invariants.FLOW)
+        )
 
     def unsatisfiable(self, vm: Json) -> str:
         """Why nobody could run this VirtualMachine; "" when it can be."""
@@ -135,8 +156,18 @@ class Run:
             return f"its image is {spec['image']}"
         if (host := spec.get("placement", {}).get("host")) and host not in self.world.hosts:
             return f"there is no host {host}"
-        networks = {each["metadata"]["name"] for each in self.all(invariants.NETWORK)
-                    if each["metadata"]["namespace"] == where and not each["metadata"].get("deletionTimestamp")}  # fmt: skip
+        for volume in self.all(invariants.VOLUME) if self.restored else ():
+            ready: Json = next(
+                (each for each in volume.get("status", {}).get("conditions", ()) if each["type"] == "Ready"), {}
+            )
+            mine = volume["metadata"]["name"] in (names.root_volume(vm["metadata"]["name"]), *spec.get("volumes", ()))
+            if volume["metadata"]["namespace"] == where and mine and ready.get("reason") == "StorageError":
+                return "its disk was deleted after the backup that was restored"
+        networks = {
+            each["metadata"]["name"]
+            for each in self.all(invariants.NETWORK)
+            if each["metadata"]["namespace"] == where and "deletionTimestamp" not in each["metadata"]
+        }
         for nic in spec.get("nics", ()):
             if nic["network"] not in networks:
                 return f"there is no network {nic['network']}"
@@ -144,7 +175,11 @@ class Run:
 
     def _volumes_trouble(self, vm: Json) -> str:
         where = vm["metadata"]["namespace"]
-        volumes = {each["metadata"]["name"]: each for each in self.all(invariants.VOLUME) if each["metadata"]["namespace"] == where}
+        volumes = {
+            each["metadata"]["name"]: each
+            for each in self.all(invariants.VOLUME)
+            if each["metadata"]["namespace"] == where
+        }
         pools = set()
         for name in vm["spec"].get("volumes", ()):
             if name not in volumes or volumes[name]["metadata"].get("deletionTimestamp"):
@@ -159,12 +194,20 @@ class Run:
                 mine = other["spec"]["virtualMachine"]["uid"] == vm["metadata"]["uid"]
                 if not mine and other["metadata"]["namespace"] == where and name in listed:
                     return f"{other['metadata']['name']} has volume {name} until its next start"
-        hosts = {vm.get("status", {}).get("hostName", ""), vm["spec"].get("placement", {}).get("host", ""), *pools} - {""}
+        hosts = {vm.get("status", {}).get("hostName", ""), vm["spec"].get("placement", {}).get("host", ""), *pools} - {
+            ""
+        }
         return f"its volumes and placement are on {sorted(hosts)}" if len(hosts) > 1 else ""
 
     def _on_restore(self) -> None:
+        self.restored = True
         for host in self.world.hosts.values():
-            self.orphans |= {*host.machine.defined, *host.machine.seeds, *host.files.files(POOL_ROOT), *host.network.ours()}
+            self.orphans |= {
+                *host.machine.defined,
+                *host.machine.seeds,
+                *host.files.files(POOL_ROOT),
+                *host.network.ours(),
+            }
 
     # The run.
 
@@ -178,15 +221,15 @@ class Run:
             self.problems.append(str(failed))
         except Stuck as stuck:
             self.problems.append(f"a hot loop: {stuck}")
-        self.problems += [f"{actor}: {context.get('message')}: {context.get('exception')!r}" for actor, context in world.loop.errors]
+        self.problems += [
+            f"{actor}: {context.get('message')}: {context.get('exception')!r}" for actor, context in world.loop.errors
+        ]
         self.problems += world.bad_logs
         lives = sum(len(host.machine.starts) for host in world.hosts.values())
-        for process in world.processes.values():
-            if process.alive and process.actor is not None:
-                world.loop.kill(process.actor)
+        world.end()
         return Verdict(
-            self.scenario.seed, list(dict.fromkeys(self.problems)), world.trace.digest, world.loop.steps, self.writes, lives,
-            world.loop.now, time.perf_counter() - began,
+            self.scenario.seed, list(dict.fromkeys(self.problems)), world.trace.digest, world.loop.steps, self.writes,
+            lives, world.loop.now, time.perf_counter() - began,
         )  # fmt: skip
 
     def _go(self) -> None:
@@ -203,12 +246,14 @@ class Run:
         havoc.schedule(list(plan.troubles), end)
         world.run_until(end, self._stop_early)
         havoc.heal()
-        self._converge(end + PATIENCE)
+        self._converge(end + self.patience)
         self._idle()
 
     def _stop_early(self) -> None:
         if self.problems or self.world.loop.errors or self.world.bad_logs:
-            raise Failed("it was stopped there") if not self.problems else Failed(self.problems.pop(0))
+            raise Failed(
+                self.problems.pop(0) if self.problems else (self.world.bad_logs or ["an error that nobody caught"])[0]
+            )
 
     def _converge(self, deadline: float) -> None:
         world, step = self.world, 10.0
@@ -218,7 +263,7 @@ class Run:
             if not wrong:
                 return
             if world.loop.now >= deadline:
-                raise Failed(f"after {PATIENCE:.0f} s without faults: " + "; ".join(wrong[:4]))
+                raise Failed(f"after {self.patience:.0f} s without faults: " + "; ".join(wrong[:4]))
             step = min(step * 1.3, 60.0)
 
     def wrong(self) -> list[str]:
@@ -233,7 +278,9 @@ class Run:
         before, busy = self.writes, dict(self.counted)
         world.run_until(world.loop.now + IDLE, self._stop_early)
         if self.writes != before:
-            who = {name: count - busy.get(name, 0) for name, count in self.counted.items() if count != busy.get(name, 0)}
+            who = {
+                name: count - busy.get(name, 0) for name, count in self.counted.items() if count != busy.get(name, 0)
+            }
             raise Failed(f"{self.writes - before} writes by an idle system in {IDLE:.0f} s: {who}")
         if wrong := self.wrong():
             raise Failed("it did not stay as it was to be: " + "; ".join(wrong[:4]))
@@ -266,7 +313,9 @@ def run(seed: int, **options: Any) -> Verdict:
     return Run(scenario(seed), **options).go()
 
 
-def without(plan: Scenario, *, deeds: Sequence[Deed] | None = None, troubles: Sequence[Trouble] | None = None) -> Scenario:
+def without(
+    plan: Scenario, *, deeds: Sequence[Deed] | None = None, troubles: Sequence[Trouble] | None = None
+) -> Scenario:
     """A scenario with other deeds or troubles."""
     if deeds is not None:
         plan = replace(plan, deeds=tuple(deeds))

@@ -56,5 +56,3 @@ def _less(plan: Scenario, part: str, fails: object) -> Scenario:
             break
         chunk = max(1, chunk // 2)
     return plan
-
-

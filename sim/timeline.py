@@ -9,7 +9,14 @@ from sim.run import Run, Verdict
 from sim.trace import Entry
 
 WIDTH, ROW, LEFT = 1600, 22, 190
-COLOURS = {"creates": "#2a7", "writes": "#36c", "deletes": "#c60", "ends": "#c33", "guest-on": "#080", "guest-off": "#a00"}
+COLOURS = {
+    "creates": "#2a7",
+    "writes": "#36c",
+    "deletes": "#c60",
+    "ends": "#c33",
+    "guest-on": "#080",
+    "guest-off": "#a00",
+}
 STYLE = """
 body { font: 13px system-ui, sans-serif; margin: 16px; color: #222; background: #fff }
 svg text { font: 11px system-ui, sans-serif } .life { fill: #e8eef8 } .fault { fill: #f4b6b0; opacity: .7 }
@@ -31,7 +38,7 @@ def page(run: Run, verdict: Verdict) -> str:
     return (
         f"<!doctype html><meta charset=utf-8><title>seed {verdict.seed}</title><style>{STYLE}</style>"
         f"<h1>Seed {verdict.seed}: {state}</h1><p>{verdict.lives} guests started, {verdict.writes} writes, "
-        f"{verdict.virtual:.0f} virtual seconds. Blue bars: a process is alive. Red bars: faults. Hover over a mark.</p>"
+        f"{verdict.virtual:.0f} virtual seconds. Blue: a process is alive. Red: faults. Hover over a mark.</p>"
         f"<ul>{problems}</ul>{picture(entries, end)}<h2>Trace</h2><pre>{lines}</pre>"
     )
 
@@ -81,7 +88,8 @@ def _bar(kind: str, start: float, stop: float, row: int, end: float) -> str:
 def _mark(entry: Entry, row: int, end: float) -> str:
     colour = COLOURS.get(entry.verb, "#888")
     said = html.escape(f"{entry.time:.3f} {entry.verb} {entry.text}"[:300])
-    return f'<circle cx="{_x(entry.time, end)}" cy="{row * ROW + 11}" r="2.6" fill="{colour}"><title>{said}</title></circle>'
+    at = f'cx="{_x(entry.time, end)}" cy="{row * ROW + 11}"'
+    return f'<circle {at} r="2.6" fill="{colour}"><title>{said}</title></circle>'
 
 
 def _x(time: float, end: float) -> float:

@@ -1,8 +1,7 @@
 """What kopf does for a process: list, then watch, deliver each event once and in order per object, begin again on 410.
 
 Each watch of each process is behind by a time of its own. Its faults: events that come late or twice, a connection that
-breaks and goes on where it was, a history that is compacted (a relist, which never tells of what vanished), a watch that
-says nothing any more.
+breaks and goes on where it was, a history that is compacted (a relist, which never tells of what vanished).
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Size:
     bad: float = 0.12
 
 
-BAD = ("unknown-offering", "too-big", "unknown-image", "broken-image", "wrong-checksum", "evil-image", "unknown-network",
-       "bad-name", "two-roots", "bad-cidr", "shrink", "unknown-volume")  # fmt: skip
+BAD = ("unknown-offering", "too-big", "unknown-image", "broken-image", "wrong-checksum", "evil-image",
+       "unknown-network", "bad-name", "two-roots", "bad-cidr", "shrink", "unknown-volume")  # fmt: skip
 
 
 @dataclass
@@ -80,8 +80,8 @@ class Users:
         if known is None:
             return self._create(time, namespace, name)
         what = rng.choices(
-            ("delete", "stop", "start", "reboot", "volumes", "cancel", "reapply", "delete-volume", "delete-network", "guest-ends",
-             "recreate", "network", "volume"),
+            ("delete", "stop", "start", "reboot", "volumes", "cancel", "reapply", "delete-volume", "delete-network",
+             "guest-ends", "recreate", "network", "volume"),
             (5, 3, 3, 2, 2, 1, 1, 0.5, 0.5, 1, 2, 0.5, 0.5),
         )[0]  # fmt: skip
         if what == "delete":
@@ -100,7 +100,9 @@ class Users:
         if what in ("delete-volume", "delete-network"):
             return Deed(time, what, namespace, f"{'vol' if what == 'delete-volume' else 'net'}{rng.randrange(2)}")
         if what == "network":
-            return Deed(time, what, namespace, f"net{rng.randrange(2)}", (("cidr", f"10.{rng.randrange(5, 9)}.0.0/24"),))
+            return Deed(
+                time, what, namespace, f"net{rng.randrange(2)}", (("cidr", f"10.{rng.randrange(5, 9)}.0.0/24"),)
+            )
         if what == "volume":
             return Deed(time, what, namespace, f"vol{rng.randrange(2)}", (("size", "2Gi"),))
         if what == "recreate":
@@ -146,7 +148,9 @@ class Doing:
         method = getattr(self, "_" + deed.what.replace("-", "_"))
         answer = method(deed.namespace, deed.name, dict(deed.args))
         said = answer if answer is None or isinstance(answer, int) else answer[0]
-        self.world.trace.add(self.world.loop.now, "user", deed.what, f"{deed.namespace}/{deed.name} {dict(deed.args)} → {said}")
+        self.world.trace.add(
+            self.world.loop.now, "user", deed.what, f"{deed.namespace}/{deed.name} {dict(deed.args)} → {said}"
+        )
 
     def _network(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         return self.world.apply(NETWORKING, "networks", name, namespace, {"cidr": args["cidr"]})
@@ -158,7 +162,9 @@ class Doing:
         return self.world.apply(COMPUTE, "virtualmachines", name, namespace, args)
 
     def _delete(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.request("DELETE", COMPUTE, "virtualmachines", name, {"propagationPolicy": "Background"}, namespace=namespace)
+        return self.world.request(
+            "DELETE", COMPUTE, "virtualmachines", name, {"propagationPolicy": "Background"}, namespace=namespace
+        )
 
     def _recreate(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         """Delete, and apply again and again until the name is free, as a script would."""
@@ -181,7 +187,9 @@ class Doing:
         return self.world.request("DELETE", NETWORKING, "networks", name, {}, namespace=namespace)
 
     def _patch(self, namespace: str, name: str, spec: dict[str, Any]) -> Any:
-        return self.world.request("PATCH", COMPUTE, "virtualmachines", name, {"spec": spec}, namespace=namespace, content=MERGE)
+        return self.world.request(
+            "PATCH", COMPUTE, "virtualmachines", name, {"spec": spec}, namespace=namespace, content=MERGE
+        )
 
     def _stop(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         return self._patch(namespace, name, {"runPolicy": "Stopped"})
@@ -201,7 +209,9 @@ class Doing:
         for (where, flow), obj in self.world.objects(names.ORCHESTRATION, "flows").items():
             if vm is not None and obj["spec"]["target"]["uid"] == vm["metadata"]["uid"]:
                 body = {"spec": {"cancel": True}}
-                return self.world.request("PATCH", names.ORCHESTRATION, "flows", flow, body, namespace=where, content=MERGE)
+                return self.world.request(
+                    "PATCH", names.ORCHESTRATION, "flows", flow, body, namespace=where, content=MERGE
+                )
         return None
 
     def _guest_ends(self, namespace: str, name: str, args: dict[str, Any]) -> Any:

@@ -90,6 +90,16 @@ class World:
         finally:
             asyncio.events._set_running_loop(None)
 
+    def end(self) -> None:
+        """End every process, so that nothing of this run is left to unwind during another."""
+        asyncio.events._set_running_loop(self.loop)
+        try:
+            for process in self.processes.values():
+                if process.alive and process.actor is not None:
+                    self.loop.kill(process.actor)
+        finally:
+            asyncio.events._set_running_loop(None)
+
     # Setting up.
 
     def build(self) -> None:
@@ -148,7 +158,9 @@ class World:
         for name, kind in (("tiny", "good"), ("lost", "broken"), ("evil", "evil")):
             url = f"https://images.example/{name}.qcow2"
             ports.SOURCES[url] = kind
-            self.create(names.STORAGE, "images", name, CATALOG, spec={"url": url, "checksum": f"sha256:{ports.checksum(url)}"})
+            self.create(
+                names.STORAGE, "images", name, CATALOG, spec={"url": url, "checksum": f"sha256:{ports.checksum(url)}"}
+            )
         wrong = {"url": "https://images.example/tiny.qcow2", "checksum": f"sha256:{'0' * 64}"}
         self.create(names.STORAGE, "images", "wrong", CATALOG, spec=wrong)
 
@@ -194,7 +206,9 @@ class World:
         assert code == 201, answer
         return answer
 
-    def apply(self, group: str, plural: str, name: str, namespace: str, spec: Json, **metadata: Any) -> tuple[int, Json]:
+    def apply(
+        self, group: str, plural: str, name: str, namespace: str, spec: Json, **metadata: Any
+    ) -> tuple[int, Json]:
         """`kubectl apply --server-side`."""
         resource = self.resource(group, plural)
         meta = {"name": name, "namespace": namespace} | metadata
@@ -259,7 +273,7 @@ _PARSED: dict[tuple[str, str, str], Any] = {}
 
 
 def _share_parsed() -> None:
-    """Parse each state of each object once for all processes: what comes of it is immutable, and a quarter of the work."""
+    """Parse each state of each object once for all processes: what comes of it is immutable."""
     _PARSED.clear()
 
     def parse(self: Any, body: Json) -> Any:
@@ -273,13 +287,13 @@ def _share_parsed() -> None:
             found = _PARSED[key] = _PARSE(self, body)
         return found
 
-    Kind.parse = parse  # type: ignore[method-assign]
+    Kind.parse = parse  # type: ignore[method-assign,assignment]
 
 
 def _configure_logs(world: World) -> None:
     """The processes' log lines: bad ones are findings, the others go into the trace if they are asked for."""
 
-    def capture(logger: Any, method: str, event: dict[str, Any]) -> Any:
+    def capture(logger: Any, method: str, event: Any) -> Any:
         actor = ACTOR.get(None)
         name = str(event.pop("event", ""))
         if actor is not None and actor.alive:

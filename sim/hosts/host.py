@@ -107,7 +107,7 @@ class Host:
                 raise HypervisorError(f"Cannot access storage file '{disk.path}': No such file or directory")
             for other, each in machine.running.items():
                 if disk.path in (used.path for used in each.disks):
-                    raise HypervisorError(f"Failed to get \"write\" lock of {disk.path}: {other} has it")
+                    raise HypervisorError(f'Failed to get "write" lock of {disk.path}: {other} has it')
         for nic in spec.nics:
             if nic.bridge not in self.network.spaces[""].links:
                 raise HypervisorError(f"Cannot get interface MTU on '{nic.bridge}': No such device")
@@ -147,7 +147,9 @@ class Host:
                 self.later(self.rng.uniform(0.0005, 0.01), self._tell, listeners, uuid)
 
     def _tell(self, listeners: Listeners, uuid: str) -> None:
-        owner = next((each.actor for each in self.processes if each.alive and each.component.name == "agent-hypervisor"), None)
+        owner = next(
+            (each.actor for each in self.processes if each.alive and each.component.name == "agent-hypervisor"), None
+        )
         if owner is not None and listeners in self.machine.listeners:
             self.later(0.0, listeners.changed, uuid, as_=owner)
 

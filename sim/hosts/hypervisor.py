@@ -78,7 +78,9 @@ class Driver:
         return await self._do("", 0.001, lambda: self._host.facts)
 
     async def domains(self) -> tuple[Domain, ...]:
-        return await self._do("", 0.003, lambda: tuple(self._domain(uuid) for uuid in sorted(self._host.machine.defined)))
+        return await self._do(
+            "", 0.003, lambda: tuple(self._domain(uuid) for uuid in sorted(self._host.machine.defined))
+        )
 
     async def domain(self, uuid: str) -> Domain | None:
         return await self._do("", 0.001, lambda: self._domain(uuid) if uuid in self._host.machine.defined else None)
@@ -130,7 +132,7 @@ class Driver:
     async def resume(self, uuid: str) -> None:
         def resume() -> None:
             self._known(uuid)
-            if not self._host.files.full and self._host.machine.paused.pop(uuid, None):
+            if not self._host.files.full and self._host.machine.paused.pop(uuid, ""):
                 self._host.tell(uuid)
 
         await self._do(uuid, 0.002, resume)

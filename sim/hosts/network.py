@@ -1,4 +1,4 @@
-"""A host's network: devices, namespaces, rules and DHCP servers, and the tools that the network agent changes them by."""
+"""A host's network: devices, namespaces, rules and DHCP servers, and the tools that the network agent uses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from agents.network import tools
@@ -179,7 +180,7 @@ def _link(space: Space, name: str) -> Link:
 def _add_link(network: Network, space: Space, name: str, rest: list[str]) -> None:
     if name in space.links:
         raise tools.ToolFailed("ip", "RTNETLINK answers: File exists")
-    words = dict(zip(rest, rest[1:], strict=False))
+    words = dict(pairwise(rest))
     kind, mtu = words["type"], int(words.get("mtu", "1500"))
     if kind == "vxlan":
         data = Vxlan(int(words["id"]), words["local"], int(words["dstport"]), learning="learning" in rest)
@@ -200,7 +201,7 @@ def _add_link(network: Network, space: Space, name: str, rest: list[str]) -> Non
 
 def _set_link(space: Space, name: str, rest: list[str]) -> None:
     link = _link(space, name)
-    words = dict(zip(rest, rest[1:], strict=False))
+    words = dict(pairwise(rest))
     if "master" in words:
         _link(space, words["master"])
         link = _with(link, master=words["master"])

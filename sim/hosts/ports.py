@@ -14,15 +14,14 @@ from agents.hypervisor import handlers as hypervisor_handlers
 from agents.hypervisor.handlers import Agent
 from agents.hypervisor.settings import Settings as HypervisorSettings
 from agents.network import links as network_links
-from agents.network import tools, wakeups
+from agents.network import namespaces, tools, wakeups
+from agents.network.ports import observe as port_observe
 from agents.network.report import controller as report_controller
 from agents.network.routers import act as router_act
 from agents.network.routers import controller as router_controller
 from agents.network.routers import dnsmasq
 from agents.network.routers import observe as router_observe
 from agents.network.segments import observe as segment_observe
-from agents.network.ports import observe as port_observe
-from agents.network import namespaces
 from agents.storage import folders, places, qcow2, qemuimg
 from agents.storage.disks import act as disk_act
 from agents.storage.fetching import download, imports, inspection
@@ -49,7 +48,7 @@ def install() -> None:
         module.os = os_  # type: ignore[attr-defined]
     for name in ("create", "resize", "check_unused", "info", "convert"):
         setattr(qemuimg.QemuImg, name, globals()[f"_{name}"])
-    imports.Download = Download  # type: ignore[misc,assignment]
+    setattr(imports, "Download", Download)  # noqa: B010 - not exported for others than tests and us
     for name in ("ip", "ip_json", "fdb", "fdb_json", "nft", "nft_table"):
         setattr(tools, name, getattr(network, name))
     for holder in (network_links, segment_observe, router_observe, report_controller):
@@ -68,8 +67,8 @@ def install() -> None:
     router_act.announce = lambda action: None
     for name in ("running", "read", "write", "start", "stop", "reload", "clear"):
         setattr(dnsmasq, name, getattr(network, name))
-    router_controller.running = network.running
-    router_controller.Exits = network.Exits  # type: ignore[misc,assignment]
+    setattr(router_controller, "running", network.running)  # noqa: B010
+    setattr(router_controller, "Exits", network.Exits)  # noqa: B010
     wakeups.devices = network.devices
     wakeups.rules = network.rules  # type: ignore[attr-defined,unused-ignore]
 
@@ -105,9 +104,7 @@ async def _tool(at_most: float = 0.05) -> None:
 def _locked(fd: int) -> bool:
     host = _host()
     node = host.files.node(fd)
-    return any(
-        host.files.find(disk.path) is node for spec in host.machine.running.values() for disk in spec.disks
-    )
+    return any(host.files.find(disk.path) is node for spec in host.machine.running.values() for disk in spec.disks)
 
 
 async def _create(self: Any, fd: int, size: int, backing: str = "") -> None:

@@ -125,7 +125,7 @@ def pruned(node: Node, value: Any, doomed: Fields, kept: Fields) -> Any:
     above = {path[:length] for path in doomed for length in range(1, len(path)) if _named(node, path[:length])}
     safe = {path[:length] for path in kept for length in range(1, len(path) + 1)}
     away = (doomed | above) - safe - {("metadata",)}
-    return _without(node, value, (), away, doomed) if away else value
+    return _without(node, value, (), set(away), doomed) if away else value
 
 
 def _named(node: Node, path: Path) -> bool:

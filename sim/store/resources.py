@@ -72,7 +72,7 @@ def resources() -> dict[tuple[str, str], Resource]:
         ("", "v1", "resourcequotas", "ResourceQuota", True, True),
         ("coordination.k8s.io", "v1", "leases", "Lease", True, False),
     ):
-        fields = {name: ANYTHING for name in ("spec", "status", "data", "stringData")} | {"metadata": METADATA}
+        fields = dict.fromkeys(("spec", "status", "data", "stringData"), ANYTHING) | {"metadata": METADATA}
         schema = Node(Shape.STRUCT, fields=fields, open=True)
         out[group, plural] = Resource(group, version, plural, kind, namespaced, schema, False, status=status)
     return out

@@ -86,7 +86,9 @@ def _quantity(text: str) -> Decimal | None:
     if match is None:
         return None
     suffix = match[2] or ""
-    return Decimal(match[1]) * (Decimal(f"1{suffix}") if suffix[:1] in ("e", "E") and suffix not in _SCALE else _SCALE[suffix])
+    return Decimal(match[1]) * (
+        Decimal(f"1{suffix}") if suffix[:1] in ("e", "E") and suffix not in _SCALE else _SCALE[suffix]
+    )
 
 
 def _compare(left: dict[str, Any], right: dict[str, Any]) -> int:

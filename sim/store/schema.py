@@ -78,7 +78,9 @@ def compiled(schema: Json) -> Node:
         open=bool(schema.get("x-kubernetes-preserve-unknown-fields")),
     )
     node.defaults = (
-        node.default is not None or any(each.defaults for each in fields.values()) or (item is not None and item.defaults)
+        node.default is not None
+        or any(each.defaults for each in fields.values())
+        or (item is not None and item.defaults)
     )
     return node
 
@@ -139,13 +141,21 @@ def _pattern(pattern: str) -> Check:
 _LIMITS: dict[str, Callable[[Any], Check]] = {
     "enum": lambda allowed: lambda v: "" if v in allowed else f"supported values: {', '.join(map(repr, allowed))}",
     "pattern": _pattern,
-    "minLength": lambda n: lambda v: "" if not isinstance(v, str) or len(v) >= n else f"should be at least {n} chars long",
+    "minLength": lambda n: (
+        lambda v: "" if not isinstance(v, str) or len(v) >= n else f"should be at least {n} chars long"
+    ),
     "maxLength": lambda n: lambda v: "" if not isinstance(v, str) or len(v) <= n else f"may not be more than {n} bytes",
-    "minimum": lambda n: lambda v: "" if not isinstance(v, int | float) or v >= n else f"should be greater than or equal to {n}",
-    "maximum": lambda n: lambda v: "" if not isinstance(v, int | float) or v <= n else f"should be less than or equal to {n}",
+    "minimum": lambda n: (
+        lambda v: "" if not isinstance(v, int | float) or v >= n else f"should be greater than or equal to {n}"
+    ),
+    "maximum": lambda n: (
+        lambda v: "" if not isinstance(v, int | float) or v <= n else f"should be less than or equal to {n}"
+    ),
     "minItems": lambda n: lambda v: "" if not isinstance(v, list) or len(v) >= n else f"should have at least {n} items",
     "maxItems": lambda n: lambda v: "" if not isinstance(v, list) or len(v) <= n else f"must have at most {n} items",
-    "maxProperties": lambda n: lambda v: "" if not isinstance(v, dict) or len(v) <= n else f"must have at most {n} properties",
+    "maxProperties": lambda n: (
+        lambda v: "" if not isinstance(v, dict) or len(v) <= n else f"must have at most {n} properties"
+    ),
 }
 
 
@@ -189,8 +199,8 @@ def _struct(node: Node, value: Json) -> Json:
 def untypable(node: Node, value: Any, path: str = "") -> str:
     """Why a configuration cannot be applied at all; "" when it can.
 
-    An apply wants to know whose each field is, so an unknown field, a scalar of another type or an item that stands in a
-    list twice is refused before anything else, and (so it is) by the code for an internal error.
+    An apply wants to know whose each field is, so an unknown field, a scalar of another type or an item that stands in
+    a list twice is refused before anything else, and (so it is) by the code for an internal error.
     """
     if value is None:
         return ""

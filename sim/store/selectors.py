@@ -29,7 +29,7 @@ def _labels(text: str) -> list[Matches]:
     while text:
         if found := _SET.match(text):
             name, operator, values = found[1], found[2], {each.strip() for each in found[3].split(",")}
-            out.append(lambda obj, n=name, v=values, o=operator: (_of(obj).get(n) in v) == (o == "in"))
+            out.append(_within(name, values, operator == "in"))
             text = text[found.end() :].lstrip(",")
             continue
         part, _, text = text.partition(",")
@@ -65,8 +65,16 @@ def _fields(text: str, selectable: tuple[str, ...]) -> list[Matches]:
         if name not in ("metadata.name", "metadata.namespace", *selectable):
             raise BadSelector(f"field label not supported: {name}")
         path, equal = tuple(name.split(".")), operator != "!="
-        out.append(lambda obj, p=path, v=value, e=equal: (_at(obj, p) == v) == e)
+        out.append(_equals(path, value, equal))
     return out
+
+
+def _within(name: str, values: set[str], wanted: bool) -> Matches:
+    return lambda obj: (_of(obj).get(name) in values) == wanted
+
+
+def _equals(path: tuple[str, ...], value: str, wanted: bool) -> Matches:
+    return lambda obj: (_at(obj, path) == value) == wanted
 
 
 def _at(obj: Any, path: tuple[str, ...]) -> str:

@@ -97,7 +97,9 @@ class Request:
 class ApiServer:
     """Objects, and the rules by which they change. Synchronous: etcd orders all writes anyway."""
 
-    def __init__(self, rng: random.Random, now: Callable[[], str], served: dict[tuple[str, str], Resource] | None = None):
+    def __init__(
+        self, rng: random.Random, now: Callable[[], str], served: dict[tuple[str, str], Resource] | None = None
+    ):
         self._rng = rng
         self._now = now
         self.version = 1
@@ -168,7 +170,9 @@ class ApiServer:
         meta = dict(body.get("metadata") or {})
         name = meta.get("name") or request.key[1]
         if not name or not _SUBDOMAIN.fullmatch(name) or len(name) > 253:
-            raise self._invalid(resource, name, [f"metadata.name: Invalid value: {name!r}: a lowercase RFC 1123 subdomain"])
+            raise self._invalid(
+                resource, name, [f"metadata.name: Invalid value: {name!r}: a lowercase RFC 1123 subdomain"]
+            )
         key = (request.key[0] if resource.namespaced else "", name)
         if resource.namespaced and ("", key[0]) not in self.tables["", "namespaces"].records:
             raise Refusal(404, "NotFound", f'namespaces "{key[0]}" not found')
@@ -213,7 +217,8 @@ class ApiServer:
             return dict(body)
         outside = {name: body[name] for name in ("apiVersion", "kind", "metadata") if name in body}
         inside = {name: value for name, value in body.items() if name not in outside}
-        return outside | shaped(resource.schema, inside)
+        whole: Json = outside | shaped(resource.schema, inside)
+        return whole
 
     def _apply(self, table: Table, request: Request) -> tuple[int, Json]:
         body: Json = request.body
@@ -221,7 +226,9 @@ class ApiServer:
         record = table.records.get(request.key)
         if record is None and request.subresource:
             raise Refusal(404, "NotFound", f'{resource.named} "{request.key[1]}" not found')
-        if resource.validated and (why := untypable(resource.schema, {k: v for k, v in body.items() if k not in _META})):
+        if resource.validated and (
+            why := untypable(resource.schema, {k: v for k, v in body.items() if k not in _META})
+        ):
             raise Refusal(500, "", f"failed to create typed patch object: {why}")
         if record is None:
             return 201, self._create(table, request, body, "Apply")
@@ -385,8 +392,8 @@ class ApiServer:
                 wrong = True
                 yield each
         if not wrong:
-            name = {"metadata": {"name": new["metadata"]["name"]}}
-            yield from _root_rules(resource, view | name, before | name if old else None)
+            named = {"metadata": {"name": new["metadata"]["name"]}}
+            yield from _root_rules(resource, view | named, before | named if old else None)
 
     def _invalid(self, resource: Resource, name: str, wrong: list[str]) -> Refusal:
         text = wrong[0] if len(wrong) == 1 else f"[{', '.join(wrong)}]"
@@ -402,7 +409,8 @@ class ApiServer:
                 if used >= int(hard):
                     raise Refusal(
                         403, "Forbidden",
-                        f'exceeded quota: {name}, requested: {counted}=1, used: {counted}={used}, limited: {counted}={hard}',
+                        f"exceeded quota: {name}, requested: {counted}=1, used: {counted}={used}, "
+                        f"limited: {counted}={hard}",
                     )  # fmt: skip
 
     def _uid(self) -> str:
@@ -447,11 +455,7 @@ def _root_rules(resource: Resource, view: Json, before: Json | None) -> Iterator
 def _ownable(obj: Json) -> Json:
     """An object without what nobody owns: its kind, name and what the server writes itself."""
     out = {name: value for name, value in obj.items() if name not in _META}
-    meta = {
-        name: value
-        for name, value in (obj.get("metadata") or {}).items()
-        if name in _OWNED
-    }
+    meta = {name: value for name, value in (obj.get("metadata") or {}).items() if name in _OWNED}
     if meta:
         out["metadata"] = meta
     return out
@@ -464,15 +468,15 @@ def _settable(meta: Json) -> Json:
 
 def _over(live: Json, owned: Json) -> Json:
     """The live object with its ownable part replaced."""
-    meta = {
-        name: value
-        for name, value in live["metadata"].items()
-        if name not in _OWNED
-    }
+    meta = {name: value for name, value in live["metadata"].items() if name not in _OWNED}
     parts = {name: value for name, value in owned.items() if value is not None or name not in ("metadata", "status")}
     if parts.get("spec", parts) is None:
         parts["spec"] = {}
-    return {"apiVersion": live["apiVersion"], "kind": live["kind"]} | parts | {"metadata": meta | parts.get("metadata", {})}
+    return (
+        {"apiVersion": live["apiVersion"], "kind": live["kind"]}
+        | parts
+        | {"metadata": meta | parts.get("metadata", {})}
+    )
 
 
 def _disowned(owned: Owned, paths: set[Any]) -> Owned:

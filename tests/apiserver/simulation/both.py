@@ -108,7 +108,9 @@ class Both:
         )
         theirs = response.json()
         if code < 300 and response.ok and "uid" in answer.get("metadata", {}):
-            self.known.setdefault((operation.plural, operation.name or answer["metadata"]["name"]), []).append((answer, theirs))
+            self.known.setdefault((operation.plural, operation.name or answer["metadata"]["name"]), []).append(
+                (answer, theirs)
+            )
         return self._answer(code, answer, self.simulated), self._answer(response.status_code, theirs, self.real)
 
     def _bodies(self, operation: Operation, resource: Resource) -> Iterator[Any]:
@@ -129,7 +131,10 @@ class Both:
             return code, body["status"]
         if body["kind"].endswith("List"):
             # Items of Kubernetes's own kinds do not repeat what they are.
-            bare = [{name: value for name, value in each.items() if name not in ("kind", "apiVersion")} for each in body["items"]]
+            bare = [
+                {name: value for name, value in each.items() if name not in ("kind", "apiVersion")}
+                for each in body["items"]
+            ]
             return code, plain.of(bare)
         return code, plain.of(body)
 
@@ -152,7 +157,13 @@ class Both:
             if now or (before and type_ == "DELETED"):
                 mine.append((type_, self.simulated.of(event.obj)))
         where = f"namespaces/{self.namespace}/" if resource.namespaced else ""
-        query = {"watch": "1", "resourceVersion": start, "timeoutSeconds": "1", "fieldSelector": fields, "labelSelector": labels}
+        query = {
+            "watch": "1",
+            "resourceVersion": start,
+            "timeoutSeconds": "1",
+            "fieldSelector": fields,
+            "labelSelector": labels,
+        }
         url = f"{self.client.server}/apis/{resource.group}/{resource.version}/{where}{resource.plural}"
         for _ in range(10):
             answer = self.client.session.get(url, params=query, timeout=30)

@@ -45,8 +45,13 @@ SPECS: dict[tuple[str, str], SearchStrategy[Json]] = {
             "rootDiskSize": one("1Gi", 1073741824, "1Ki", "lots"),
             "runPolicy": one("Running", "Stopped", "Sleeping"),
             "volumes": one([], ["a"], ["a", "b"], ["b", "a"], ["a", "a"]),
-            "nics": one([{"network": "net"}], [{"network": "net", "ip": "10.1.1.4"}], [{"ip": "10.1.1.4"}],
-                        [{"network": "n", "ip": "10.1.1.400"}], [{"network": "n", "mac": "02:00:00:00:00:01"}]),  # fmt: skip
+            "nics": one(
+                [{"network": "net"}],
+                [{"network": "net", "ip": "10.1.1.4"}],
+                [{"ip": "10.1.1.4"}],
+                [{"network": "n", "ip": "10.1.1.400"}],
+                [{"network": "n", "mac": "02:00:00:00:00:01"}],
+            ),
             "placement": some(host=one("host1", "host2"), zone=one("default")),
             "userData": some(inline=one("#!/bin/sh", "x" * 8193)),
             "rebootRequest": one(0, 1, 2, -1, "1"),
@@ -81,7 +86,11 @@ SPECS: dict[tuple[str, str], SearchStrategy[Json]] = {
         optional={
             "cidr": one("10.1.1.0/24", "10.1.1.0/24", "10.1.1.0/29", "10.1.1.1/24", "10.1.1.0/30", "fd00::/64", "x"),
             "gateway": one("10.1.1.1", "10.2.1.1", "10.1.1.0", "nobody"),
-            "dhcpRange": one({"start": "10.1.1.2", "end": "10.1.1.6"}, {"start": "10.1.1.6", "end": "10.1.1.2"}, {"start": "10.1.1.2"}),
+            "dhcpRange": one(
+                {"start": "10.1.1.2", "end": "10.1.1.6"},
+                {"start": "10.1.1.6", "end": "10.1.1.2"},
+                {"start": "10.1.1.2"},
+            ),
             "dns": one([], ["9.9.9.9"], ["::1"]),
             "zone": one("default", "east"),
         },
@@ -112,8 +121,16 @@ SPECS: dict[tuple[str, str], SearchStrategy[Json]] = {
 def condition(type_: str) -> SearchStrategy[Json]:
     """One entry of `status.conditions`."""
     return st.fixed_dictionaries(
-        {"type": st.just(type_), "status": one("True", "False", "True", "Maybe"), "reason": one("AsSpecified", "Provisioning")},
-        optional={"message": one("a", "b"), "lastTransitionTime": one("2030-01-01T00:00:00Z"), "observedGeneration": one(1, 2)},
+        {
+            "type": st.just(type_),
+            "status": one("True", "False", "True", "Maybe"),
+            "reason": one("AsSpecified", "Provisioning"),
+        },
+        optional={
+            "message": one("a", "b"),
+            "lastTransitionTime": one("2030-01-01T00:00:00Z"),
+            "observedGeneration": one(1, 2),
+        },
     )
 
 
@@ -149,7 +166,9 @@ def operations(draw: st.DrawFn, plurals: tuple[tuple[str, str], ...]) -> Operati
     plural, name = draw(one(*plurals)), draw(NAMES)
     api_version, kind = KINDS[plural]
     head = {"apiVersion": api_version, "kind": kind}
-    what = draw(one("create", "apply", "apply", "apply", "status", "status", "merge", "finalize", "delete", "get", "list"))
+    what = draw(
+        one("create", "apply", "apply", "apply", "status", "status", "merge", "finalize", "delete", "get", "list")
+    )
     manager = draw(one("alice", "alice", "bob"))
     guards = draw(one((), (), (), ("resourceVersion",), ("uid",), ("uid", "resourceVersion")))
     stale = draw(one(False, False, False, True))

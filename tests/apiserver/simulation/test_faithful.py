@@ -46,11 +46,11 @@ def machine(client: Client, kinds: tuple[tuple[str, str], ...]) -> type[RuleBase
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "kinds", [(VM,), (INSTANCE, VOLUME), (NETWORK, ROUTER), (LEASE,)], ids=lambda kinds: "+".join(each[1] for each in kinds)
+    "kinds",
+    [(VM,), (INSTANCE, VOLUME), (NETWORK, ROUTER), (LEASE,)],
+    ids=lambda kinds: "+".join(each[1] for each in kinds),
 )
 def test_both_servers_give_the_same_answers_and_events(admin: Client, kinds: tuple[tuple[str, str], ...]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run_state_machine_as_test(machine(admin, kinds), settings=HISTORY)
-
-

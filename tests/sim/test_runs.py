@@ -1,0 +1,83 @@
+"""A fixed number of seeds passes, and a seed is a run: the same one each time, whatever the interpreter's hash seed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim.run import Run, Scenario, run, scenario, without
+from sim.shrink import shrunk, symptom
+from sim.timeline import page
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = range(1, 26)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_seed_passes(seed: int) -> None:
+    verdict = run(seed)
+    assert verdict.ok, "\n".join([f"replay: make sim SEED={seed}", *verdict.problems[:5]])
+
+
+def test_a_seed_is_the_same_run_each_time() -> None:
+    first, second = run(8), run(8)
+    assert first.steps > 5000
+    assert (first.digest, first.steps, first.writes) == (second.digest, second.steps, second.writes)
+
+
+def test_a_trace_that_is_kept_does_not_change_the_run() -> None:
+    plan = scenario(6)
+    quiet, kept, talking = Run(plan), Run(plan, keep_trace=True), Run(plan, keep_trace=True, logs=True)
+    assert len({each.go().steps for each in (quiet, kept, talking)}) == 1
+
+
+@pytest.mark.parametrize("hashes", ["1", "2"])
+def test_the_hash_seed_changes_nothing(hashes: str) -> None:
+    code = "from sim.run import run; v = run(9); print(v.digest, v.steps)"
+    env = {**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120, check=True
+    )
+    mine = run(9)
+    assert done.stdout.split() == [mine.digest, str(mine.steps)]
+
+
+def test_the_time_line_shows_every_process() -> None:
+    work = Run(scenario(5), keep_trace=True)
+    text = page(work, work.go())
+    assert all(name in text for name in work.world.processes)
+
+
+def test_a_failing_scenario_gets_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sim import mutations
+
+    with mutations.made(mutations.by_name("running-too-early")):
+        plan = _failing()
+        before, wanted = len(plan.deeds) + len(plan.troubles), symptom(plan)
+        short = shrunk(plan, say=False)
+        assert symptom(short) == wanted
+        assert len(short.deeds) + len(short.troubles) < before / 3
+
+
+def _failing() -> Scenario:
+    for seed in range(1, 20):
+        plan = scenario(seed)
+        if symptom(plan):
+            return plan
+    raise AssertionError("nothing fails")
+
+
+def test_without_troubles_a_machine_costs_few_writes() -> None:
+    """The budget of the design: at most 14 writes beyond the user's own until a machine runs."""
+    plan = without(scenario(4), troubles=())
+    alone = [deed for deed in plan.deeds if deed.what in ("network", "volume")]
+    first = next(deed for deed in plan.deeds if deed.what == "apply" and "runPolicy" not in dict(deed.args))
+    work = Run(without(plan, deeds=[*alone, first]))
+    assert work.go().ok
+    again = Run(without(plan, deeds=alone))
+    assert again.go().ok
+    assert work.writes - again.writes <= 14 + 6, "with the image's own, which are made once"
