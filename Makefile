@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SETUP := $(VENV)/.installed
 
-.PHONY: help demo test lint unit apiserver host cluster-tests faults bench up down image guest chart-lint docs lock clean
+.PHONY: help demo test lint unit sim sim-tests apiserver host cluster-tests faults bench up down image guest chart-lint docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,7 +14,7 @@ help: ## List the targets
 demo: $(SETUP) ## Bring up the local cluster, install the chart, apply examples/, show two running VMs
 	$(PY) -m dev demo
 
-test: $(SETUP) lint unit apiserver host cluster-tests ## All tests
+test: $(SETUP) lint unit sim-tests apiserver host cluster-tests ## All tests
 
 lint: $(SETUP) ## Format, lint, types, architecture
 	$(VENV)/bin/ruff format --check .
@@ -28,6 +28,12 @@ unit: $(SETUP) ## Decisions, as tables and properties; no cluster, under 20 s
 apiserver: $(SETUP) ## Against a real API server and etcd
 	$(PY) -m dev build
 	$(PY) -m pytest tests/apiserver -q
+
+sim: $(SETUP) ## Simulate the control plane: SEEDS=1000 [FIRST=1], or SEED=123 to replay one with its trace
+	$(PY) -m sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),1))
+
+sim-tests: $(SETUP) ## A fixed number of seeds, and mistakes that the simulation must find
+	$(PY) -m pytest tests/sim -q
 
 host: $(SETUP) ## Agents on real libvirt, QEMU, nftables; no Kubernetes
 	$(PY) -m dev build
