@@ -140,13 +140,21 @@ def _seen(found: Any, *, with_record: bool) -> Domain:
     state, reason = found.state()
     power = _POWER.get(state, Power.STOPPED)
     off = power is Power.STOPPED
+    try:
+        record = _read_record(found, off) if with_record else None
+    except libvirt.libvirtError as error:
+        if off or error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+            raise
+        # The guest ended between the two questions. What is known of it must be of one moment: a guest that runs with
+        # no record would pass for one whose start was cut off, and a reboot that is due for done.
+        return _seen(found, with_record=with_record)
     return Domain(
         uuid=found.UUIDString(),
         name=found.name(),
         power=power,
         stop_reason=("Crashed" if state == libvirt.VIR_DOMAIN_CRASHED else _STOPPED.get(reason, "")) if off else "",
         pause_reason=_PAUSED.get(reason, "Unknown") if power is Power.PAUSED else "",
-        record=_read_record(found, off) if with_record else None,
+        record=record,
     )
 
 
@@ -156,8 +164,7 @@ def _read_record(found: Any, off: bool) -> Record | None:
     try:
         return domainxml.parse_record(found.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, METADATA, flags))
     except libvirt.libvirtError as error:
-        # It may also have ended between the two questions; its event brings us back.
-        if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN_METADATA, libvirt.VIR_ERR_OPERATION_INVALID):
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             return None
         raise
 
