@@ -181,7 +181,7 @@ class InstanceStatus:
     power: str = ""
     """One of Power, as the hypervisor last said."""
     stop_reason: str = ""
-    """Why it is not running: `Shutdown` (by the guest), `Destroyed` (by us), `Crashed` (QEMU died, the guest panicked)."""
+    """Why it is off: `Shutdown` (by the guest), `Destroyed` (by us), `Crashed` (QEMU died, or the guest panicked)."""
     started_at: str = ""
     start_observed: int = 0
     reboot_observed: int = 0

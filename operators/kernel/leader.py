@@ -127,7 +127,7 @@ class Elector:
             return False
 
     def _free(self, seen: LeaseSpec) -> bool:
-        """Whether the Lease is for us to take: nobody's, ours (an answer was lost), a dead one's, or unchanged for long."""
+        """Whether the Lease is for us to take: nobody's, ours (an answer was lost), a dead one's, or long unchanged."""
         if seen != self._seen:
             self._seen, self._seen_at = seen, self._clock.monotonic()
             log.debug("lease_seen", lease=str(self._lease), holder=seen.holder_identity)
