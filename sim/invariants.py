@@ -153,6 +153,17 @@ def a_nic_has_one_port(run: Run, table: Table, event: Event, author: str) -> Com
             yield f"{_name(vm)} has {len(vm['spec'].get('nics', ()))} NICs and {len(ports)} Ports"
 
 
+def no_disk_goes_under_a_guest(run: Run, table: Table, event: Event, author: str) -> Complaints:
+    """Nobody deletes a Disk that a running guest writes to, unless that guest's Instance is being deleted too."""
+    if table.resource.plural != "disks" or not _deleting(event.obj) or event.before is None or _deleting(event.before):
+        return
+    host, path = run.world.hosts.get(event.obj["spec"]["hostName"]), _status(event.obj).get("path")
+    standing = {each["spec"]["virtualMachine"]["uid"] for each in run.all(INSTANCE) if not _deleting(each)}
+    for uuid, spec in host.machine.running.items() if host is not None else ():
+        if uuid in standing and path in (disk.path for disk in spec.disks):
+            yield f"{author} deleted {_name(event.obj)}, to which guest {uuid} writes"
+
+
 def a_volume_has_one_vm(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """No two Instances list the same Volume."""
     if table.resource.plural != "instances" or event.type == "DELETED":
@@ -252,6 +263,7 @@ AT_EVERY_WRITE: tuple[Callable[[Run, Table, Event, str], Complaints], ...] = (
     a_path_has_one_disk,
     a_vm_has_one_instance,
     a_nic_has_one_port,
+    no_disk_goes_under_a_guest,
     a_volume_has_one_vm,
     capacity_is_not_exceeded,
     power_was_observed,

@@ -283,12 +283,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("finalizer-dropped", "Compute makes Instances without its finalizer", _no_finalizer(INSTANCE), 6),
     Mutation("released-too-early", "the agent says Released and leaves the domain", _released_before_it_is, 6),
     Mutation("start-repeated", "the agent starts again what ended by itself", _starts_what_ended, 12),
-    Mutation("start-not-recorded", "the agent keeps no record of a start", _record_forgotten, 30),
     Mutation("running-too-early", "the agent says Running before it is", _says_running_early, 4),
     Mutation("claim-not-atomic", "two networks may claim one segment", _claims_are_not_atomic, 6),
     Mutation("name-by-chance", "the name of a Port is another at each attempt", _names_by_chance, 6),
     Mutation("mark-lost", "a key marked while it is worked on does not come back", _lost_mark, 10),
-    Mutation("retry-forgotten", "what failed is not tried again", _no_retry, 15),
     Mutation("time-rewritten", "a condition's time changes with every report", _always_a_new_time, 4),
     Mutation("stale-event-wins", "an older state replaces a newer one in the cache", _stale_events_win, 60),
     Mutation("deletion-missed", "a relist does not drop what is gone", _deletions_are_missed, 60),
@@ -304,6 +302,8 @@ def by_name(name: str) -> Mutation:
 
 
 HARD: tuple[Mutation, ...] = (
+    Mutation("start-not-recorded", "the agent keeps no record of a start", _record_forgotten, 300),
+    Mutation("retry-forgotten", "what failed is not tried again", _no_retry, 300),
     Mutation("no-status-guard", "a status is written over a newer state", _no_status_guard, 300),
     Mutation("no-resync", "nobody looks at everything now and then", _no_resync, 300),
     Mutation("ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 300),

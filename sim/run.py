@@ -69,6 +69,7 @@ def process_names(shape: Shape) -> list[str]:
     """The processes of a world, as `World.build` names them."""
     world = World(0, shape)
     world.build()
+    world.end()
     return list(world.processes)
 
 
@@ -304,8 +305,9 @@ class Run:
 
 
 def _of_a_bad_image(obj: Json) -> bool:
-    """A source that cannot be reached is asked again now and then, which its status tells."""
-    return obj["kind"] in ("Image", "ImageCopy") and obj["metadata"]["name"].split("-")[0] in ("lost", "wrong", "evil")
+    """Whether it is about a source that is no good, which is asked again now and then, as statuses tell."""
+    first = obj["metadata"]["name"].split("-")[0]
+    return first in ("lost", "wrong", "evil") or first.startswith("bad")
 
 
 def run(seed: int, **options: Any) -> Verdict:

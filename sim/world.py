@@ -99,6 +99,7 @@ class World:
                     self.loop.kill(process.actor)
         finally:
             asyncio.events._set_running_loop(None)
+            self.loop.close()
 
     # Setting up.
 
