@@ -51,7 +51,7 @@ def run(layout: Layout, nodes: int) -> Target:
     show(where, "-n", NAMESPACE, "get", "flows")
     heading("the steps of those flows")
     print(steps(where))
-    with phases.phase("both guests answer, ping and HTTP between them"):
+    with phases.phase("boot, ping and HTTP between the guests"):
         prove(where)
     print(f"\nHow long it took:\n{phases.table()}")
     print(NEXT.format(kubeconfig=where.kubeconfig, bin=layout.bin, namespace=NAMESPACE, catalog=CATALOG))
@@ -92,6 +92,8 @@ def prove(where: Target) -> None:
         ).strip()
         for guest in (web, db)
     }
+    for guest in (web, db):
+        guest.wait_booted()
     if web.host == db.host:
         say(f"note: both machines are on {web.host}, since no other host had room")
     for one, other in ((web, db), (db, web)):

@@ -83,6 +83,10 @@ class Guest:
         text = in_agent(self.where, host, "hypervisor", words, input=_RUN, timeout=timeout + 30)
         return Answer(**json.loads(text))
 
+    def wait_booted(self, *, timeout: float = 120) -> None:
+        """Wait until the tiny guest serves: a VirtualMachine is Ready as soon as its guest has been started."""
+        self.sh("until [ -e /run/ready ]; do sleep 0.1; done", timeout=timeout)
+
     def sh(self, script: str, *, timeout: float = 60) -> str:
         """Run a shell script in the guest and return what it printed; a failure is a DevError."""
         answer = self.run(["/bin/sh", "-c", script], timeout=timeout)

@@ -48,6 +48,8 @@ def test_whole_life(cloud: Cloud, two_hosts: tuple[str, str]) -> None:
     web, db = guest(cloud, "web"), guest(cloud, "db")
     assert (web.host, db.host) == two_hosts
     addresses = {name: address(cloud, name) for name in ("web", "db")}
+    web.wait_booted()
+    db.wait_booted()
 
     web.sh(f"ping -c 3 -W 2 {addresses['db']}")
     db.sh(f"ping -c 3 -W 2 {addresses['web']}")
