@@ -157,10 +157,10 @@ def no_disk_goes_under_a_guest(run: Run, table: Table, event: Event, author: str
     """Nobody deletes a Disk that a running guest writes to, unless that guest's Instance is being deleted too."""
     if table.resource.plural != "disks" or not _deleting(event.obj) or event.before is None or _deleting(event.before):
         return
-    host, path = run.world.hosts.get(event.obj["spec"]["hostName"]), _status(event.obj).get("path")
+    host, path = run.world.hosts.get(event.obj["spec"]["hostName"]), str(_status(event.obj).get("path"))
     standing = {each["spec"]["virtualMachine"]["uid"] for each in run.all(INSTANCE) if not _deleting(each)}
     for uuid, spec in host.machine.running.items() if host is not None else ():
-        if uuid in standing and path in (disk.path for disk in spec.disks):
+        if uuid in standing and any(disk.path == path for disk in spec.disks):
             yield f"{author} deleted {_name(event.obj)}, to which guest {uuid} writes"
 
 

@@ -280,19 +280,18 @@ def _rules_stay() -> Undo:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    Mutation("finalizer-dropped", "Compute makes Instances without its finalizer", _no_finalizer(INSTANCE), 6),
-    Mutation("released-too-early", "the agent says Released and leaves the domain", _released_before_it_is, 6),
-    Mutation("start-repeated", "the agent starts again what ended by itself", _starts_what_ended, 12),
-    Mutation("running-too-early", "the agent says Running before it is", _says_running_early, 4),
+    Mutation("finalizer-dropped", "Compute makes Instances without its finalizer", _no_finalizer(INSTANCE), 6, 2),
+    Mutation("released-too-early", "the agent says Released and leaves the domain", _released_before_it_is, 6, 2),
+    Mutation("start-repeated", "the agent starts again what ended by itself", _starts_what_ended, 12, 3),
+    Mutation("running-too-early", "the agent says Running before it is", _says_running_early, 4, 3),
     Mutation("claim-not-atomic", "two networks may claim one segment", _claims_are_not_atomic, 6),
     Mutation("name-by-chance", "the name of a Port is another at each attempt", _names_by_chance, 6),
     Mutation("mark-lost", "a key marked while it is worked on does not come back", _lost_mark, 10),
-    Mutation("time-rewritten", "a condition's time changes with every report", _always_a_new_time, 4),
-    Mutation("stale-event-wins", "an older state replaces a newer one in the cache", _stale_events_win, 60),
-    Mutation("deletion-missed", "a relist does not drop what is gone", _deletions_are_missed, 60),
-    Mutation("volume-let-go", "a Volume is freed while a machine uses it", _volumes_let_go_while_used, 40),
-    Mutation("not-synced", "a disk is called made before it is safe from a loss of power", _no_sync, 60),
-    Mutation("rules-stay", "addresses stay let through when their Port is gone", _rules_stay, 6),
+    Mutation("time-rewritten", "a condition's time changes with every report", _always_a_new_time, 4, 3),
+    Mutation("deletion-missed", "a relist does not drop what is gone", _deletions_are_missed, 60, 12),
+    Mutation("volume-let-go", "a Volume is freed while a machine uses it", _volumes_let_go_while_used, 40, 2),
+    Mutation("not-synced", "a disk is called made before it is safe from a loss of power", _no_sync, 60, 2),
+    Mutation("rules-stay", "addresses stay let through when their Port is gone", _rules_stay, 6, 4),
 )
 
 
@@ -302,6 +301,7 @@ def by_name(name: str) -> Mutation:
 
 
 HARD: tuple[Mutation, ...] = (
+    Mutation("stale-event-wins", "an older state replaces a newer one in the cache", _stale_events_win, 300),
     Mutation("start-not-recorded", "the agent keeps no record of a start", _record_forgotten, 300),
     Mutation("retry-forgotten", "what failed is not tried again", _no_retry, 300),
     Mutation("no-status-guard", "a status is written over a newer state", _no_status_guard, 300),
