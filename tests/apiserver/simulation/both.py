@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import requests
 
 from operators.contract.codec import Json
 from sim.store.resources import Resource
@@ -165,10 +167,12 @@ class Both:
             "labelSelector": labels,
         }
         url = f"{self.client.server}/apis/{resource.group}/{resource.version}/{where}{resource.plural}"
-        for _ in range(10):
-            answer = self.client.session.get(url, params=query, timeout=30)
-            if answer.status_code != 429:  # the first watch of a kind finds the server's cache not yet filled
-                break
-            time.sleep(0.5)
-        told = [json.loads(line) for line in answer.text.splitlines()]
+        told: list[Json] = []
+        # A watch on which nothing happens may stay open for long, whatever was asked.
+        quiet = contextlib.suppress(requests.exceptions.ConnectionError, requests.exceptions.Timeout)
+        with quiet, self.client.session.get(url, params=query, stream=True, timeout=(10, 1.5)) as answer:
+            for line in answer.iter_lines(chunk_size=None):
+                told.append(json.loads(line))
+                if len(told) > len(mine):
+                    break
         return mine, [(each["type"], self.real.of(each["object"])) for each in told]
