@@ -16,7 +16,7 @@ from tests.apiserver.simulation.operations import INSTANCE, NETWORK, ROUTER, VM,
 
 NUMBERS = itertools.count()
 HISTORY = settings(
-    max_examples=12, stateful_step_count=30, deadline=None, database=None, derandomize=True,
+    max_examples=8, stateful_step_count=30, deadline=None, database=None, derandomize=True, phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
