@@ -133,12 +133,12 @@ def test_the_life_of_volumes_in_few_writes(
     pool = tmp_path / "pools" / "local"
     until(lambda: cloud.get(HOST_REPORT, node).status.storage is not None, 30, "the pool is reported")
 
-    cloud.image("tiny", served.url, served.checksum)
-    cloud.volume("first", source={"image": "tiny"})
+    cloud.image("served", served.url, served.checksum)
+    cloud.volume("first", source={"image": "served"})
     cloud.until(VOLUME, "first", "WaitingForFirstConsumer")
     cloud.run("first", "first")
     cloud.until(VOLUME, "first", "AsSpecified")
-    cloud.until(IMAGE, "tiny", "AsSpecified")
+    cloud.until(IMAGE, "served", "AsSpecified")
     assert cloud.get(VOLUME, "first").status.size == 4 << 20
 
     time.sleep(0.5)
@@ -146,7 +146,7 @@ def test_the_life_of_volumes_in_few_writes(
     times = []
     for number in range(5):
         began = time.perf_counter()
-        cloud.volume(f"root{number}", root=True, source={"image": "tiny"})
+        cloud.volume(f"root{number}", root=True, source={"image": "served"})
         cloud.run(f"vm{number}", f"root{number}")
         cloud.until(VOLUME, f"root{number}", "AsSpecified")
         times.append(round((time.perf_counter() - began) * 1000))
@@ -155,7 +155,7 @@ def test_the_life_of_volumes_in_few_writes(
     assert _since(operator, before) == {"Disk create": 5, "Volume apply_status": 5}
     assert _since(agent, agent_before) == {"Disk apply_status": 5}
 
-    cloud.volume("root0", root=True, source={"image": "tiny"}, size="16Mi")
+    cloud.volume("root0", root=True, source={"image": "served"}, size="16Mi")
     cloud.until(VOLUME, "root0", "RestartRequired")
     cloud.run("vm0", "root0", power="Stopped")
     cloud.until(VOLUME, "root0", "AsSpecified")
@@ -163,8 +163,8 @@ def test_the_life_of_volumes_in_few_writes(
 
     admin.delete(VOLUME, "root1", NS)
     cloud.until(VOLUME, "root1", "StillAttached")
-    admin.delete(IMAGE, "tiny", NS)
-    cloud.until(IMAGE, "tiny", "StillInUse")
+    admin.delete(IMAGE, "served", NS)
+    cloud.until(IMAGE, "served", "StillInUse")
     for number in range(5):
         admin.delete(INSTANCE, f"vm{number}-i", NS)
         if number != 1:
@@ -172,7 +172,7 @@ def test_the_life_of_volumes_in_few_writes(
         cloud.until_gone(VOLUME, f"root{number}")
     admin.delete(INSTANCE, "first-i", NS)
     admin.delete(VOLUME, "first", NS)
-    cloud.until_gone(IMAGE, "tiny")
+    cloud.until_gone(IMAGE, "served")
     assert admin.get(DISK, namespace=NS)["items"] == admin.get(IMAGE_COPY, namespace=NS)["items"] == []
     assert list(pool.glob("*/*")) == []
 
