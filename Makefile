@@ -22,7 +22,7 @@ lint: $(SETUP) ## Format, lint, types, architecture
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-unit: $(SETUP) ## Decisions, as tables and properties; no cluster, under 20 s
+unit: $(SETUP) ## Decisions, as tables and properties; no cluster; some 25 s (20 is the goal)
 	$(PY) -m pytest tests/unit -q -n 2 --dist worksteal
 
 apiserver: $(SETUP) ## Against a real API server and etcd

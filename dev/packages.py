@@ -36,6 +36,7 @@ PROGRAMS = {
     "conntrack": "conntrack",
     "tini": "tini",
     "openssl": "openssl",
+    "ssh": "openssh-client",
     "unshare": "util-linux",
     "mount": "mount",
 }
