@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
 
 from operators.compute.capacity import Ledger, Taken
 from operators.compute.scheduler import HostView, PoolView
@@ -20,6 +19,8 @@ from operators.contract.fabric import (
     StoragePoolStatus,
 )
 from operators.contract.meta import Key, Obj, condition
+from operators.contract.pools import closed, reached
+from operators.contract.quantity import factor
 from operators.contract.reasons import Type
 from operators.kernel.cache import Cache
 
@@ -66,8 +67,8 @@ def _view(
         reported=hypervisor is not None,
         cpus=hypervisor.cpus if hypervisor else 0,
         memory=int(hypervisor.memory) if hypervisor else 0,
-        cpu_overcommit=_times(spec.overcommit.cpu),
-        memory_overcommit=_times(spec.overcommit.memory),
+        cpu_overcommit=factor(spec.overcommit.cpu),
+        memory_overcommit=factor(spec.overcommit.memory),
         cpus_claimed=claimed.cpus,
         memory_claimed=claimed.memory,
         neighbours=claimed.neighbours,
@@ -83,12 +84,12 @@ def _report(cache: Cache, host: str) -> HostReportStatus:
 
 
 def _pools(host: Obj[HostSpec, HostStatus], report: HostReportStatus, pools: Iterable[Pool]) -> tuple[PoolView, ...]:
-    """The pools that a host reaches: its own, and those shared in its zone that its agent reports."""
+    """The pools that a host reaches: its own, and those shared within its reach that its agent reports."""
     told: dict[str, PoolReport] = {each.pool: each for each in report.storage.pools} if report.storage else {}
     views = []
     for pool in pools:
         spec, said = pool.spec, told.get(pool.meta.name)
-        if not spec.host_name and (spec.zone != host.spec.zone or said is None):
+        if not reached(spec, host.meta.name, host.spec) or (said is None and not spec.host_name):
             continue
         views.append(
             PoolView(
@@ -96,16 +97,8 @@ def _pools(host: Obj[HostSpec, HostStatus], report: HostReportStatus, pools: Ite
                 tags=spec.tags,
                 free=int(said.free) if said else int(pool.status.free or 0),
                 online=said is not None and said.online,
-                schedulable=spec.schedulable and not pool.meta.deleting,
+                closed=closed(spec, said, deleting=pool.meta.deleting),
+                maintenance=spec.maintenance,
             )
         )
     return tuple(views)
-
-
-def _times(text: str) -> Decimal:
-    """An overcommitment factor; 1 where the text is none, since nothing may be given out twice by mistake."""
-    try:
-        factor = Decimal(text)
-    except InvalidOperation:
-        return Decimal(1)
-    return factor if factor.is_finite() and factor > 0 else Decimal(1)

@@ -52,6 +52,7 @@ class VolumeView:
     used_by: str = ""
     """Another VirtualMachine whose Instance lists it."""
     disk: str = ""
+    disk_host: str = ""
     pool: str = ""
     host: str = ""
     bound: bool = False

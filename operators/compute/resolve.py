@@ -79,7 +79,7 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         cpus=offering.cpus,
         memory=offering.memory,
         cpu_weight=offering.cpu_weight,
-        disks=tuple(InstanceDisk(volume.disk, volume.name, serial(volume.name)) for volume in seen.volumes),
+        disks=tuple(InstanceDisk(disk_on(volume, host), volume.name, serial(volume.name)) for volume in seen.volumes),
         nics=tuple(InstanceNic(port, names.port_binding(port, host)) for port in ports),
         cloud_init=CloudInit(
             instance_id=vm.meta.uid,
@@ -91,6 +91,11 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         reboot_request=vm.spec.reboot_request,
         start_request=start_request,
     )
+
+
+def disk_on(volume: VolumeView, host: str) -> str:
+    """The Disk by which a host reaches a Volume: its own, or one that shows it to another host of a shared pool."""
+    return volume.disk if volume.disk_host in ("", host) else names.disk_on(volume.name, host)
 
 
 def serial(volume: str) -> str:

@@ -153,8 +153,16 @@ class StoragePoolSpec:
     host_name: str = ""
     """The host, for a Directory."""
     zone: str = "default"
+    group: str = ""
+    """The HostGroup whose hosts alone reach a SharedDirectory; every host of the zone when empty."""
     tags: frozenset[str] = frozenset()
     schedulable: bool = True
+    maintenance: bool = False
+    """Nothing new is placed on it, and no guest is started from it; guests that run go on."""
+    overcommit: str = "2"
+    """How many times its capacity is promised to disks, which grow only as they are written (CloudStack: 2, too)."""
+    threshold: int = 85
+    """Percent of its capacity in use above which no new disk is placed on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,11 @@ def disk(volume: str) -> str:
     return joined(volume, "d0")
 
 
+def disk_on(volume: str, host: str) -> str:
+    """The Disk by which another host than that of the Volume's own Disk reaches the Volume's file on a shared pool."""
+    return joined(volume, "d0", digest(host, length=5))
+
+
 def image_copy(image: str, pool: str) -> str:
     """The ImageCopy of an Image on one pool, in the Image's namespace."""
     return joined(image, digest(pool, length=5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Self
 
 _SUFFIX = {
@@ -12,6 +12,7 @@ _SUFFIX = {
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
 }
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(k|Ki|[MGTPE]i?)?")
+_READABLE = ((100 << 30, 1 << 30), (1 << 20, 1 << 20))
 _DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
 
@@ -35,6 +36,21 @@ class Quantity(int):
             if value >= size and value % size == 0:
                 return f"{value // size}{unit}"
         return int.__str__(self)
+
+
+def factor(text: str) -> Decimal:
+    """How many times something is given out; 1 where the text is no such number: nothing may be by mistake."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return Decimal(1)
+    return found if found.is_finite() and found > 0 else Decimal(1)
+
+
+def readable(size: int) -> Quantity:
+    """A size rounded down to what people read: whole GiB from 100 of them on, else MiB, else bytes."""
+    unit = next((unit for least, unit in _READABLE if size >= least), 1)
+    return Quantity(size // unit * unit)
 
 
 class Duration(int):

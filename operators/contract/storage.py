@@ -49,6 +49,8 @@ class VolumeStatus:
     host_name: str = ""
     """The only host that can reach it, for a pool of one host; else empty."""
     disk: str = ""
+    disk_host: str = ""
+    """The host of that Disk, which carries out what is done to the file; on others it is `names.disk_on`."""
     size: Quantity | None = None
     """What the guest sees."""
     attached_to: str = ""
@@ -125,6 +127,9 @@ class DiskSpec:
     """Whether the file stays when the Disk is released (reclaim policy Retain, or another host takes it over)."""
     adopt: bool = False
     """Whether the file is there already, from an earlier Disk of the Volume; it is then never made anew."""
+    file_of: str = ""
+    """Name of the Disk whose file this is, on a shared pool: this one only tells its host where that is, and neither
+    makes nor grows nor removes it."""
 
 
 @dataclass(frozen=True, slots=True)

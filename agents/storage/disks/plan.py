@@ -15,7 +15,7 @@ OFFLINE = 15.0
 BROKEN = 60.0
 """Seconds between looks at what only an administrator can mend."""
 FOREIGN = 3.0
-"""Seconds between looks at an image that another host copies to a shared pool; its ImageCopy is not watched here."""
+"""Seconds between looks at what another host does to a shared pool; its objects are not watched here."""
 
 
 def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
@@ -26,6 +26,8 @@ def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Retry(Reason.POOL_OFFLINE, f"pool {disk.spec.pool}: {seen.offline}", after=OFFLINE)
     if seen.strange:
         return (), Retry(Reason.STORAGE_ERROR, f"{seen.strange}. It was left alone; move it away", after=BROKEN)
+    if disk.spec.file_of:
+        return (), _sight(disk, seen)
     if seen.file is None:
         return _make(disk, seen)
     if bool(seen.file.backing) != bool(disk.spec.image_copy) and not disk.spec.adopt:
@@ -37,6 +39,17 @@ def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         message = f"the file has {Quantity(seen.file.virtual_size)}, and shrinking it would lose data"
         return (), Rejected(Reason.SIZE_TOO_SMALL, message)
     return (), Done()
+
+
+def _sight(disk: DiskObj, seen: Seen) -> Outcome:
+    """Whether a file that another host sees to is here, too. Nothing tells when it comes or grows."""
+    assert seen.place is not None
+    if seen.file is None:
+        message = f"{seen.place.absolute} of Disk {disk.spec.file_of} is not seen here: is the same folder mounted?"
+        return Retry(Reason.PROVISIONING, message, after=FOREIGN)
+    if seen.file.virtual_size < disk.spec.size:
+        return Retry(Reason.PROVISIONING, f"Disk {disk.spec.file_of} has yet to grow", after=FOREIGN)
+    return Done()
 
 
 def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agents.storage.pools.model import HostReportObj, Probe, Seen, Sweep
 from operators.contract.fabric import PoolReport, StorageReport
-from operators.contract.quantity import Quantity
+from operators.contract.quantity import Quantity, readable
 from operators.kernel.outcome import Done, Outcome
 
 GIB = 1 << 30
@@ -42,4 +42,4 @@ def _pool(probe: Probe, said: PoolReport | None) -> PoolReport:
     if said is not None and said.online and said.free <= probe.free < said.free + 2 * step:
         # Still true and hardly lower: near a step's edge it would go up and down with every log line written.
         free = said.free
-    return PoolReport(probe.pool, online=True, capacity=Quantity(probe.capacity), free=Quantity(free))
+    return PoolReport(probe.pool, online=True, capacity=readable(probe.capacity), free=Quantity(free))

@@ -72,12 +72,14 @@ def memory(need: Need, host: HostView) -> str:
 
 def volumes_on_host(need: Need, host: HostView) -> str:
     """Disks that exist already must be within the host's reach: they are not moved for a start."""
-    reach = {pool.name for pool in host.pools}
+    reach = {pool.name: pool for pool in host.pools}
     for disk in need.disks:
         if disk.bound and disk.host not in ("", host.name):
             return f"volume {disk.volume} is on host {disk.host}"
         if disk.bound and not disk.host and disk.pool not in reach:
             return f"volume {disk.volume} is on pool {disk.pool}, which it does not reach"
+        if disk.bound and disk.pool in reach and reach[disk.pool].maintenance:
+            return f"volume {disk.volume} is on pool {disk.pool}, which is in maintenance"
     return ""
 
 
@@ -94,7 +96,7 @@ def pool_space(need: Need, host: HostView) -> str:
 
 
 def _fits(disk: DiskNeed, pool: PoolView) -> bool:
-    return pool.online and pool.schedulable and disk.tags <= pool.tags and disk.pool in ("", pool.name)
+    return pool.online and not pool.closed and disk.tags <= pool.tags and disk.pool in ("", pool.name)
 
 
 def _no_pool(disk: DiskNeed, host: HostView) -> str:
@@ -102,7 +104,8 @@ def _no_pool(disk: DiskNeed, host: HostView) -> str:
     wish += f" with the tags {', '.join(sorted(disk.tags))}" if disk.tags else ""
     fitting = [pool.free for pool in host.pools if _fits(disk, pool)]
     if not fitting:
-        return f"no online pool{wish} for volume {disk.volume}"
+        shut = [f"{pool.name} {pool.closed}" for pool in host.pools if pool.closed and disk.pool in ("", pool.name)]
+        return f"no online pool{wish} for volume {disk.volume}" + (f": {', '.join(shut)}" if shut else "")
     return f"volume {disk.volume} needs {Quantity(disk.size)}, its largest pool{wish} has {_rough(max(fitting))} free"
 
 

@@ -47,7 +47,9 @@ class PoolView:
     free: int = 0
     """Bytes."""
     online: bool = True
-    schedulable: bool = True
+    closed: str = ""
+    """Why nothing new is placed on it; empty when it is open."""
+    maintenance: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, PoolReport
 from operators.contract.meta import Key, holds
+from operators.contract.pools import reached
 from operators.contract.reasons import Type
 from operators.fabric_monitoring.pools.model import Seen, View, Wanted
 from operators.kernel.cache import Cache
@@ -16,7 +17,7 @@ def observe(cache: Cache, key: Key) -> tuple[Wanted, Seen] | None:
         return None
     if pool.spec.host_name:
         return Wanted(pool), Seen((_view(cache, pool.spec.host_name, key.name),))
-    hosts = sorted(host.meta.name for host in cache.all(HOST))
+    hosts = sorted(host.meta.name for host in cache.all(HOST) if reached(pool.spec, host.meta.name, host.spec))
     return Wanted(pool), Seen(tuple(_view(cache, host, key.name) for host in hosts))
 
 

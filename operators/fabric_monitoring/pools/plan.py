@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from operators.contract.fabric import PoolReport, StoragePoolStatus
-from operators.contract.quantity import Quantity
+from operators.contract.quantity import readable
 from operators.contract.reasons import Reason
 from operators.fabric_monitoring.pools.model import Seen, Wanted
 from operators.kernel.outcome import Blocked, Done, Outcome
 
 NOTABLE = 100
 """A change of free space is written when it is more than this part of the capacity: one in a hundred."""
-GRAIN = 1024**2
 
 
 def plan(want: Wanted, seen: Seen) -> tuple[list[object], Outcome]:
@@ -35,8 +34,8 @@ def figures(want: Wanted, seen: Seen) -> StoragePoolStatus:
     usable, last = _usable(seen), want.pool.status
     if not usable:
         return StoragePoolStatus(capacity=last.capacity, free=last.free)
-    capacity = Quantity(min(report.capacity for report in usable))
-    free = Quantity(min(report.free for report in usable) // GRAIN * GRAIN)
+    capacity = readable(min(report.capacity for report in usable))
+    free = readable(min(report.free for report in usable))
     if last.free is not None and last.capacity == capacity and abs(free - last.free) * NOTABLE <= capacity:
         free = last.free
     return StoragePoolStatus(capacity=capacity, free=free)

@@ -41,7 +41,7 @@ async def _(action: Unprotect, store: Store) -> None:
 async def _(action: MakeDisk, store: Store) -> None:
     volume = action.volume
     labels = {name: value for name, value in volume.meta.labels.items() if name in TRACED}
-    key = Key(volume.meta.namespace, names.disk(volume.meta.name))
+    key = Key(volume.meta.namespace, action.name)
     body = DISK.body(key, spec=to_wire(action.spec), labels=labels, **_ours(volume.owner))
     try:
         await store.create(DISK, body)
@@ -74,7 +74,10 @@ async def _(action: MakeCopy, store: Store) -> None:
 async def _(action: Adjust, store: Store) -> None:
     disk = action.disk.meta
     guard = {"uid": disk.uid, "resourceVersion": disk.resource_version}
-    await store.apply(DISK, DISK.body(disk.key, spec=to_wire(action.spec), **guard))
+    spec = to_wire(action.spec)
+    if action.disk.spec.file_of:
+        spec["fileOf"] = action.spec.file_of  # even when empty: what a create has set, leaving out does not take away
+    await store.apply(DISK, DISK.body(disk.key, spec=spec, **guard))
 
 
 @act.register

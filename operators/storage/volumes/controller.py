@@ -59,7 +59,7 @@ class Volumes:
         if volume is None:
             return None
         if volume.status.disk and observe.disk_of(self._cache, volume) is None and not volume.meta.deleting:
-            await self._store.get(DISK, observe.disk_key(volume))
+            await self._store.get(DISK, Key(volume.meta.namespace, volume.status.disk))
         return volume, observe.observe(self._cache, volume, self._catalogue, self._clock.now())
 
     def plan(self, wanted: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:

@@ -63,9 +63,13 @@ class Seen:
     image: ImageObj | None = None
     holders: tuple[Holder, ...] = ()
     disk: DiskObj | None = None
-    """The Disk of this very Volume."""
-    disk_reaches: frozenset[str] | None = None
-    """The hosts that reach the Disk's pool; None for all."""
+    """The Disk of this very Volume: that of the host which carries out what is done to its file."""
+    sights: tuple[DiskObj, ...] = ()
+    """The Disks by which other hosts of a shared pool reach the same file."""
+    reached: frozenset[str] = frozenset()
+    """Of the holders' hosts, those that reach the Disk's pool."""
+    shared: bool = False
+    """Whether other hosts than the Disk's may reach its pool."""
     name_taken: bool = False
     """Whether a Disk of an earlier Volume of the same name is still there."""
     pools: tuple[Pool, ...] = ()
@@ -103,10 +107,12 @@ class MakeDisk:
     """Have the Disk made."""
 
     volume: VolumeObj
+    name: str
     spec: DiskSpec
 
     def __str__(self) -> str:
-        return f"for {self.volume.key} on pool {self.spec.pool} by host {self.spec.host_name}, {self.spec.size}"
+        spec = self.spec
+        return f"{self.name} for {self.volume.key} on pool {spec.pool} by host {spec.host_name}, {spec.size}"
 
 
 @dataclass(frozen=True, slots=True)

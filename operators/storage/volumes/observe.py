@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import TypeAlias
 
 from operators.contract import names
 from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus, Power
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, PoolReport, StoragePoolSpec, StoragePoolStatus
 from operators.contract.meta import Key, Obj
-from operators.contract.quantity import Quantity
+from operators.contract.pools import closed, reached
+from operators.contract.quantity import Quantity, factor
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE_COPY
 from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
 from operators.storage.images import lookup
 from operators.storage.volumes.model import DiskObj, Holder, ImageObj, Pool, Seen, VolumeObj
 
+PoolObj: TypeAlias = Obj[StoragePoolSpec, StoragePoolStatus]
+
 QUIET = 3.0
 """Seconds before a state that passes by itself is reported."""
-OVERPROVISIONING = 2
-"""How many times a pool's capacity is given out, since disks grow only as they are written (CloudStack's default, too).
-Volumes are placed side by side, so a burst may overshoot by a few disks; what protects a pool is its free space."""
 
 BY_VOLUME = "volume"
 """Index of Instances: `namespace/volume` for each Volume that they list."""
@@ -44,19 +45,20 @@ def volumes_of(instance: Obj[InstanceSpec, InstanceStatus]) -> Iterator[Key]:
 
 
 def disk_of(cache: Cache, volume: VolumeObj) -> DiskObj | None:
-    """What has the name of the Volume's Disk; compare its `spec.volume.uid`."""
-    return cache.get(DISK, disk_key(volume))
+    """The Disk of this very Volume; what another host sees its file by is none."""
+    return next((disk for disk in _disks(cache, volume) if not disk.spec.file_of), None)
 
 
-def disk_key(volume: VolumeObj) -> Key:
-    """Where the Volume's Disk is, or will be."""
-    return Key(volume.meta.namespace, volume.status.disk or names.disk(volume.meta.name))
+def _disks(cache: Cache, volume: VolumeObj) -> list[DiskObj]:
+    found = (disk for disk in cache.owned(DISK, volume.meta.uid) if disk.spec.volume.uid == volume.meta.uid)
+    return sorted(found, key=lambda disk: (disk.meta.deleting, disk.meta.name))
 
 
 def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime) -> Seen:
     """What is there around one Volume."""
-    namesake = disk_of(cache, volume)
-    disk = namesake if namesake is not None and namesake.spec.volume.uid == volume.meta.uid else None
+    disk = disk_of(cache, volume)
+    namesake = cache.get(DISK, Key(volume.meta.namespace, names.disk(volume.meta.name)))
+    pool = cache.get(STORAGE_POOL, Key("", disk.spec.pool)) if disk is not None else None
     holders = tuple(_holder(each) for each in cache.by(INSTANCE, BY_VOLUME, str(volume.key)))
     image = None
     if volume.spec.source.image and disk is None:
@@ -66,8 +68,10 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime) -> S
         image=image,
         holders=holders,
         disk=disk,
-        disk_reaches=_reaches(cache, disk) if disk is not None else None,
-        name_taken=namesake is not None and disk is None,
+        sights=tuple(each for each in _disks(cache, volume) if each.spec.file_of),
+        reached=_reached(cache, disk, pool, holders) if disk is not None else frozenset(),
+        shared=pool is not None and not pool.spec.host_name,
+        name_taken=namesake is not None and namesake.spec.volume.uid != volume.meta.uid,
         pools=tuple(_pools(cache, volume, holders[0].host, image)) if holders and disk is None else (),
         virtual_size=_virtual_size(cache, image) if image is not None else None,
         quiet=_quiet(_moments(cache, volume, disk), now),
@@ -85,11 +89,11 @@ def _virtual_size(cache: Cache, image: ImageObj) -> Quantity | None:
     return next((size for size in sizes if size), image.status.virtual_size)
 
 
-def _reaches(cache: Cache, disk: DiskObj) -> frozenset[str] | None:
-    pool = cache.get(STORAGE_POOL, Key("", disk.spec.pool))
-    if pool is not None and pool.spec.type == "SharedDirectory":
-        return None
-    return frozenset({disk.spec.host_name})
+def _reached(cache: Cache, disk: DiskObj, pool: PoolObj | None, holders: Iterable[Holder]) -> frozenset[str]:
+    """Those of the holders' hosts that reach a Disk's pool; its own does in any case."""
+    hosts = {holder.host: cache.get(HOST, Key("", holder.host)) for holder in holders}
+    within = {name for name, host in hosts.items() if pool and reached(pool.spec, name, host.spec if host else None)}
+    return frozenset(within | {disk.spec.host_name})
 
 
 def _pools(cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None) -> Iterator[Pool]:
@@ -100,25 +104,26 @@ def _pools(cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None) -
         for pool in (report.status.storage.pools if report.status.storage else ())
     }
     fabric_host = cache.get(HOST, Key("", host))
-    zone = fabric_host.spec.zone if fabric_host else ""
+    spec = fabric_host.spec if fabric_host else None
     for pool in sorted(cache.all(STORAGE_POOL), key=lambda each: each.meta.name):
-        own = pool.spec.type == "Directory" and pool.spec.host_name == host
-        shared = pool.spec.type == "SharedDirectory" and pool.spec.zone == zone
-        if own or shared or pool.meta.name == volume.spec.pool:
-            elsewhere = "" if own or shared else f"host {host} does not reach it"
+        within = reached(pool.spec, host, spec)
+        if within or pool.meta.name == volume.spec.pool:
+            elsewhere = "" if within else f"host {host} does not reach it"
             yield _pool(cache, pool, elsewhere, reports.get(pool.meta.name), host, image)
 
 
 def _pool(
     cache: Cache,
-    pool: Obj[StoragePoolSpec, StoragePoolStatus],
+    pool: PoolObj,
     elsewhere: str,
     report: PoolReport | None,
     host: str,
     image: ImageObj | None,
 ) -> Pool:
-    problem = elsewhere or _problem(pool, report)
-    promised = sum(disk.spec.size for disk in cache.by(DISK, BY_POOL, pool.meta.name))
+    problem = elsewhere or closed(pool.spec, report, deleting=pool.meta.deleting)
+    # Volumes are placed side by side, so a burst may overshoot by a few disks; what protects a pool is its free space.
+    promised = sum(disk.spec.size for disk in cache.by(DISK, BY_POOL, pool.meta.name) if not disk.spec.file_of)
+    promises = int((report.capacity if report else 0) * factor(pool.spec.overcommit))
     copy = None
     if image is not None:
         copy = cache.get(IMAGE_COPY, Key(image.meta.namespace, names.image_copy(image.meta.name, pool.meta.name)))
@@ -128,21 +133,9 @@ def _pool(
         problem=problem,
         tags=pool.spec.tags,
         free=report.free if report else 0,
-        promisable=(report.capacity * OVERPROVISIONING if report else 0) - promised,
+        promisable=promises - promised,
         copy=copy,
     )
-
-
-def _problem(pool: Obj[StoragePoolSpec, StoragePoolStatus], report: PoolReport | None) -> str:
-    if pool.meta.deleting:
-        return "is being deleted"
-    if not pool.spec.schedulable:
-        return "is not schedulable"
-    if report is None:
-        return "its host's storage agent has not reported it yet"
-    if not report.online:
-        return f"offline: {report.message}"
-    return ""
 
 
 def _moments(cache: Cache, volume: VolumeObj, disk: DiskObj | None) -> Iterator[str]:

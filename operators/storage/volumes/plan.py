@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from operators.contract import names
-from operators.contract.meta import condition
+from operators.contract.meta import condition, holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.contract.storage import DiskSpec, ReclaimPolicy
@@ -70,6 +70,10 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
             f"VirtualMachine {holder.virtual_machine} on host {holder.host} still has it; "
             "take it out of its spec.volumes, or delete the VirtualMachine",
         )
+    if seen.sights:
+        hosts = ", ".join(each.spec.host_name for each in seen.sights)
+        let_go = tuple(DeleteDisk(each) for each in seen.sights if not each.meta.deleting)
+        return let_go, Blocked(Reason.DELETING, f"it is being let go of by hosts: {hosts}")
     if seen.disk is None:
         return (Unprotect(volume),), Done(Reason.RELEASED)
     if seen.disk.meta.deleting:
@@ -85,6 +89,8 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
 def _place(volume: VolumeObj, seen: Seen) -> Plan:
     if seen.name_taken:
         return (), Blocked(Reason.PROVISIONING, "the Disk of an earlier Volume of this name is still being freed")
+    if seen.sights:
+        return _promote(volume, seen)
     if volume.status.disk and volume.status.size:
         return _take_up(volume, seen, volume.status.size)
     least = _least(volume, seen)
@@ -101,12 +107,13 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
             return (), Blocked(Reason.WAITING_FOR_IMAGE, message)
         if size is None:
             return actions, _importing(seen, pool)
-    actions.append(MakeDisk(volume, _disk_spec(volume, seen, pool, size or least)))
+    spec = _disk_spec(volume, seen, pool, size or least)
+    actions.append(MakeDisk(volume, names.disk(volume.meta.name), spec))
     return actions, Blocked(Reason.PROVISIONING, f"host {pool.executor} makes its disk on pool {pool.name}")
 
 
 def _take_up(volume: VolumeObj, seen: Seen, size: Quantity) -> Plan:
-    """Have a new Disk take up the Volume's file, which passes to another host, or whose Disk was lost.
+    """Have a new Disk take up the Volume's file, whose Disk was lost.
 
     It is never made anew (`adopt`): that would be blank, or fresh from the image, and pass for the data."""
     if not seen.holders:
@@ -117,30 +124,58 @@ def _take_up(volume: VolumeObj, seen: Seen, size: Quantity) -> Plan:
         message = f"its data is on pool {volume.status.pool}, which host {seen.holders[0].host} does not reach"
         return (), Blocked(Reason.NO_HOST_FITS, message)
     spec = replace(_disk_spec(volume, seen, home, size), adopt=True)
-    return (MakeDisk(volume, spec),), Blocked(
+    before = volume.status.disk_host in ("", home.executor)
+    name = volume.status.disk if before else names.disk_on(volume.meta.name, home.executor)
+    return (MakeDisk(volume, name, spec),), Blocked(
         Reason.PROVISIONING, f"host {home.executor} takes up its file {spec.path}"
     )
 
 
-def _passes_to(volume: VolumeObj, seen: Seen, disk: DiskObj) -> str:
-    """The host that a file on a shared pool passes to, since only there somebody uses it; empty when it stays.
+def _promote(volume: VolumeObj, seen: Seen) -> Plan:
+    """The Disk of the host that saw to the file is gone: one by which another host sees it takes its place."""
+    hosts = {holder.host for holder in seen.holders}
+    staying = [each for each in seen.sights if not each.meta.deleting]
+    if not staying:
+        return (), Blocked(Reason.PROVISIONING, "hosts that no longer use its file let go of it")
+    heir = next((each for each in staying if each.spec.host_name in hosts), staying[0])
+    spec = replace(heir.spec, file_of="", adopt=True, keep=_keeps(volume))
+    return (Adjust(heir, spec),), Blocked(Reason.PROVISIONING, f"its file passes to host {spec.host_name}")
 
-    A host's agents see only what is said to their host, so the Disk must be one of the host that runs the guest."""
-    shared = seen.disk_reaches is None
-    hosts = [holder.host for holder in seen.holders]
-    return hosts[0] if shared and volume.status.size and hosts and disk.spec.host_name not in hosts else ""
+
+def _sights(volume: VolumeObj, seen: Seen, disk: DiskObj) -> list[Action]:
+    """Let every other host on which an Instance lists the Volume reach its file, and no host longer than that."""
+    hosts = ({holder.host for holder in seen.holders} & seen.reached) - {disk.spec.host_name}
+    spec = replace(disk.spec, file_of=disk.meta.name, adopt=True, keep=True)
+    actions: list[Action] = []
+    for sight in seen.sights:
+        theirs = replace(spec, host_name=sight.spec.host_name)
+        if sight.spec.host_name not in hosts and not sight.meta.deleting:
+            actions.append(DeleteDisk(sight))
+        elif not sight.meta.deleting and sight.spec != theirs:
+            actions.append(Adjust(sight, theirs))
+    for host in sorted(hosts - {sight.spec.host_name for sight in seen.sights}):
+        actions.append(MakeDisk(volume, names.disk_on(volume.meta.name, host), replace(spec, host_name=host)))
+    return actions
+
+
+def _passes(seen: Seen, disk: DiskObj) -> bool:
+    """Whether the file is to pass to another host: it is used only there, and is seen from there."""
+    hosts = {holder.host for holder in seen.holders}
+    sees = {each.spec.host_name for each in seen.sights if holds(each.status.conditions, Type.PROVISIONED)}
+    return disk.spec.host_name not in hosts and bool(hosts & sees)
 
 
 def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     if disk.meta.deleting:
+        if disk.spec.keep and seen.sights:
+            return (), _verdict(seen, disk, disk.spec.size, disk.spec)
         if disk.spec.keep:
             return (), Blocked(Reason.PROVISIONING, f"host {disk.spec.host_name} lets go of its file, which stays")
         message = f"Disk {disk.meta.name} was deleted by someone, and its data is being freed with it"
         return (), Blocked(Reason.STORAGE_ERROR, message)
-    if host := _passes_to(volume, seen, disk):
+    if _passes(seen, disk):
         adjust = () if disk.spec.keep else (Adjust(disk, replace(disk.spec, keep=True)),)
-        message = f"its file in pool {disk.spec.pool} passes from host {disk.spec.host_name} to host {host}"
-        return (*adjust, DeleteDisk(disk)), Blocked(Reason.PROVISIONING, message)
+        return (*adjust, DeleteDisk(disk)), _verdict(seen, disk, disk.spec.size, disk.spec)
     target = aligned(volume.spec.size) if volume.spec.size else disk.spec.size
     if target < disk.spec.size:
         message = f"a Volume cannot shrink: it has {disk.spec.size}, so ask for that or more"
@@ -148,30 +183,44 @@ def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     running = next((holder for holder in seen.holders if holder.running), None)
     size = disk.spec.size if running else target
     spec = replace(disk.spec, size=size, keep=_keeps(volume))
-    actions = () if spec == disk.spec else (Adjust(disk, spec),)
-    return actions, _verdict(seen, disk, target, spec)
+    actions: list[Action] = [] if spec == disk.spec else [Adjust(disk, spec)]
+    return [*actions, *_sights(volume, seen, replace(disk, spec=spec))], _verdict(seen, disk, target, spec)
 
 
 def _verdict(seen: Seen, disk: DiskObj, target: Quantity, spec: DiskSpec) -> Outcome:
     """How a placed Volume stands, once the Disk has been adjusted to `spec`."""
-    provisioned = condition(disk.status.conditions, Type.PROVISIONED)
-    if provisioned is not None and not provisioned.true:
-        return Blocked(provisioned.reason, f"on pool {spec.pool} of host {spec.host_name}: {provisioned.message}")
-    if provisioned is None or (disk.status.virtual_size or 0) < spec.size:
-        return Blocked(Reason.PROVISIONING, f"host {spec.host_name} makes its disk on pool {spec.pool}")
+    if not disk.meta.deleting and (trouble := _trouble(disk, spec.size)) is not None:
+        return trouble
+    sights = {sight.spec.host_name: sight for sight in seen.sights}
     for holder in seen.holders:
-        if seen.disk_reaches is not None and holder.host not in seen.disk_reaches:
+        if holder.host == spec.host_name:
+            continue
+        if holder.host not in seen.reached:
             return Blocked(
                 Reason.NO_HOST_FITS,
                 f"its data is on pool {spec.pool} of host {spec.host_name}, which host {holder.host} of "
                 f"VirtualMachine {holder.virtual_machine} does not reach",
             )
+        if holder.host not in sights:
+            return Blocked(Reason.PROVISIONING, f"host {holder.host} has yet to see its file on pool {spec.pool}")
+        if (trouble := _trouble(sights[holder.host], disk.status.virtual_size or spec.size)) is not None:
+            return trouble
     if target > spec.size:
         return Blocked(
             Reason.RESTART_REQUIRED,
             f"it grows from {spec.size} to {target} once VirtualMachine {seen.holders[0].virtual_machine} is stopped",
         )
     return Done()
+
+
+def _trouble(disk: DiskObj, size: int) -> Blocked | None:
+    """What a host has yet to do to one Disk, or cannot."""
+    provisioned, where = condition(disk.status.conditions, Type.PROVISIONED), disk.spec
+    if provisioned is not None and not provisioned.true:
+        return Blocked(provisioned.reason, f"on pool {where.pool} of host {where.host_name}: {provisioned.message}")
+    if provisioned is None or (disk.status.virtual_size or 0) < size:
+        return Blocked(Reason.PROVISIONING, f"host {where.host_name} makes its disk on pool {where.pool}")
+    return None
 
 
 def aligned(size: int) -> Quantity:

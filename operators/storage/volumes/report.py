@@ -27,8 +27,9 @@ def report(volume: VolumeObj, seen: Seen, outcome: Outcome) -> tuple[Report, ...
         fields = VolumeStatus(
             phase=fields.phase,
             pool=disk.spec.pool,
-            host_name=disk.spec.host_name if seen.disk_reaches is not None else "",
+            host_name="" if seen.shared else disk.spec.host_name,
             disk=disk.meta.name,
+            disk_host=disk.spec.host_name,
             size=disk.status.virtual_size or volume.status.size,
             attached_to=fields.attached_to,
         )

@@ -57,8 +57,10 @@ ROOT = DiskNeed("web-root", size=10 * GIB)
         ({"disks": (replace(ROOT, pool="other"),)}, {}, "PoolSpace", "no online pool other for volume web-root"),
         ({"disks": (ROOT,)}, {"pools": (replace(POOL, online=False),)}, "PoolSpace",
          "no online pool for volume web-root"),
-        ({"disks": (ROOT,)}, {"pools": (replace(POOL, schedulable=False),)}, "PoolSpace",
-         "no online pool for volume web-root"),
+        ({"disks": (ROOT,)}, {"pools": (replace(POOL, closed="is not schedulable"),)}, "PoolSpace",
+         "no online pool for volume web-root: local-a is not schedulable"),
+        ({"disks": (replace(ROOT, bound=True, pool="local-a"),)}, {"pools": (replace(POOL, maintenance=True),)},
+         "VolumesOnHost", "volume web-root is on pool local-a, which is in maintenance"),
     ],
 )  # fmt: skip
 def test_filters(need: dict[str, object], host: dict[str, object], filter_: str, why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from operators.contract.compute import INSTANCE
@@ -70,6 +71,13 @@ def disk(
     )
 
 
+def sight(host: str = "h2", **said: Any) -> AnyObj:
+    """The Disk by which another host sees the file of `disk()`."""
+    own = disk(keep=True, **said)
+    spec = replace(own.spec, host_name=host, file_of="data-d0", adopt=True)
+    return replace(own, meta=replace(own.meta, name=f"data-d0-{host}"), spec=spec)
+
+
 def image(
     name: str = "tiny", *, deleting: bool = False, namespace: str = "team", protected: bool = True, **spec: Any
 ) -> AnyObj:
@@ -125,7 +133,8 @@ def holder(vm: str = "web", host: str = "h1", *, running: bool = True) -> Holder
 
 def seen(**said: Any) -> Seen:
     """What is usually there: the standard offering, a VirtualMachine that lists the Volume, one pool."""
-    return Seen(**({"offering": offering(), "holders": (holder(),), "pools": (pool(),)} | said))
+    usual = {"offering": offering(), "holders": (holder(),), "pools": (pool(),), "reached": frozenset({"h1"})}
+    return Seen(**(usual | said))
 
 
 def instance(vm: str = "web", host: str = "h1", *volumes: str, power: str = "Running") -> dict[str, Any]:

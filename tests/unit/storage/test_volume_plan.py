@@ -10,10 +10,12 @@ from operators.contract.quantity import Quantity
 from operators.kernel.outcome import Blocked, Done, Rejected, Retry
 from operators.storage.volumes.model import Seen
 from operators.storage.volumes.plan import plan
-from tests.unit.storage.objects import disk, holder, image, image_copy, offering, pool, seen, volume
+from tests.unit.storage.objects import disk, holder, image, image_copy, offering, pool, seen, sight, volume
 
 GIB = 1 << 30
 READY = image_copy(ready=True, size="64Mi")
+H2 = holder(host="h2")
+BOTH: dict[str, Any] = {"shared": True, "reached": frozenset({"h1", "h2"})}
 TINY: dict[str, Any] = {"image": image(), "virtual_size": Quantity.parse("64Mi"), "pools": (pool(copy=READY),)}
 
 
@@ -29,26 +31,52 @@ TINY: dict[str, Any] = {"image": image(), "virtual_size": Quantity.parse("64Mi")
         (volume(), seen(offering=offering(size="5Gi")), "MakeDisk", Blocked, "Provisioning"),
         (volume(size="1Gi"), seen(offering=offering(size="5Gi")), "", Rejected, "Invalid"),
         (volume(size="1Gi"), seen(name_taken=True), "", Blocked, "Provisioning"),
-        # Taking up its file again: the Disk was lost, or its file passes to another host of a shared pool.
+        # Taking up its file again: the Disk was lost.
         (volume(size="1Gi", placed=True), seen(), "MakeDisk", Blocked, "Provisioning"),
         (volume(size="1Gi", placed=True), seen(holders=()), "", Blocked, "WaitingForFirstConsumer"),
         (volume(size="1Gi", placed=True), seen(pools=(pool("local-h2"),)), "", Blocked, "NoHostFits"),
+        (volume(placed=True), seen(disk=disk(keep=True, deleting=True)), "", Blocked, "Provisioning"),
+        # On a shared pool: another host sees the file, and takes it over once it alone uses it.
+        (volume(placed=True), seen(disk=disk(), holders=(H2, holder()), **BOTH), "MakeDisk", Blocked, "Provisioning"),
+        (volume(placed=True), seen(disk=disk(), holders=(H2,), **BOTH), "MakeDisk", Blocked, "Provisioning"),
         (
             volume(placed=True),
-            seen(disk=disk(), holders=(holder(host="h2"),)),
-            "Adjust DeleteDisk",
+            seen(disk=disk(), sights=(sight(ready=None),), holders=(H2,), **BOTH),
+            "",
             Blocked,
             "Provisioning",
         ),
         (
             volume(placed=True),
-            seen(disk=disk(keep=True), holders=(holder(host="h2"),)),
+            seen(disk=disk(), sights=(sight(),), holders=(H2, holder()), **BOTH),
+            "",
+            Done,
+            "AsSpecified",
+        ),
+        (volume(placed=True), seen(disk=disk(), sights=(sight(),), **BOTH), "DeleteDisk", Done, "AsSpecified"),
+        (
+            volume(placed=True),
+            seen(disk=disk(), sights=(sight(),), holders=(H2,), **BOTH),
+            "Adjust DeleteDisk",
+            Done,
+            "AsSpecified",
+        ),
+        (
+            volume(placed=True),
+            seen(disk=disk(keep=True, deleting=True), sights=(sight(),), holders=(H2,), **BOTH),
+            "",
+            Done,
+            "AsSpecified",
+        ),
+        (volume(placed=True), seen(sights=(sight(),), holders=(H2,)), "Adjust", Blocked, "Provisioning"),
+        (volume(placed=True), seen(sights=(sight(deleting=True),), holders=()), "", Blocked, "Provisioning"),
+        (
+            volume(deleting=True),
+            seen(disk=disk(), sights=(sight(),), holders=(), **BOTH),
             "DeleteDisk",
             Blocked,
-            "Provisioning",
+            "Deleting",
         ),
-        (volume(placed=True), seen(disk=disk(), holders=(holder(host="h2"), holder())), "", Done, "AsSpecified"),
-        (volume(placed=True), seen(disk=disk(keep=True, deleting=True)), "", Blocked, "Provisioning"),
         # Choosing a pool.
         (volume(size="1Gi"), seen(pools=()), "", Blocked, "NoPoolFits"),
         (volume(size="200Gi"), seen(), "", Blocked, "NoPoolFits"),
@@ -96,7 +124,7 @@ TINY: dict[str, Any] = {"image": image(), "virtual_size": Quantity.parse("64Mi")
         (volume(size="1Gi"), seen(disk=disk(ready=False, reason="PoolFull")), "", Blocked, "PoolFull"),
         (volume(size="1Gi"), seen(disk=disk()), "", Done, "AsSpecified"),
         (volume(size="1Gi"), seen(disk=disk(), holders=()), "", Done, "AsSpecified"),
-        (volume(size="1Gi"), seen(disk=disk(), disk_reaches=frozenset({"h2"})), "", Blocked, "NoHostFits"),
+        (volume(size="1Gi"), seen(disk=disk(), holders=(H2,)), "", Blocked, "NoHostFits"),
         (volume(size="1Gi"), seen(disk=disk(deleting=True)), "", Blocked, "StorageError"),
         (volume(size="1Gi"), seen(disk=disk(), offering=None), "", Done, "AsSpecified"),
         (volume(size="1Gi", reclaimPolicy="Retain"), seen(disk=disk()), "Adjust", Done, "AsSpecified"),
@@ -194,3 +222,17 @@ def test_the_disk_is_made_of_uids_and_whole_sectors() -> None:
     assert (spec.path, int(spec.size), spec.volume.uid, spec.image_copy) == ("volumes/u1.qcow2", 1024, "u1", "")
     (action,), _ = plan(volume(image="tiny"), seen(**TINY))
     assert action.spec.image_copy.startswith("team/tiny-")  # type: ignore[union-attr]
+
+
+def test_the_file_passes_to_the_host_that_uses_it_and_is_then_seen_to_there() -> None:
+    heirs = (sight(host="h3"), sight())
+    (action,), _ = plan(volume(placed=True), seen(sights=heirs, holders=(H2,)))
+    spec = action.spec  # type: ignore[union-attr]
+    assert (spec.host_name, spec.file_of, spec.adopt, spec.keep) == ("h2", "", True, False)
+
+
+def test_a_disk_on_another_host_never_ends_the_file() -> None:
+    (action,), _ = plan(volume(placed=True), seen(disk=disk(), holders=(H2, holder()), **BOTH))
+    spec = action.spec  # type: ignore[union-attr]
+    assert (spec.host_name, spec.file_of, spec.adopt, spec.keep) == ("h2", "data-d0", True, True)
+    assert spec.path == disk().spec.path

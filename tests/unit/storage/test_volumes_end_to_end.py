@@ -75,6 +75,16 @@ class Cloud:
         said = {"url": "http://images/tiny", "checksum": "sha256:" + "0" * 64} | spec
         await self.user.create(IMAGE, IMAGE.body(Key(namespace, name), spec=said))
 
+    async def share(self, said: Any = None, reported: Any = None, **spec: Any) -> None:
+        """A pool that both hosts reach."""
+        spec = {"type": "SharedDirectory", "path": "/pools/shared"} | spec | (said or {})
+        await self.user.create(STORAGE_POOL, STORAGE_POOL.body(Key("", "shared"), spec=spec))
+        pools = [{"pool": "shared", "online": True, "capacity": "100Gi", "free": "50Gi"} | (reported or {})]
+        for host in ("h1", "h2"):
+            await self.agent.apply_status(
+                HOST_REPORT, Key("", host), {"storage": {"pools": pools}}, resource_version=""
+            )
+
     async def run_vm(self, *volumes: str, vm: str = "web", host: str = "h1", power: str = "Running") -> None:
         await self.user.create(INSTANCE, instance(vm, host, *volumes, power=power))
 
@@ -358,11 +368,7 @@ async def test_disk_that_was_lost_without_its_file_is_taken_up_again() -> None:
 @virtual
 async def test_file_on_a_shared_pool_passes_to_the_host_that_uses_it() -> None:
     async with cloud() as c:
-        spec = {"type": "SharedDirectory", "path": "/pools/shared"}
-        await c.user.create(STORAGE_POOL, STORAGE_POOL.body(Key("", "shared"), spec=spec))
-        for host in ("h1", "h2"):
-            pools = [{"pool": "shared", "online": True, "capacity": "100Gi", "free": "100Gi"}]
-            await c.agent.apply_status(HOST_REPORT, Key("", host), {"storage": {"pools": pools}}, resource_version="")
+        await c.share()
         await c.image()
         await c.volume(source={"image": "tiny"}, size="1Gi")
         await c.run_vm("data", host="h1")
@@ -372,17 +378,62 @@ async def test_file_on_a_shared_pool_passes_to_the_host_that_uses_it() -> None:
         await c.settle()
         await c.run_vm("data", host="h2")
         await c.settle()
-        second = c.get(DISK, "data-d0")
-        assert first is not None and second is not None
-        assert (first.spec.host_name, second.spec.host_name) == ("h1", "h2")
+        (second,) = map(DISK.parse, c.server.all(DISK))
+        assert first is not None and second.meta.name == names.disk_on("data", "h2")
+        assert (first.spec.host_name, second.spec.host_name, second.spec.file_of) == ("h1", "h2", "")
         assert (second.spec.path, second.spec.keep, c.files) == (first.spec.path, False, {first.spec.path})
         assert second.spec.image_copy == first.spec.image_copy
         volume = c.get(VOLUME, "data")
-        assert volume is not None and volume.status.host_name == "" and c.reason() == "AsSpecified"
+        assert volume is not None and c.reason() == "AsSpecified"
+        assert (volume.status.host_name, volume.status.disk_host) == ("", "h2")
         await c.stop_vm()
         c.server.delete("user", VOLUME, Key("team", "data"))
         await c.settle()
         assert c.files == set() and list(c.server.all(DISK)) == []
+
+
+@virtual
+async def test_two_hosts_see_one_file_while_a_guest_migrates() -> None:
+    async with cloud() as c:
+        await c.share()
+        await c.volume(size="1Gi")
+        await c.run_vm("data", host="h1")
+        await c.settle()
+        incoming = instance("web", "h2", "data")
+        incoming["metadata"]["name"] = "web-incoming"
+        await c.user.create(INSTANCE, incoming)
+        await c.settle()
+        disks = {disk.spec.host_name: disk for disk in map(DISK.parse, c.server.all(DISK))}
+        assert disks["h2"].spec.file_of == "data-d0" and disks["h1"].spec.path == disks["h2"].spec.path
+        assert c.reason() == "AsSpecified"
+        c.server.delete("compute", INSTANCE, Key("team", "web-incoming"))  # it was called off
+        await c.settle()
+        assert [disk.meta.name for disk in map(DISK.parse, c.server.all(DISK))] == ["data-d0"]
+        assert len(c.files) == 1
+
+
+@virtual
+async def test_pool_of_a_group_is_for_the_hosts_of_that_group() -> None:
+    async with cloud() as c:
+        await c.share(group="other")
+        await c.volume(size="1Gi", pool="shared")
+        await c.run_vm("data", host="h1")
+        await c.settle()
+        assert c.reason() == "NoPoolFits" and list(c.server.all(DISK)) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "reported"),
+    [({"maintenance": True}, {}), ({"threshold": 40}, {}), ({"overcommit": "0.005"}, {}), ({}, {"online": False})],
+)
+@virtual
+async def test_pool_that_is_closed_or_promised_takes_nothing(spec: Any, reported: Any) -> None:
+    async with cloud() as c:
+        await c.share(spec, reported)
+        await c.volume(size="1Gi", pool="shared")
+        await c.run_vm("data", host="h1")
+        await c.settle()
+        assert c.reason() == "NoPoolFits" and list(c.server.all(DISK)) == []
 
 
 @virtual
