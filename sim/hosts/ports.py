@@ -24,8 +24,8 @@ from agents.network.routers import observe as router_observe
 from agents.network.segments import observe as segment_observe
 from agents.storage import folders, places, qcow2, qemuimg
 from agents.storage.disks import act as disk_act
+from agents.storage.failure import Failed
 from agents.storage.fetching import download, imports, inspection
-from agents.storage.fetching.failure import Failed
 from agents.storage.pools import observe as pool_observe
 from agents.storage.qemuimg import QemuImgError
 from operators.contract.reasons import Reason

@@ -98,7 +98,9 @@ class Copies:
                     path=seen.place.absolute, virtual_size=Quantity(seen.file.virtual_size), progress=100
                 )
             else:
-                progress = seen.importing.progress if seen.importing else 0
+                # Never back: an attempt that begins anew after a failure, or a restart, has nothing new to tell.
+                known = wanted.status.progress % 100  # One that was there and is lost begins at nought.
+                progress = max(known, seen.importing.progress if seen.importing else 0)
                 fields = ImageCopyStatus(virtual_size=wanted.status.virtual_size, progress=progress)
         return (Report(wanted, fields, verdict=verdict),)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agents.storage.fetching.imports import State
 from agents.storage.folders import Place
+from agents.storage.jobs import State
 from agents.storage.qcow2 import Header
 from operators.contract.meta import Obj
 from operators.contract.storage import ImageCopySpec, ImageCopyStatus

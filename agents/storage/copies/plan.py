@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.storage.copies.model import Action, CopyObj, Fetch, Remove, Seen, Tidy
-from operators.contract.meta import holds
+from operators.contract.meta import condition, holds
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
 
@@ -36,13 +36,19 @@ def plan(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
 
 
 def _import(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
-    """While a failed import is tried again its failure stays said, or the status would flap at each attempt."""
+    """While a failed import is tried again its failure stays said, or the status would flap at each attempt.
+
+    So does one that an earlier agent met: after a restart, too, nothing is news but a success or another failure."""
     assert seen.place is not None
     now = seen.importing
     importing = Blocked(Reason.IMPORTING, f"it is being fetched to pool {copy.spec.pool}")
+    said = condition(copy.status.conditions, Type.PROVISIONED)
+    before = Blocked(said.reason, said.message) if said is not None and not said.true else importing
+    if before.reason in (Reason.POOL_OFFLINE, Reason.STORAGE_ERROR):
+        before = importing  # Of the pool, not of the source, and the pool is well by now.
     if now is None:
-        return (Fetch(copy, seen.place),), importing
-    failed = Blocked(now.reason, now.message) if now.reason else importing
+        return (Fetch(copy, seen.place),), before
+    failed = Blocked(now.reason, now.message) if now.reason else before
     if now.running:
         return (), failed
     if now.again_in > 0:

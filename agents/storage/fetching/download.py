@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from agents.storage.fetching.failure import Failed
+from agents.storage.failure import Failed
 from agents.storage.fetching.sources import GuardedResolver, check_url, redirected
 from agents.storage.folders import in_thread
 from agents.storage.settings import Sources

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from agents.storage import qcow2
-from agents.storage.fetching.failure import Failed
+from agents.storage.failure import Failed
 from agents.storage.qemuimg import Limits, QemuImg, QemuImgError
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason

@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from agents.storage.fetching.failure import Failed
+from agents.storage.failure import Failed
 from agents.storage.settings import Sources
 from operators.contract.reasons import Reason
 

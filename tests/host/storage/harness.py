@@ -61,7 +61,7 @@ class Agent:
         others = [
             task
             for task in asyncio.all_tasks()
-            if task is not asyncio.current_task() and (task is self.task or task.get_name().startswith("import-"))
+            if task is not asyncio.current_task() and (task is self.task or task.get_name().startswith("job-"))
         ]
         for task in others:
             task.cancel()

@@ -10,8 +10,8 @@ from unittest import mock
 
 import pytest
 
+from agents.storage import jobs
 from agents.storage.copies.controller import Copies
-from agents.storage.fetching import imports
 from operators.contract.quantity import Quantity
 from operators.contract.storage import DISK, IMAGE_COPY
 from tests.host.storage.harness import Agent, Source, agent, image, info, qemu_img, source
@@ -20,7 +20,7 @@ from tests.host.storage.harness import Agent, Source, agent, image, info, qemu_i
 @pytest.fixture(autouse=True)
 def impatient() -> object:
     """Failed imports are tried again after 0.2 s in place of 5 s, and progress is told at once."""
-    with mock.patch.object(imports, "FIRST_AGAIN", 0.2), mock.patch.object(imports, "TELL", 0.0):
+    with mock.patch.object(jobs, "FIRST_AGAIN", 0.2), mock.patch.object(jobs, "TELL", 0.0):
         yield
 
 
@@ -75,6 +75,24 @@ async def test_wrong_checksum_is_said_and_heals_when_the_source_does(host: Agent
         made.data = good
         await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
     assert host.files() == {copy.spec.path}
+
+
+async def test_failing_image_says_the_same_after_a_restart_and_at_every_attempt(host: Agent, tmp_path: Path) -> None:
+    """Neither its reason nor its progress goes to and fro while it is fetched again and again, until it succeeds."""
+    data = image(tmp_path) + os.urandom(4 << 20)
+    async with source(data) as made:
+        await host.copy(made.url, "sha256:" + "0" * 64)
+        await host.verdict(IMAGE_COPY, "tiny", "ChecksumMismatch")
+        before = host.read(IMAGE_COPY, "tiny").status
+        assert before.progress >= 10
+        await host.kill()
+        writes, asked = host.writes(IMAGE_COPY), len(made.asked)
+        await host.start()
+        async with asyncio.timeout(20):
+            while len(made.asked) < asked + 3:
+                await asyncio.sleep(0.01)
+        assert host.read(IMAGE_COPY, "tiny").status == before
+        assert host.writes(IMAGE_COPY) == writes
 
 
 async def test_unreachable_source_heals(host: Agent, web_source: Source) -> None:

@@ -15,9 +15,8 @@ from unittest import mock
 
 import pytest
 
-from agents.storage import folders
+from agents.storage import folders, jobs
 from agents.storage.disks.model import temporary
-from agents.storage.fetching import imports
 from agents.storage.qemuimg import QemuImg
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.storage import DISK, IMAGE_COPY
@@ -182,7 +181,7 @@ async def test_half_written_files_are_made_anew(host: Agent, tmp_path: Path) -> 
         for folder, name in (("images", f".{copy.meta.uid}.part"), ("volumes", temporary(disk.meta.uid))):
             (host.pool / folder).mkdir(parents=True, exist_ok=True)
             (host.pool / folder / name).write_bytes(os.urandom(100_000))
-        with mock.patch.object(imports, "FIRST_AGAIN", 0.1):
+        with mock.patch.object(jobs, "FIRST_AGAIN", 0.1):
             await host.start()
             await host.verdict(DISK, "root", "AsSpecified")
     assert host.files() == {copy.spec.path, disk.spec.path}

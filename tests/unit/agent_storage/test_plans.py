@@ -12,8 +12,8 @@ from agents.storage.copies.model import Seen as CopySeen
 from agents.storage.copies.plan import plan as plan_copy
 from agents.storage.disks.model import Base, Create, Remove, Resize, Seen
 from agents.storage.disks.plan import plan
-from agents.storage.fetching.imports import State
 from agents.storage.folders import Place, PoolFolder
+from agents.storage.jobs import State
 from agents.storage.qcow2 import Header
 from operators.contract.storage import DISK, IMAGE_COPY
 from operators.kernel.outcome import Blocked, Done, Rejected, Retry

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from agents.storage.fetching.failure import Failed
+from agents.storage.failure import Failed
 from agents.storage.fetching.sources import check_address, check_url, redirected
 from agents.storage.settings import Settings, Sources
 

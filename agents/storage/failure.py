@@ -1,10 +1,10 @@
-"""How fetching an image fails."""
+"""How work on a file fails."""
 
 from __future__ import annotations
 
 
 class Failed(Exception):
-    """Fetching failed with a reason and a message for the ImageCopy's condition."""
+    """It failed with a reason and a message for the object's condition."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
