@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from typing import Generic, TypeVar
 
 KeyT = TypeVar("KeyT")
@@ -21,12 +20,11 @@ class WorkQueue(Generic[KeyT]):
     """
 
     def __init__(self, rng: random.Random | None = None) -> None:
-        self._ready: deque[KeyT] = deque()
+        self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
         self._dirty: set[KeyT] = set()
         self._working: set[KeyT] = set()
         self._delayed: dict[KeyT, asyncio.TimerHandle] = {}
         self._failures: dict[KeyT, int] = {}
-        self._wakeup = asyncio.Event()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
 
     def add(self, key: KeyT) -> None:
@@ -36,8 +34,7 @@ class WorkQueue(Generic[KeyT]):
             return
         self._dirty.add(key)
         if key not in self._working:
-            self._ready.append(key)
-            self._wakeup.set()
+            self._ready.put_nowait(key)
 
     def add_after(self, key: KeyT, seconds: float) -> None:
         """Mark a key for later; an earlier mark stands."""
@@ -62,10 +59,7 @@ class WorkQueue(Generic[KeyT]):
 
     async def get(self) -> KeyT:
         """Wait for a key; the caller calls `done` with it when its run has ended."""
-        while not self._ready:
-            self._wakeup.clear()
-            await self._wakeup.wait()
-        key = self._ready.popleft()
+        key = await self._ready.get()
         self._dirty.discard(key)
         self._working.add(key)
         return key
@@ -74,8 +68,7 @@ class WorkQueue(Generic[KeyT]):
         """The run of a key has ended; if it was marked meanwhile, it is ready again."""
         self._working.discard(key)
         if key in self._dirty:
-            self._ready.append(key)
-            self._wakeup.set()
+            self._ready.put_nowait(key)
 
     def marked(self, key: KeyT) -> bool:
         """Whether the key is marked for now: a key that is worked on comes back as soon as its run ends."""
@@ -83,12 +76,12 @@ class WorkQueue(Generic[KeyT]):
 
     def __len__(self) -> int:
         """How many keys wait for a worker."""
-        return len(self._ready)
+        return self._ready.qsize()
 
     @property
     def idle(self) -> bool:
         """Whether no key waits or is worked on (delayed ones do not count)."""
-        return not self._ready and not self._working
+        return self._ready.empty() and not self._working
 
     def _cancel(self, key: KeyT) -> None:
         handle = self._delayed.pop(key, None)
