@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar, cast
 
 from operators.contract.quantity import Duration, Quantity
@@ -20,6 +21,8 @@ from operators.contract.quantity import Duration, Quantity
 T = TypeVar("T")
 Json: TypeAlias = dict[str, Any]
 _Read: TypeAlias = Callable[[Any], Any]
+_Write: TypeAlias = Callable[[Any], Any]
+_PLAIN = frozenset((str, int, bool, float))
 
 
 class ContractError(ValueError):
@@ -40,30 +43,45 @@ def from_wire(cls: type[T], data: Mapping[str, Any] | None) -> T:
 
 def to_wire(value: Any) -> Any:
     """Turn a dataclass, or a tuple or mapping of them, into plain JSON data."""
-    if isinstance(value, Quantity | Duration):
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        out = {}
-        for wire, attribute in _fields(type(value)):
-            item = getattr(value, attribute)
-            plain = to_wire(item)
+    cls: type = type(value)
+    return _writer(cls)(value)
+
+
+@cache
+def _writer(cls: type) -> _Write:
+    """How values of one type are written; found once, since that is most of the work."""
+    if issubclass(cls, Quantity | Duration):
+        return str
+    if dataclasses.is_dataclass(cls):
+        return _fields_writer(cls)
+    if issubclass(cls, Enum):
+        return attrgetter("value")
+    if issubclass(cls, frozenset):
+        return lambda value: [to_wire(item) for item in sorted(value)]
+    if issubclass(cls, tuple | list):
+        return lambda value: [to_wire(item) for item in value]
+    if issubclass(cls, Mapping):
+        return lambda value: {key: to_wire(item) for key, item in value.items()}
+    return lambda value: value
+
+
+def _fields_writer(cls: type) -> _Write:
+    fields = tuple((camel(field.name), attrgetter(field.name)) for field in dataclasses.fields(cls))
+
+    def write(value: Any) -> Json:
+        out: Json = {}
+        for wire, read in fields:
+            item = read(value)
+            if item is None or item == "" or item == ():
+                continue
+            # Text, numbers and booleans are what they are.
+            plain = item if type(item) in _PLAIN else to_wire(item)
             if plain is None or plain == "" or plain == [] or plain == {}:
                 continue
             out[wire] = plain
         return out
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, tuple | list | frozenset):
-        items = sorted(value) if isinstance(value, frozenset) else value
-        return [to_wire(item) for item in items]
-    if isinstance(value, Mapping):
-        return {key: to_wire(item) for key, item in value.items()}
-    return value
 
-
-@cache
-def _fields(cls: type) -> tuple[tuple[str, str], ...]:
-    return tuple((camel(field.name), field.name) for field in dataclasses.fields(cls))
+    return write
 
 
 @cache
