@@ -29,8 +29,8 @@ apiserver: $(SETUP) ## Against a real API server and etcd
 	$(PY) -m dev build
 	$(PY) -m pytest tests/apiserver -q
 
-sim: $(SETUP) ## Simulate the control plane: SEEDS=1000 [FIRST=1], or SEED=123 to replay one with its trace
-	$(PY) -m sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),1))
+sim: $(SETUP) ## Simulate the control plane: SEEDS=10000 [FIRST=1] [JOBS=2], or SEED=123 to replay one with its trace
+	$(PY) -m sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),1) $(if $(JOBS),--jobs $(JOBS)))
 
 sim-tests: $(SETUP) ## A fixed number of seeds, and mistakes that the simulation must find
 	$(PY) -m pytest tests/sim -q

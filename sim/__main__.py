@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 
-from sim import run as running
+from sim.many import Tally, verdicts
 from sim.run import Run, Verdict, scenario
+
+TELL_EVERY = 60.0
+"""Seconds between lines on how far many runs have come."""
 
 
 def main() -> int:
@@ -16,6 +20,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="sim", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="how many run side by side")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no more seeds after that time")
     parser.add_argument("--seed", type=int, help="replay one, with a trace")
     parser.add_argument("--logs", action="store_true", help="the processes' own log lines in the trace too")
     parser.add_argument("--leases", action="store_true", help="renewals of Leases in the trace too")
@@ -50,22 +56,20 @@ def _one(arguments: argparse.Namespace) -> int:
 
 
 def _many(arguments: argparse.Namespace) -> int:
-    began, lives, failed = time.perf_counter(), 0, []
-    for seed in range(arguments.first, arguments.first + arguments.seeds):
-        verdict = running.run(seed)
-        lives += verdict.lives
+    began, told, count = time.monotonic(), time.monotonic(), Tally()
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    for verdict in verdicts(seeds, arguments.jobs, arguments.seconds):
+        count.add(verdict)
+        count.wall = time.monotonic() - began
         if not verdict.ok:
-            failed.append(seed)
             _say(verdict)
             if not arguments.keep_going:
                 break
-    seconds = time.perf_counter() - began
-    done = seed - arguments.first + 1
-    print(
-        f"{done} seeds, {lives} guests started, {len(failed)} failed {failed[:20]}, {seconds:.1f} s, "
-        f"{lives / seconds:.0f} lives/s"
-    )
-    return 1 if failed else 0
+        if time.monotonic() - told > TELL_EVERY:
+            told = time.monotonic()
+            print(f"… {count}", flush=True)
+    print(count)
+    return 1 if count.failed or not count.done else 0
 
 
 def _say(verdict: Verdict) -> None:

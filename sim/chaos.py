@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,9 @@ RARE = ("two-leaders", "restore")
 ALL = tuple(dict.fromkeys((*PROCESS, *HOST, *WHOLE, *RARE)))
 
 
-def draw(rng: random.Random, processes: list[str], hosts: list[str], start: float, seconds: float) -> list[Trouble]:
+def draw(
+    rng: random.Random, processes: Sequence[str], hosts: Sequence[str], start: float, seconds: float
+) -> list[Trouble]:
     """The troubles of a run."""
     if rng.random() < 0.08:
         return []

@@ -8,6 +8,7 @@ stay. Each says what is wrong, in a sentence, or nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from operators.contract import names
@@ -41,12 +42,33 @@ PEOPLE = ("user", "garbage-collector")
 TERMINAL = {state.value for state in FlowState if state.terminal}
 
 
+AtWrite = Callable[["Run", Table, Event, str], Complaints]
+_OF: dict[str, tuple[str, ...]] = {}
+
+
+def of(*plurals: str) -> Callable[[AtWrite], AtWrite]:
+    """An invariant that only writes of some resources can break; the others are looked at with every write."""
+
+    def note(invariant: AtWrite) -> AtWrite:
+        _OF[invariant.__name__] = plurals
+        return invariant
+
+    return note
+
+
+@cache
+def at_write_of(plural: str) -> tuple[AtWrite, ...]:
+    """The invariants to look at when an object of that resource was written."""
+    return tuple(each for each in AT_EVERY_WRITE if plural in _OF.get(each.__name__, (plural,)))
+
+
 # At every write.
 
 
+@of(*USERS)
 def nobody_writes_a_users_spec(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """No controller writes a user's spec, labels or annotations."""
-    if event.type != "MODIFIED" or author in PEOPLE or table.resource.plural not in USERS or event.before is None:
+    if event.type != "MODIFIED" or author in PEOPLE or event.before is None:
         return
     for part in ("spec", "data"):
         if event.obj.get(part) != event.before.get(part):
@@ -67,18 +89,20 @@ def agents_write_only_status_of_their_own(run: Run, table: Table, event: Event, 
         yield f"{author} wrote {_name(event.obj)} of host {event.obj['spec'].get('hostName')}"
 
 
+@of("flows")
 def a_flow_ends_once(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """A Flow that ended stays as it ended."""
-    if table.resource.plural != "flows" or event.before is None or event.type != "MODIFIED":
+    if event.before is None or event.type != "MODIFIED":
         return
     before, now = _status(event.before).get("state"), _status(event.obj).get("state")
     if before in TERMINAL and now != before:
         yield f"{_name(event.obj)} had ended as {before} and is {now} now"
 
 
+@of("routers")
 def an_address_has_one_owner(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """Within a network an address and a MAC are reserved for one Port."""
-    if table.resource.plural != "routers" or event.type == "DELETED":
+    if event.type == "DELETED":
         return
     for field in ("ip", "mac"):
         owners: dict[str, str] = {}
@@ -88,9 +112,10 @@ def an_address_has_one_owner(run: Run, table: Table, event: Event, author: str) 
                 yield f"{_name(event.obj)} gives {field} {each[field]} to two Ports"
 
 
+@of("portbindings")
 def a_binding_has_its_own_address(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """No two live PortBindings of different Ports share a MAC or an address on one network."""
-    if table.resource.plural != "portbindings" or event.type != "ADDED":
+    if event.type != "ADDED":
         return
     mine = event.obj["spec"]
     for other in run.all(BINDING):
@@ -101,9 +126,10 @@ def a_binding_has_its_own_address(run: Run, table: Table, event: Event, author: 
             yield f"{_name(event.obj)} and {_name(other)} share {mine['ip']} or {mine['mac']}"
 
 
+@of("hostnetworks", "routers")
 def a_segment_has_one_network(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """A segment id, and a public address, belongs to one network at a time."""
-    if table.resource.plural not in ("hostnetworks", "routers") or event.type != "ADDED":
+    if event.type != "ADDED":
         return
     mine = event.obj["spec"]
     for other in (*run.all(HOST_NETWORK), *run.all(ROUTER)):
@@ -117,9 +143,10 @@ def a_segment_has_one_network(run: Run, table: Table, event: Event, author: str)
             yield f"{_name(event.obj)} and {_name(other)} share public address {public}"
 
 
+@of("disks", "imagecopies")
 def a_path_has_one_disk(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """A path on a pool belongs to one Disk or ImageCopy."""
-    if table.resource.plural not in ("disks", "imagecopies") or event.type != "ADDED":
+    if event.type != "ADDED":
         return
     mine = event.obj["spec"]
     for other in (*run.all(DISK), *run.all(COPY)):
@@ -128,9 +155,10 @@ def a_path_has_one_disk(run: Run, table: Table, event: Event, author: str) -> Co
             yield f"{_name(event.obj)} and {_name(other)} share {mine['pool']}:{mine['path']}"
 
 
+@of("instances")
 def a_vm_has_one_instance(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """There are never two Instances of one VirtualMachine."""
-    if table.resource.plural != "instances" or event.type != "ADDED":
+    if event.type != "ADDED":
         return
     uid = event.obj["spec"]["virtualMachine"]["uid"]
     for other in run.all(INSTANCE):
@@ -138,9 +166,10 @@ def a_vm_has_one_instance(run: Run, table: Table, event: Event, author: str) -> 
             yield f"{_name(event.obj)} and {_name(other)} are of the same VirtualMachine"
 
 
+@of("ports")
 def a_nic_has_one_port(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """A VirtualMachine has no more Ports than it has NICs: no step of a Flow is done twice."""
-    if table.resource.plural != "ports" or event.type != "ADDED":
+    if event.type != "ADDED":
         return
     for owner in event.obj["metadata"].get("ownerReferences", ()):
         vm = next((each for each in run.all(VM) if each["metadata"]["uid"] == owner["uid"]), None)
@@ -153,9 +182,10 @@ def a_nic_has_one_port(run: Run, table: Table, event: Event, author: str) -> Com
             yield f"{_name(vm)} has {len(vm['spec'].get('nics', ()))} NICs and {len(ports)} Ports"
 
 
+@of("disks")
 def no_disk_goes_under_a_guest(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """Nobody deletes a Disk that a running guest writes to, unless that guest's Instance is being deleted too."""
-    if table.resource.plural != "disks" or not _deleting(event.obj) or event.before is None or _deleting(event.before):
+    if not _deleting(event.obj) or event.before is None or _deleting(event.before):
         return
     host, path = run.world.hosts.get(event.obj["spec"]["hostName"]), str(_status(event.obj).get("path"))
     standing = {each["spec"]["virtualMachine"]["uid"] for each in run.all(INSTANCE) if not _deleting(each)}
@@ -164,9 +194,10 @@ def no_disk_goes_under_a_guest(run: Run, table: Table, event: Event, author: str
             yield f"{author} deleted {_name(event.obj)}, to which guest {uuid} writes"
 
 
+@of("instances")
 def a_volume_has_one_vm(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """No two Instances list the same Volume."""
-    if table.resource.plural != "instances" or event.type == "DELETED":
+    if event.type == "DELETED":
         return
     if (
         event.type == "MODIFIED"
@@ -183,9 +214,10 @@ def a_volume_has_one_vm(run: Run, table: Table, event: Event, author: str) -> Co
             yield f"{_name(event.obj)} and {_name(other)} both list Volume {sorted(shared)[0]}"
 
 
+@of("instances")
 def capacity_is_not_exceeded(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """The memory of a host's Instances is never more than the host gives out."""
-    if table.resource.plural != "instances" or event.type != "ADDED":
+    if event.type != "ADDED":
         return
     host = event.obj["spec"]["hostName"]
     if host not in run.world.hosts:
@@ -198,9 +230,10 @@ def capacity_is_not_exceeded(run: Run, table: Table, event: Event, author: str) 
         yield f"{host} has {run.world.hosts[host].memory >> 20} MiB and its Instances ask for {asked >> 20} MiB"
 
 
+@of("instances")
 def power_was_observed(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """An Instance says Running only of a guest that was there since its status said something else."""
-    if table.resource.plural != "instances" or event.type != "MODIFIED" or event.before is None:
+    if event.type != "MODIFIED" or event.before is None:
         return
     before, now = _status(event.before).get("power"), _status(event.obj).get("power")
     if now == "Running" and before != "Running":
@@ -209,9 +242,10 @@ def power_was_observed(run: Run, table: Table, event: Event, author: str) -> Com
             yield f"{_name(event.obj)} says Running, and no such guest was ever started on {host.name}"
 
 
+@of("disks", "imagecopies")
 def files_were_observed(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """A Disk or ImageCopy says Provisioned only when its file is there (or was, until its host lost power just now)."""
-    if table.resource.plural not in ("disks", "imagecopies") or event.type != "MODIFIED" or event.before is None:
+    if event.type != "MODIFIED" or event.before is None:
         return
     if _condition(event.obj, "Provisioned") == "True" and _condition(event.before, "Provisioned") != "True":
         host = run.world.hosts[event.obj["spec"]["hostName"]]
@@ -219,9 +253,10 @@ def files_were_observed(run: Run, table: Table, event: Event, author: str) -> Co
             yield f"{_name(event.obj)} says Provisioned, and there is no file {_status(event.obj).get('path')}"
 
 
+@of("portbindings")
 def rules_were_observed(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """A PortBinding says Programmed only when its MAC is let through."""
-    if table.resource.plural != "portbindings" or event.type != "MODIFIED" or event.before is None:
+    if event.type != "MODIFIED" or event.before is None:
         return
     if _condition(event.obj, "Programmed") == "True" and _condition(event.before, "Programmed") != "True":
         host, spec = run.world.hosts[event.obj["spec"]["hostName"]], event.obj["spec"]
@@ -230,9 +265,10 @@ def rules_were_observed(run: Run, table: Table, event: Event, author: str) -> Co
             yield f"{_name(event.obj)} says Programmed, and {spec['mac']} is not let through on {host.name}"
 
 
+@of("virtualmachines")
 def ready_means_running(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """A VirtualMachine becomes Ready=Running only if its guest was started on the host that its status names."""
-    if table.resource.plural != "virtualmachines" or event.type != "MODIFIED" or event.before is None:
+    if event.type != "MODIFIED" or event.before is None:
         return
     if _reason(event.obj, "Ready") == "Running" and _reason(event.before, "Ready") != "Running":
         name, uid = _status(event.obj).get("hostName", ""), event.obj["metadata"]["uid"]
@@ -253,7 +289,7 @@ def quota_holds(run: Run, table: Table, event: Event, author: str) -> Complaints
             yield f"{count} {table.resource.plural} in {where}, where {hard} are allowed"
 
 
-AT_EVERY_WRITE: tuple[Callable[[Run, Table, Event, str], Complaints], ...] = (
+AT_EVERY_WRITE: tuple[AtWrite, ...] = (
     nobody_writes_a_users_spec,
     agents_write_only_status_of_their_own,
     a_flow_ends_once,

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from operators.contract import names
@@ -65,12 +66,13 @@ def scenario(seed: int) -> Scenario:
     return Scenario(seed, shape, tuple(deeds), tuple(troubles), size.seconds)
 
 
-def process_names(shape: Shape) -> list[str]:
+@cache
+def process_names(shape: Shape) -> tuple[str, ...]:
     """The processes of a world, as `World.build` names them."""
     world = World(0, shape)
     world.build()
     world.end()
-    return list(world.processes)
+    return tuple(world.processes)
 
 
 @dataclass
@@ -86,6 +88,8 @@ class Verdict:
     """Guests started."""
     virtual: float
     wall: float
+    cpu: float
+    """Seconds of one core."""
 
     @property
     def ok(self) -> bool:
@@ -214,7 +218,7 @@ class Run:
 
     def go(self) -> Verdict:
         """Carry it out."""
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         world = self.world
         try:
             self._go()
@@ -230,7 +234,7 @@ class Run:
         world.end()
         return Verdict(
             self.scenario.seed, list(dict.fromkeys(self.problems)), world.trace.digest, world.loop.steps, self.writes,
-            lives, world.loop.now, time.perf_counter() - began,
+            lives, world.loop.now, time.perf_counter() - began, time.process_time() - used,
         )  # fmt: skip
 
     def _go(self) -> None:
@@ -296,7 +300,7 @@ class Run:
         if table.resource.plural == "instances":
             spec = event.obj["spec"]
             self.instances_seen.setdefault(spec["hostName"], set()).add(spec["virtualMachine"]["uid"])
-        for invariant in invariants.AT_EVERY_WRITE:
+        for invariant in invariants.at_write_of(table.resource.plural):
             self.problems += (f"{invariant.__name__}: {each}" for each in invariant(self, table, event, author))
 
     def _started(self, host: Host, uuid: str) -> None:

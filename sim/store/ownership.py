@@ -6,7 +6,8 @@ list-map as `("k", key values…)`, an item of a set as `("v", value)`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 from sim.store.schema import Node, Shape
@@ -68,10 +69,10 @@ def merged(node: Node, live: Any, config: Any) -> Any:
         out = dict(live)
         for name, each in config.items():
             out[name] = merged(child(node, name), live[name], each) if name in live else each
-        return out
+        return live if out == live else out
     if node.shape in (Shape.LIST_MAP, Shape.SET) and isinstance(config, list) and isinstance(live, list):
-        return _merged_lists(node, live, config)
-    return config
+        return live if live == config else _merged_lists(node, live, config)
+    return live if type(live) is type(config) and live == config else config
 
 
 def _merged_lists(node: Node, live: list[Any], config: list[Any]) -> list[Any]:
@@ -121,6 +122,8 @@ def _merged_lists(node: Node, live: list[Any], config: list[Any]) -> list[Any]:
 
 def pruned(node: Node, value: Any, doomed: Fields, kept: Fields) -> Any:
     """The value without what is doomed and not kept; GONE when nothing is left of it."""
+    if not doomed:
+        return value
     # A field that holds doomed fields goes with them unless something in it is kept.
     above = {path[:length] for path in doomed for length in range(1, len(path)) if _named(node, path[:length])}
     safe = {path[:length] for path in kept for length in range(1, len(path) + 1)}
@@ -158,9 +161,53 @@ def _without(node: Node, value: Any, path: Path, away: set[Path], doomed: Fields
 
 def changes(node: Node, old: Any, new: Any) -> tuple[set[Path], set[Path]]:
     """The paths that were set anew, and those that vanished."""
-    before, after = values_of(node, old), values_of(node, new)
-    fresh = {path for path, value in after.items() if path not in before or before[path] != value}
-    return fresh, before.keys() - after.keys()
+    fresh: set[Path] = set()
+    vanished: set[Path] = set()
+    _changes(node, old, new, (), fresh, vanished)
+    return fresh, vanished
+
+
+def _changes(node: Node, old: Any, new: Any, path: Path, fresh: set[Path], vanished: set[Path]) -> None:
+    """Walks only into what differs: of most writes that is a small part."""
+    if old is new or old == new:
+        return
+    if node.shape in (Shape.STRUCT, Shape.MAP) and isinstance(old, dict) and isinstance(new, dict) and old and new:
+        _changes_of_parts(old, new, partial(child, node), path, fresh, vanished)
+    elif node.shape in (Shape.LIST_MAP, Shape.SET) and isinstance(old, list) and isinstance(new, list) and old and new:
+        before, after = dict(marked(node, old)), dict(marked(node, new))
+        vanished.update(*(_paths(node, [each], path) for mark, each in before.items() if mark not in after))
+        fresh.update(*(_paths(node, [each], path) for mark, each in after.items() if mark not in before))
+        for mark in (before.keys() & after.keys()) if node.shape is Shape.LIST_MAP else ():
+            if isinstance(before[mark], dict) and isinstance(after[mark], dict):
+                of_item = partial(child, node.item or _LEAF)
+                _changes_of_parts(before[mark], after[mark], of_item, (*path, mark), fresh, vanished)
+    else:
+        was, now = _at(node, old, path), _at(node, new, path)
+        fresh.update(each for each, value in now.items() if each not in was or was[each] != value)
+        vanished.update(was.keys() - now.keys())
+
+
+def _changes_of_parts(
+    old: dict[str, Any], new: dict[str, Any], node: Callable[[str], Node], path: Path, fresh: set[Path], gone: set[Path]
+) -> None:
+    for name, each in old.items():
+        if name not in new:
+            gone.update(_paths(node(name), each, (*path, name)))
+    for name, each in new.items():
+        if name not in old:
+            fresh.update(_paths(node(name), each, (*path, name)))
+        else:
+            _changes(node(name), old[name], each, (*path, name), fresh, gone)
+
+
+def _paths(node: Node, value: Any, path: Path) -> Iterable[Path]:
+    return _at(node, value, path).keys()
+
+
+def _at(node: Node, value: Any, path: Path) -> dict[Path, Any]:
+    out: dict[Path, Any] = {}
+    _values(node, value, path, out)
+    return out
 
 
 def values_of(node: Node, value: Any) -> dict[Path, Any]:

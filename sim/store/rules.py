@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import cel
+import orjson
 
 _QUANTITY = re.compile(r"([+-]?[0-9]+(?:\.[0-9]*)?|[+-]?\.[0-9]+)(m|k|Ki|[MGTPE]i?|[eE][+-]?[0-9]+)?")
 _SCALE = {"": Decimal(1), "m": Decimal("0.001"), "k": Decimal(1000), "Ki": Decimal(1024)} | {
@@ -20,19 +21,43 @@ _SCALE = {"": Decimal(1), "m": Decimal("0.001"), "k": Decimal(1000), "Ki": Decim
 }
 
 
+MOST_VERDICTS = 2000
+"""Remembered of each rule."""
+
+
 class Rule:
     """One compiled rule with the message for people."""
 
     def __init__(self, text: str, message: str, expression: str) -> None:
         self.text = text
         self.transition = re.search(r"\boldSelf\b", text) is not None
-        self.touches = frozenset(re.findall(r"\b(?:self|oldSelf)\.(\w+)", text))
+        self.touches = frozenset(re.findall(r"\b(?:self|oldSelf)\.(\w+)\b(?!\()", text))
+        self.whole = not self.touches or re.search(r"\b(?:self|oldSelf)\b(?!\.\w+\b(?!\())", text) is not None
+        """Whether it looks at `self` as such, and not only at some of its fields."""
+        told = set(re.findall(r"\bself\.(\w+)\b(?!\()", expression))
+        self._names = tuple(sorted(self.touches | told))
+        self._verdicts: dict[bytes, str] = {}
         self._message = message or f"failed rule: {text}"
         self._program = cel.compile(text)
         self._expression = cel.compile(expression) if expression else None
 
     def broken(self, value: Any, old: Any) -> str:
         """What to tell the user when the rule does not hold; "" when it does."""
+        about = value, old if self.transition else None
+        # Rules are pure, and the same small values come again and again.
+        key = orjson.dumps([self._of_interest(each) for each in about])
+        if (known := self._verdicts.get(key)) is None:
+            if len(self._verdicts) > MOST_VERDICTS:
+                self._verdicts.clear()
+            known = self._verdicts[key] = self._evaluated(value, old)
+        return known
+
+    def _of_interest(self, value: Any) -> Any:
+        if self.whole or not isinstance(value, dict):
+            return value
+        return {name: value[name] for name in self._names if name in value}
+
+    def _evaluated(self, value: Any, old: Any) -> str:
         context = _context()
         context.add_variable("self", value)
         context.add_variable("oldSelf", old)

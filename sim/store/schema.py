@@ -53,6 +53,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
 }
+NOTHING: Any = object()
+"""Stands where nothing stood before."""
 NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}
 
 
@@ -159,10 +161,14 @@ _LIMITS: dict[str, Callable[[Any], Check]] = {
 }
 
 
-def shaped(node: Node, value: Any) -> Any:
-    """The value with defaults filled in and what no schema describes pruned; shares what did not change."""
+def shaped(node: Node, value: Any, known: Any = None) -> Any:
+    """The value with defaults filled in and what no schema describes pruned; shares what did not change.
+
+    `known` is what stood there before, which has its shape already."""
+    if value is known:
+        return value
     if isinstance(value, dict) and node.shape is Shape.STRUCT:
-        return _struct(node, value)
+        return _struct(node, value, known if isinstance(known, dict) else {})
     if node.item is None or not (node.item.fields or node.item.defaults or node.item.item):
         return value
     if isinstance(value, dict):
@@ -172,7 +178,7 @@ def shaped(node: Node, value: Any) -> Any:
     return value
 
 
-def _struct(node: Node, value: Json) -> Json:
+def _struct(node: Node, value: Json, known: Json) -> Json:
     out: Json = {}
     changed = False
     for name, each in value.items():
@@ -185,7 +191,7 @@ def _struct(node: Node, value: Json) -> Json:
         if each is None and inner.default is not None:
             changed = True
             continue
-        out[name] = new = shaped(inner, each)
+        out[name] = new = shaped(inner, each, known.get(name))
         changed = changed or new is not each
     if node.defaults:
         for name, inner in node.fields.items():
@@ -224,13 +230,16 @@ def untypable(node: Node, value: Any, path: str = "") -> str:
 
 def complaints(node: Node, value: Any, old: Any, path: str, *, has_old: bool) -> Iterator[str]:
     """Everything that is wrong with a value, the structure first; rules only where the structure is right."""
-    errors = list(_structure(node, value, path))
+    errors = list(_structure(node, value, old if has_old else NOTHING, path))
     yield from errors
     if not errors:
         yield from _rules(node, value, old, path, has_old=has_old)
 
 
-def _structure(node: Node, value: Any, path: str) -> Iterator[str]:
+def _structure(node: Node, value: Any, old: Any, path: str) -> Iterator[str]:
+    """What is wrong with the structure, but for what stood there before: that was valid."""
+    if old is value or (type(old) is type(value) and old == value):
+        return
     for check in node.checks:
         if wrong := check(value):
             yield f"{path}: Invalid value: {wrong}"
@@ -240,14 +249,17 @@ def _structure(node: Node, value: Any, path: str) -> Iterator[str]:
         for name in node.required:
             if name not in value:
                 yield f"{path}.{name}: Required value"
+        before = old if isinstance(old, dict) else {}
         for name, each in value.items():
             inner = node.fields.get(name) or node.item
             if inner is not None:
-                yield from _structure(inner, each, f"{path}.{name}")
+                yield from _structure(inner, each, before.get(name, NOTHING), f"{path}.{name}")
     elif isinstance(value, list):
         if node.item is not None:
+            was = old if isinstance(old, list) else []
             for index, each in enumerate(value):
-                yield from _structure(node.item, each, f"{path}[{index}]")
+                there = was[index] if index < len(was) else NOTHING
+                yield from _structure(node.item, each, there, f"{path}[{index}]")
         yield from _duplicates(node, value, path)
 
 
@@ -299,7 +311,7 @@ def _untouched(rule: Rule, value: Json, old: Json) -> bool:
 
     That is what the API server's validation ratcheting comes to for objects that were valid, and all of ours were; it
     saves most of the work on a status write. A rule that names `self` as a whole is always looked at."""
-    if not rule.touches or re.search(r"\b(?:self|oldSelf)\b(?!\.\w)", rule.text):
+    if rule.whole:
         return value == old and not rule.transition
     return all(value.get(name) is old.get(name) or value.get(name) == old.get(name) for name in rule.touches) and (
         not rule.transition or "metadata" not in rule.touches

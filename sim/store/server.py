@@ -212,12 +212,12 @@ class ApiServer:
             raise Refusal(400, "BadRequest", "the namespace of the object does not match the namespace of the request")
         return self._shaped(resource, body)
 
-    def _shaped(self, resource: Resource, body: Json) -> Json:
+    def _shaped(self, resource: Resource, body: Json, live: Json | None = None) -> Json:
         if not resource.validated:
             return dict(body)
         outside = {name: body[name] for name in ("apiVersion", "kind", "metadata") if name in body}
         inside = {name: value for name, value in body.items() if name not in outside}
-        whole: Json = outside | shaped(resource.schema, inside)
+        whole: Json = outside | shaped(resource.schema, inside, live)
         return whole
 
     def _apply(self, table: Table, request: Request) -> tuple[int, Json]:
@@ -239,10 +239,11 @@ class ApiServer:
         base = _ownable(live)
         laid = ownership.merged(resource.schema, base, part)
         owned = {each: fields for each, fields in record.owned.items() if each != who}
-        fresh, _ = ownership.changes(resource.schema, base, laid)
+        fresh, vanished = ownership.changes(resource.schema, base, laid)
         kept = frozenset().union(mine, *owned.values())
         out = ownership.pruned(resource.schema, laid, record.owned.get(who, frozenset()) - mine, kept)
-        _, vanished = ownership.changes(resource.schema, base, out)
+        if out is not laid:
+            _, vanished = ownership.changes(resource.schema, base, out)
         owned = _disowned(owned, fresh | vanished)
         if mine:
             owned[who] = mine
@@ -289,7 +290,7 @@ class ApiServer:
         elif resource.status:
             new = {name: value for name, value in new.items() if name != "status"}
             new |= {"status": live["status"]} if "status" in live else {}
-        new = self._shaped(resource, new)
+        new = self._shaped(resource, new, live)
         unset = {name for name in _OWNED if name in new["metadata"] and new["metadata"][name] in ({}, [], None)}
         new["metadata"] = {name: value for name, value in new["metadata"].items() if name not in unset}
         fresh, vanished = ownership.changes(resource.schema, _ownable(live), _ownable(new))
@@ -301,7 +302,7 @@ class ApiServer:
 
     def _update(self, table: Table, request: Request, record: Record, new: Json, owned: Owned) -> Json:
         resource, live = table.resource, record.obj
-        new = self._shaped(resource, new)
+        new = self._shaped(resource, new, live)
         before = live["metadata"]
         meta = _settable(new["metadata"])
         meta |= {name: before[name] for name in SERVER_SIDE if name in before}
