@@ -109,14 +109,14 @@ def _no_retry() -> Undo:
 
 
 def _always_a_new_time() -> Undo:
-    from operators.kernel import controller
+    from operators.kernel import report
 
-    old = controller.settled  # type: ignore[attr-defined]
+    old = report.settled  # type: ignore[attr-defined]
 
     def settled(new: Any, before: Any, generation: int, now: str) -> Any:
         return tuple(replace(each, last_transition_time=now) for each in old(new, before, generation, now))
 
-    return _patched(controller, "settled", settled)
+    return _patched(report, "settled", settled)
 
 
 def _deletions_are_missed() -> Undo:

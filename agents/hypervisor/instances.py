@@ -20,6 +20,7 @@ from operators.contract.storage import DISK
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Outcome, Problem
+from operators.kernel.report import Voice
 
 HOLD_FIRST, HOLD_LONGEST = 0.5, 60.0
 """Seconds before a start that failed is tried again; doubled each time."""
@@ -42,6 +43,7 @@ class Instances:
     kind = INSTANCE
     workers = 4
     """As many as the hypervisor takes calls at a time."""
+    voice = Voice(Type.REALISED)
 
     def __init__(self, context: Context, hypervisor: Hypervisor, files: Files, stop_deadline: float) -> None:
         self._context = context

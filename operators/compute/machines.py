@@ -24,6 +24,7 @@ from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Done, Outcome
+from operators.kernel.report import Voice
 
 
 class Machines:
@@ -36,6 +37,7 @@ class Machines:
     name = "machines"
     kind = VIRTUAL_MACHINE
     workers = 8
+    voice = Voice()
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -62,6 +62,11 @@ class Meta:
         """Whether its deletion was asked for."""
         return bool(self.deletion_timestamp)
 
+    @property
+    def guard(self) -> dict[str, str]:
+        """What a guarded apply says in its metadata. Both: by the version alone, a missing object would be made."""
+        return {"uid": self.uid, "resourceVersion": self.resource_version}
+
     def finalizers_with(self, name: str) -> tuple[str, ...]:
         """The finalizers once `name` is among them."""
         return self.finalizers if name in self.finalizers else (*self.finalizers, name)

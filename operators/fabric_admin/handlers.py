@@ -11,6 +11,7 @@ from operators.contract.compute import INSTANCE
 from operators.contract.core import NODE, POD
 from operators.contract.fabric import HOST, HOST_GROUP, HOST_REPORT, RACK, STORAGE_POOL, ZONE
 from operators.contract.meta import Key, Kind, Obj
+from operators.contract.reasons import Type
 from operators.contract.storage import DISK
 from operators.fabric_admin.hosts import act as host_act
 from operators.fabric_admin.hosts import model as host_model
@@ -26,6 +27,7 @@ from operators.kernel.component import Component, Env
 from operators.kernel.controller import Report, Watch
 from operators.kernel.manager import AnyController, Context
 from operators.kernel.outcome import Outcome
+from operators.kernel.report import Voice
 
 POOL_ROOT, SHARED_POOL_PATH = "POOL_ROOT", "SHARED_POOL_PATH"
 """Environment: the folder on every host beneath which its pools lie, and one that all hosts share, if there is one."""
@@ -40,6 +42,7 @@ class Hosts:
     name = "hosts"
     kind = HOST
     workers = 4
+    voice = Voice(Type.ACCEPTED, fields=False)
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -87,6 +90,7 @@ class Pools:
     name = "pools"
     kind = STORAGE_POOL
     workers = 2
+    voice = Voice(Type.ACCEPTED, fields=False)
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -10,6 +10,7 @@ from operators.contract import names
 from operators.contract.core import LEASE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
 from operators.contract.meta import Key, Kind
+from operators.contract.reasons import Type
 from operators.fabric_monitoring.heartbeats import Heartbeats
 from operators.fabric_monitoring.hosts import model as host_model
 from operators.fabric_monitoring.hosts import observe as host_observe
@@ -23,6 +24,7 @@ from operators.kernel.component import Component, Env
 from operators.kernel.controller import Report, Watch
 from operators.kernel.manager import AnyController, Context
 from operators.kernel.outcome import Outcome
+from operators.kernel.report import Voice
 
 Triggers = Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]
 
@@ -33,6 +35,7 @@ class Hosts:
     name = "hosts"
     kind = HOST
     workers = 4
+    voice = Voice(others=frozenset({Type.ACCEPTED}))
 
     def __init__(self, context: Context, beats: Heartbeats) -> None:
         self._context = context
@@ -65,6 +68,7 @@ class Pools:
     name = "pools"
     kind = STORAGE_POOL
     workers = 2
+    voice = Voice(others=frozenset({Type.ACCEPTED}))
 
     def __init__(self, context: Context) -> None:
         self._context = context

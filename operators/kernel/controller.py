@@ -10,30 +10,23 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from operators.contract import names
-from operators.contract.codec import Json, to_wire
-from operators.contract.meta import Condition, Key, Kind, Obj
-from operators.contract.reasons import Reason, Type
-from operators.kernel import metrics
+from operators.contract.meta import Key, Kind, Obj
+from operators.contract.reasons import Reason
+from operators.kernel import metrics, trouble
 from operators.kernel.cache import Cache
 from operators.kernel.clock import Clock, stamp
-from operators.kernel.outcome import (
-    Blocked,
-    Done,
-    Outcome,
-    Problem,
-    Rejected,
-    Retry,
-    kstatus,
-    settled,
-    verdict_condition,
-)
+from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
 from operators.kernel.queue import WorkQueue
-from operators.kernel.store import Conflict, Deposed, Invalid, NotFound, Store, StoreError
+from operators.kernel.report import Report as Report
+from operators.kernel.report import Speaks, status_of, unchanged
+from operators.kernel.store import Conflict, Deposed, Invalid, NotFound, Store, StoreError, Unavailable
 
 log = structlog.get_logger()
 
 UNREPORTED_RUNS = 3
 """Runs in a row that may leave their report to the next one."""
+TOLERATED = 1
+"""Failures in a row that nobody foresaw and that are only logged: most are over at the next look."""
 
 WantedT = TypeVar("WantedT")
 SeenT = TypeVar("SeenT")
@@ -49,29 +42,12 @@ class Watch:
     label_selector: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What to write into an object's status. The kernel adds `observedGeneration` and the verdict's condition."""
-
-    about: Obj[Any, Any]
-    """The very state that was observed; a newer one refuses the write, and the key comes back."""
-    fields: object = None
-    """A status dataclass or mapping; its own `conditions` and `observedGeneration` are not used."""
-    conditions: tuple[Condition, ...] = ()
-    """Besides the verdict's."""
-    verdict: str = "Ready"
-    """The type of the condition that states the verdict. With `Ready`, kstatus's others follow; "" for none."""
-    part: str = ""
-    """A name for this part of a status that several controllers of one process write."""
-    observed_generation: bool = True
-    """Left out where another component writes it."""
-
-
 class Controller(Protocol[WantedT, SeenT, ActionT]):
     """The specific part of a reconciliation; a component's room implements it, the kernel runs it.
 
     A run is: `observe` the key (None: there is nothing to do for it), `plan` the actions and the outcome, `act` each
-    action in turn, `report`. All of it may happen any number of times, and be cut off anywhere.
+    action in turn, `report`. All of it may happen any number of times, and be cut off anywhere. A controller that says
+    how its objects are also has a `voice` (see `Speaks`), by which the kernel says there what a failed run cannot.
     """
 
     name: str
@@ -84,7 +60,7 @@ class Controller(Protocol[WantedT, SeenT, ActionT]):
         """For each watched kind, the keys that an object of it concerns. Called with the state before and after."""
 
     async def observe(self, key: Key) -> tuple[WantedT, SeenT] | None:
-        """Read the cache (or the host) into the model; never modifies. A Problem ends the run without a report."""
+        """Read the cache (or the host) into the model; never modifies. A Problem ends the run; see `Voice`."""
 
     def plan(self, wanted: WantedT, seen: SeenT) -> tuple[Sequence[ActionT], Outcome]:
         """Decide, purely."""
@@ -106,6 +82,7 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
     clock: Clock
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
     _unreported: dict[Key, int] = field(default_factory=dict)
+    _troubled: dict[Key, int] = field(default_factory=dict)
 
     async def worker(self) -> None:
         """Work on one key after another, for ever."""
@@ -124,22 +101,37 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
             try:
                 outcome = await self._reconcile(key)
                 self._again(key, outcome)
-            except Problem as problem:
-                # Seen while observing, before there is anything to report about.
-                log.warning("cannot_observe", error=str(problem))
-                self._again(key, problem.outcome)
+                self._troubled.pop(key, None)
             except Conflict as error:
                 log.debug("conflict", error=str(error))
                 self.queue.add_backoff(key)
             except Deposed as error:
                 log.info("deposed", error=str(error))
-            except StoreError as error:
+            except Unavailable as error:
                 log.warning("api_server_trouble", error=str(error), retry_in=round(self.queue.add_backoff(key), 2))
-            except Exception:
-                log.exception("reconcile_failed", retry_in=round(self.queue.add_backoff(key), 2))
+            except Exception as error:
+                await self._trouble(key, error)
         name = type(outcome).__name__ if outcome else "Failed"
         metrics.RECONCILE_SECONDS.labels(self.controller.name).observe(time.perf_counter() - started)
         metrics.OUTCOMES.labels(self.controller.name, name).inc()
+
+    async def _trouble(self, key: Key, error: Exception) -> None:
+        """Log a failure that left nothing to report, say it on the object if it lasts, and come back later."""
+        outcome = trouble.outcome_of(error)
+        self._again(key, outcome)
+        if isinstance(error, Problem | StoreError):
+            log.warning("cannot_go_on", error=str(error))
+        else:
+            log.exception("reconcile_failed")
+        times = self._troubled[key] = self._troubled.get(key, 0) + 1
+        about = self.cache.get(self.controller.kind, key) if self.controller.kind in self.cache.kinds else None
+        if times <= TOLERATED or about is None or not isinstance(self.controller, Speaks):
+            return
+        if (report := self.controller.voice.again(about)) is not None:
+            try:
+                await self._write(report, outcome)
+            except StoreError as unsaid:
+                log.warning("trouble_not_said", error=str(unsaid))
 
     def _log_context(self, key: Key) -> dict[str, str]:
         """What every log line of this run says: whose run, of what, and in which Flow where its object knows."""
@@ -210,43 +202,3 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
                 self.queue.add_after(key, seconds)
             case Done() | Blocked() | Rejected():
                 self.queue.forget(key)
-
-
-def status_of(report: Report, outcome: Outcome, now: str) -> Json:
-    """The whole status that a report applies."""
-    about = report.about
-    status: Json = {} if report.fields is None else dict(to_wire(report.fields))
-    status.pop("observedGeneration", None)
-    verdict: tuple[Condition, ...] = ()
-    if report.verdict == "Ready":
-        verdict = kstatus(outcome)
-    elif report.verdict:
-        verdict = (verdict_condition(report.verdict, outcome),)
-    named = {each.type: each for each in (*verdict, *report.conditions)}
-    before = getattr(about.status, "conditions", ())
-    status["conditions"] = to_wire(settled(named.values(), before, about.meta.generation, now))
-    if not status["conditions"]:
-        del status["conditions"]
-    if report.observed_generation:
-        status["observedGeneration"] = about.meta.generation
-    return status
-
-
-def unchanged(status: Json, report: Report) -> bool:
-    """Whether the object already says all of that: an apply that changes nothing still costs the server a write.
-
-    A status dataclass speaks for all its fields, so one that became empty is a change; a mapping only for those it
-    names. Of conditions, only those named here and the verdict's own family are compared: the rest have other writers.
-    """
-    said = to_wire(report.about.status)
-    mine = {each["type"]: each for each in status.get("conditions", ())}
-    theirs = {each["type"]: each for each in said.pop("conditions", ())}
-    family = {Type.RECONCILING, Type.STALLED} if report.verdict == Type.READY else set()
-    if any(theirs.get(type_) != mine.get(type_) for type_ in mine.keys() | family):
-        return False
-    fields = {name: value for name, value in status.items() if name != "conditions"}
-    if report.fields is None or isinstance(report.fields, Mapping):
-        said = {name: value for name, value in said.items() if name in fields}
-    elif not report.observed_generation:
-        said.pop("observedGeneration", None)
-    return bool(said == fields)

@@ -18,7 +18,7 @@ import structlog
 
 from operators.contract.codec import Json, to_wire
 from operators.contract.core import LEASE, LeaseSpec
-from operators.contract.meta import Key, Obj
+from operators.contract.meta import Key, Meta, Obj
 from operators.kernel import metrics
 from operators.kernel.clock import Clock
 from operators.kernel.store import AlreadyExists, Conflict, NotFound, Store, StoreError
@@ -100,7 +100,7 @@ class Elector:
         for _ in range(2):
             free = {"leaseDurationSeconds": int(DURATION), "leaseTransitions": mine.spec.lease_transitions}
             try:
-                await self._write(free | {"holderIdentity": ""}, mine.meta.resource_version)
+                await self._write(free | {"holderIdentity": ""}, mine.meta)
             except Conflict:
                 # A renewal of ours may have been cut off with its effect unknown.
                 body = await self._store.get(LEASE, self._lease)
@@ -119,7 +119,7 @@ class Elector:
                 if body is None:
                     return await self._renew(LeaseSpec(), None)
                 lease = LEASE.parse(body)
-                return self._free(lease.spec) and await self._renew(lease.spec, lease.meta.resource_version)
+                return self._free(lease.spec) and await self._renew(lease.spec, lease.meta)
         except (Conflict, AlreadyExists):
             return False  # somebody else was faster
         except (StoreError, TimeoutError) as error:
@@ -169,7 +169,7 @@ class Elector:
             left = self._until - self._clock.monotonic()
             try:
                 async with asyncio.timeout(min(PATIENCE, max(left, 0))):
-                    return await self._renew(mine.spec, mine.meta.resource_version)
+                    return await self._renew(mine.spec, mine.meta)
             except (Conflict, NotFound) as error:
                 # It may be our own earlier renewal, of which we got no answer.
                 if not await self._still_ours(str(error)):
@@ -195,8 +195,8 @@ class Elector:
         log.warning("lease_lost", lease=str(self._lease), why=why)
         return False
 
-    async def _renew(self, before: LeaseSpec, resource_version: str | None) -> bool:
-        """Write the Lease as ours, guarded by the version that was seen. Our time counts from before the request."""
+    async def _renew(self, before: LeaseSpec, seen: Meta | None) -> bool:
+        """Write the Lease as ours, guarded by the state that was seen. Our time counts from before the request."""
         asked = self._clock.monotonic()
         now = micro_time(self._clock.now())
         same = before.holder_identity == self._identity
@@ -207,14 +207,13 @@ class Elector:
             renew_time=now,
             lease_transitions=before.lease_transitions + (not same),
         )
-        await self._write(to_wire(spec), resource_version)
+        await self._write(to_wire(spec), seen)
         self._until = asked + RENEW_DEADLINE
         return True
 
-    async def _write(self, spec: Json, resource_version: str | None) -> None:
-        guard = {} if resource_version is None else {"resourceVersion": resource_version}
-        body = LEASE.body(self._lease, spec=spec, **guard)
-        answer = await (self._store.create(LEASE, body) if resource_version is None else self._store.apply(LEASE, body))
+    async def _write(self, spec: Json, seen: Meta | None) -> None:
+        body = LEASE.body(self._lease, spec=spec, **(seen.guard if seen else {}))
+        answer = await (self._store.apply(LEASE, body) if seen else self._store.create(LEASE, body))
         self._mine = LEASE.parse(answer)
 
     def _step_down(self) -> None:

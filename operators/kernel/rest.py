@@ -41,6 +41,9 @@ TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
 LIST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=3)
 CHUNK = 500
 
+MISTYPED = "failed to create typed patch object"
+"""How a 500 begins that no retry mends: an apply's value is of another type than the schema's, or of no known field."""
+
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
@@ -123,7 +126,7 @@ class RestStore:
 
     async def finalize(self, kind: Kind[Any, Any], meta: Meta, finalizers: Sequence[str]) -> Json | None:
         """Set the finalizers of the very state that was observed."""
-        guarded = {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": list(finalizers)}
+        guarded = meta.guard | {"finalizers": list(finalizers)}
         params = {"fieldManager": self._manager}
         try:
             answer = await self._write(
@@ -202,9 +205,10 @@ class RestStore:
                 count(str(code))
             if code < 300:
                 return text
-            if code not in (401, 429) and code < 500:
-                raise error_of(code, text)
-            trouble = f"{code} {message_of(text)}"
+            refusal = error_of(code, text)
+            if code not in (401, 429) and (code < 500 or isinstance(refusal, Invalid)):
+                raise refusal
+            trouble = str(refusal)
         raise Unavailable(f"{method} {url}: {trouble}")
 
     def _delay(self, attempt: int, asked: float | None) -> float:
@@ -233,6 +237,8 @@ def error_of(code: int, text: bytes) -> StoreError:
         case 422 if "metadata.uid" in _causes(text):
             return Conflict(message)  # an apply that was meant for an earlier object of the name
         case 400 | 413 | 422:
+            return Invalid(message)
+        case 500 if message.startswith(MISTYPED):
             return Invalid(message)
     return StoreError(f"{code} {message}")
 

@@ -58,7 +58,8 @@ class Store(Protocol):
     async def apply(self, kind: Kind[Any, Any], body: Json) -> Json:
         """Server-side apply. With `metadata.uid` it never creates; with `metadata.resourceVersion` it is guarded.
 
-        Raises Conflict when the guard does not hold."""
+        A guard names both (`Meta.guard`): by the version alone, a missing object would be made. Raises Conflict when
+        the guard does not hold, and Invalid for what the schema cannot take."""
 
     async def apply_status(
         self, kind: Kind[Any, Any], key: Key, status: Mapping[str, Any], *, resource_version: str, manager: str = ""

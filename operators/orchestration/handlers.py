@@ -11,12 +11,14 @@ from operators.contract.meta import Key, Kind, Obj
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.quantity import Duration
+from operators.contract.reasons import Type
 from operators.contract.storage import VOLUME
 from operators.kernel.cache import Cache
 from operators.kernel.component import Component
 from operators.kernel.controller import Report, Watch
 from operators.kernel.manager import AnyController, Context
 from operators.kernel.outcome import Outcome
+from operators.kernel.report import Voice
 from operators.orchestration.flows import model as flow_model
 from operators.orchestration.flows.act import act
 from operators.orchestration.flows.model import Instance
@@ -74,6 +76,7 @@ class Flows:
     name = "flows"
     kind = FLOW
     workers = 8
+    voice = Voice(Type.SUCCEEDED, silent=ended)
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -228,12 +228,32 @@ class StoreExpectations:
         with pytest.raises(Invalid):
             await stores("one").apply(VOLUME, VOLUME.body(fresh(), spec={"size": "much"}))
 
+    async def test_a_type_that_is_wrong_is_invalid_too_and_not_tried_again(self, stores: Stores) -> None:
+        store, key = stores("one"), fresh()
+        with pytest.raises(Invalid):
+            await store.apply(VOLUME, VOLUME.body(key, spec="much"))
+        made = await store.apply(VOLUME, volume(key))
+        version = made["metadata"]["resourceVersion"]
+        with pytest.raises(Invalid):
+            await store.apply_status(VOLUME, key, {"conditions": "good"}, resource_version=version)
+        with pytest.raises(Invalid):
+            await store.apply_status(VOLUME, key, {"phase": 7}, resource_version=version)
+
+    async def test_a_guarded_apply_makes_nothing_that_is_gone(self, stores: Stores) -> None:
+        store, key = stores("one"), fresh("lease")
+        made = await store.create(LEASE, LEASE.body(key, spec={"holderIdentity": "a"}))
+        seen = LEASE.parse(made).meta
+        await store.delete(LEASE, key, uid=seen.uid)
+        with pytest.raises(Conflict):
+            await store.apply(LEASE, LEASE.body(key, spec={"holderIdentity": "b"}, **seen.guard))
+        assert await store.get(LEASE, key) is None
+
     async def test_a_lease_is_taken_under_guard_and_given_up(self, stores: Stores) -> None:
         store, key = stores("one"), fresh("lease")
         made = await store.create(LEASE, LEASE.body(key, spec={"holderIdentity": "a", "leaseDurationSeconds": 15}))
         free = {"holderIdentity": "", "leaseDurationSeconds": 15}
-        version = made["metadata"]["resourceVersion"]
-        now = await store.apply(LEASE, LEASE.body(key, spec=free, resourceVersion=version))
+        guard = LEASE.parse(made).meta.guard
+        now = await store.apply(LEASE, LEASE.body(key, spec=free, **guard))
         assert LEASE.parse(now).spec.holder_identity == ""
         with pytest.raises(Conflict):
-            await stores("two").apply(LEASE, LEASE.body(key, spec=free, resourceVersion=version))
+            await stores("two").apply(LEASE, LEASE.body(key, spec=free, **guard))

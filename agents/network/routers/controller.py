@@ -13,10 +13,11 @@ from agents.network.routers.model import Action, Seen, Wanted
 from agents.network.status import report
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import ROUTER
-from operators.contract.reasons import Reason
+from operators.contract.reasons import Reason, Type
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Retry
+from operators.kernel.report import Voice
 
 STATE = "/var/lib/cloudstack/network"
 """The folder for the routers' DHCP and DNS servers, unless NETWORK_STATE names another."""
@@ -46,6 +47,7 @@ class Routers:
     name = "routers"
     kind = ROUTER
     workers = 4
+    voice = Voice(Type.PROGRAMMED)
 
     def __init__(self, context: Context) -> None:
         self._context = context

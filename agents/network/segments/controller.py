@@ -11,9 +11,11 @@ from agents.network.segments.model import Action, Links, Seen, Wanted
 from agents.network.status import Echoes, report
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import HOST_NETWORK, ROUTER
+from operators.contract.reasons import Type
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Outcome
+from operators.kernel.report import Voice
 
 
 class Segments:
@@ -22,6 +24,7 @@ class Segments:
     name = "segments"
     kind = HOST_NETWORK
     workers = 4
+    voice = Voice(Type.PROGRAMMED)
 
     def __init__(self, context: Context) -> None:
         self._context = context

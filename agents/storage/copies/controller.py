@@ -20,6 +20,7 @@ from operators.contract.reasons import Reason, Type
 from operators.contract.storage import DISK, IMAGE_COPY, ImageCopyStatus
 from operators.kernel import Done, Outcome, Problem, Report, Retry
 from operators.kernel.manager import Context
+from operators.kernel.report import Voice
 
 
 class Copies:
@@ -28,6 +29,7 @@ class Copies:
     name = "copies"
     kind = IMAGE_COPY
     workers = 4
+    voice = Voice(Type.PROVISIONED)
 
     def __init__(self, context: Context, settings: Settings, imports: Imports) -> None:
         self._context = context

@@ -19,6 +19,7 @@ from operators.contract.reasons import Type
 from operators.contract.storage import DISK, IMAGE_COPY, DiskStatus, ImageCopySpec, ImageCopyStatus
 from operators.kernel import Done, Outcome, Report
 from operators.kernel.manager import Context
+from operators.kernel.report import Voice
 
 BY_POOL = "pool"
 """Index of Disks and ImageCopies: `spec.pool`."""
@@ -32,6 +33,7 @@ class Disks:
     name = "disks"
     kind = DISK
     workers = 4
+    voice = Voice(Type.PROVISIONED)
 
     def __init__(self, context: Context, settings: Settings, qemu: QemuImg) -> None:
         self._store = context.store

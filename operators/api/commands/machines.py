@@ -13,7 +13,6 @@ from operators.api.responses.virtualmachine import VirtualMachineResponse, state
 from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
 from operators.contract.fabric import HOST, HOST_GROUP, RACK, ZONE
 from operators.contract.identity import Role
-from operators.contract.meta import Meta
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import Operation
 from operators.contract.storage import IMAGE
@@ -182,7 +181,7 @@ async def _power(call: Call, vm: VM, operation: Operation) -> Answer:
             return Started(await job_of(call, vm, operation))
         # Both fields each time: what an apply leaves out that it had before, the API server takes away.
         spec = {"runPolicy": policy.value, "rebootRequest": reboots}
-        body = VIRTUAL_MACHINE.body(vm.key, spec=spec, **_guard(vm.meta))
+        body = VIRTUAL_MACHINE.body(vm.key, spec=spec, **vm.meta.guard)
         try:
             vm = VIRTUAL_MACHINE.parse(await call.store.apply(VIRTUAL_MACHINE, body))
         except Conflict:
@@ -210,10 +209,6 @@ async def _again(call: Call, vm: VM) -> VM:
     if newest is None or newest.meta.uid != vm.meta.uid:
         raise errors.invalid(f"Virtual machine {name_of(vm)} does not exist any more")
     return newest
-
-
-def _guard(meta: Meta) -> dict[str, str]:
-    return {"uid": meta.uid, "resourceVersion": meta.resource_version}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

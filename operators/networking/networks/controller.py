@@ -24,6 +24,7 @@ from operators.kernel.cache import AnyObj
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Done, Outcome, verdict_condition
+from operators.kernel.report import Voice
 from operators.networking import claims, lookup
 from operators.networking.lookup import BY_HOST, BY_NAMESPACE
 from operators.networking.networks import act, observe, summary
@@ -41,6 +42,7 @@ class Networks:
     name = "networks"
     kind = NETWORK
     workers = 4
+    voice = Voice()
 
     def __init__(self, context: Context) -> None:
         self._context = context

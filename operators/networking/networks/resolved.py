@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network
 
 from operators.contract import names
@@ -70,7 +71,7 @@ def router(network: NetworkObj, seen: Seen, where: ledger.Pool, current: RouterO
     )
     if spec == before:
         return []
-    return [Apply("Router", _router_body(network, spec, current.meta.resource_version))]
+    return [Apply("Router", _router_body(network, spec, current.meta.guard))]
 
 
 def host_networks(network: NetworkObj, seen: Seen, router_host: str) -> list[Action]:
@@ -121,14 +122,13 @@ def _ref(network: NetworkObj) -> ObjectRef:
     return ObjectRef(network.meta.name, network.meta.uid)
 
 
-def _router_body(network: NetworkObj, spec: RouterSpec, resource_version: str = "") -> Json:
-    guard = {"resourceVersion": resource_version} if resource_version else {}
+def _router_body(network: NetworkObj, spec: RouterSpec, guard: Mapping[str, str] | None = None) -> Json:
     return ROUTER.body(
         Key(network.meta.namespace, names.router(network.meta.name)),
         spec=to_wire(spec),
         finalizers=[FINALIZER],
         ownerReferences=[to_wire(network.owner)],
-        **guard,
+        **(guard or {}),
     )
 
 

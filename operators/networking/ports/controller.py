@@ -21,6 +21,7 @@ from operators.kernel.cache import AnyObj
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Done, Outcome
+from operators.kernel.report import Voice
 from operators.networking.lookup import BY_HOST, BY_NETWORK
 from operators.networking.ports import act, observe
 from operators.networking.ports.model import Action, PortObj, Seen
@@ -38,6 +39,7 @@ class Ports:
     name = "ports"
     kind = PORT
     workers = 8
+    voice = Voice()
 
     def __init__(self, context: Context) -> None:
         self._store = context.store

@@ -10,6 +10,7 @@ from operators.contract.reasons import Reason, Type
 from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, ImageCopySummary, ImageStatus
 from operators.kernel import Blocked, Done, Outcome, Report
 from operators.kernel.manager import Context
+from operators.kernel.report import Voice
 from operators.storage.images import lookup
 from operators.storage.images.lookup import CopyObj, ImageObj
 from operators.storage.images.model import Action, DeleteCopy, Protect, Seen, Unprotect
@@ -26,6 +27,7 @@ class Images:
     name = "images"
     kind = IMAGE
     workers = 2
+    voice = Voice()
 
     def __init__(self, context: Context) -> None:
         self._store = context.store

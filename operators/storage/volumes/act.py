@@ -73,11 +73,10 @@ async def _(action: MakeCopy, store: Store) -> None:
 @act.register
 async def _(action: Adjust, store: Store) -> None:
     disk = action.disk.meta
-    guard = {"uid": disk.uid, "resourceVersion": disk.resource_version}
     spec = to_wire(action.spec)
     if action.disk.spec.file_of:
         spec["fileOf"] = action.spec.file_of  # even when empty: what a create has set, leaving out does not take away
-    await store.apply(DISK, DISK.body(disk.key, spec=spec, **guard))
+    await store.apply(DISK, DISK.body(disk.key, spec=spec, **disk.guard))
 
 
 @act.register

@@ -11,6 +11,7 @@ from operators.contract.meta import Key, Kind, Obj
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
 from operators.kernel import Outcome, Report
 from operators.kernel.manager import Context
+from operators.kernel.report import Voice
 from operators.storage.images import lookup
 from operators.storage.volumes import observe
 from operators.storage.volumes.act import act
@@ -29,6 +30,7 @@ class Volumes:
     name = "volumes"
     kind = VOLUME
     workers = 8
+    voice = Voice()
 
     def __init__(self, context: Context) -> None:
         self._store = context.store

@@ -236,6 +236,8 @@ async def test_writes_are_counted_by_kind_verb_and_answer() -> None:
         (422, {"reason": "Invalid"}, Invalid),
         (400, {"reason": "BadRequest"}, Invalid),
         (413, {}, Invalid),
+        (500, {"message": "failed to create typed patch object (default/a): .spec: expected map, got &{no}"}, Invalid),
+        (500, {"reason": "InternalError"}, StoreError),
         (403, {"reason": "Forbidden", "message": 'volumes "a" is forbidden: exceeded quota: q'}, Invalid),
         (403, {"reason": "Forbidden", "message": "unable to create: namespace x is being terminated"}, Invalid),
         (403, {"reason": "Forbidden", "message": 'User "x" cannot patch resource "volumes"'}, Forbidden),

@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 
+from operators.contract.codec import ContractError
 from operators.contract.meta import Condition, Key, Kind, Obj
+from operators.contract.quantity import Duration
 from operators.contract.storage import VOLUME, VolumeStatus
 from operators.kernel.cache import Cache
-from operators.kernel.controller import Report, Runner, status_of, unchanged
+from operators.kernel.controller import Report, Runner
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryServer, MemoryStore
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
+from operators.kernel.report import Voice, status_of, unchanged
 from operators.kernel.store import Conflict, Invalid, StoreError, Unavailable
+from operators.kernel.trouble import outcome_of
 from tests.support.store_expectations import volume
 from tests.support.virtual_time import VirtualClock, virtual
 
@@ -37,6 +41,10 @@ class Scripted:
     kind: Kind[Any, Any] = VOLUME
     workers: int = 1
     cache: Cache | None = None
+    blind: Exception | None = None
+    """What observing ends in."""
+    mad: Exception | None = None
+    """What planning ends in."""
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         return {VOLUME: lambda each: [each.key]}
@@ -44,10 +52,14 @@ class Scripted:
     async def observe(self, key: Key) -> tuple[Any, None] | None:
         assert self.cache is not None
         self.runs += 1
+        if self.blind:
+            raise self.blind
         seen = self.cache.get(VOLUME, key)
         return (seen, None) if seen else None
 
     def plan(self, wanted: Any, seen: None) -> tuple[Sequence[str], Outcome]:
+        if self.mad:
+            raise self.mad
         return ["act"], self.outcome
 
     async def act(self, action: str) -> None:
@@ -56,6 +68,13 @@ class Scripted:
 
     def report(self, wanted: Any, seen: None, outcome: Outcome) -> Sequence[Report]:
         return [Report(wanted, self.fields, self.conditions, self.verdict)]
+
+
+@dataclass
+class Speaking(Scripted):
+    """A controller whose objects' status is its own."""
+
+    voice: Voice = field(default_factory=Voice)
 
 
 class Bench:
@@ -296,3 +315,97 @@ def test_a_condition_of_the_verdicts_family_that_should_be_gone_is_a_change() ->
     was = VOLUME.parse(volume(KEY) | {"status": blocked}).status
     report = Report(seen(was), None)
     assert not unchanged(status_of(report, Done(), NOW), report)
+
+
+SECRET = "key:hunter2"
+
+
+@pytest.mark.parametrize("where", ["blind", "mad", "error"])
+def test_an_error_that_nobody_foresaw_is_said_if_it_lasts_and_then_not_written_again(where: str) -> None:
+    @virtual
+    async def run() -> None:
+        bench = Bench(Speaking(Blocked("NoPoolFits", "add a pool"), fields={"phase": "Waiting"}))
+        await bench.run()
+        setattr(bench.controller, where, KeyError(SECRET))
+        assert (await bench.run())["Ready"]["reason"] == "NoPoolFits"
+        assert bench.writes == 1
+        delays = []
+        for _ in range(5):
+            found = await bench.run()
+            delays.append(bench.delay or 0)
+            bench.runner.queue._cancel(KEY)
+        assert {each["reason"] for each in found.values()} == {"InternalError"}
+        assert found.keys() == {"Ready", "Reconciling"}
+        assert "KeyError" in found["Ready"]["message"]
+        assert bench.writes == 2
+        assert all(later > 1.1 * earlier for earlier, later in itertools.pairwise(delays))
+        body = bench.store.server.read(VOLUME, KEY) or {}
+        assert body["status"]["phase"] == "Waiting"
+        assert SECRET not in str(body)
+        setattr(bench.controller, where, None)
+        assert (await bench.run())["Ready"]["reason"] == "NoPoolFits"
+        setattr(bench.controller, where, KeyError(SECRET))
+        assert (await bench.run())["Ready"]["reason"] == "NoPoolFits"
+
+    run()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Problem(Retry("NetworkError", "ip on the host failed")), ("NetworkError", "ip on the host failed")),
+        (StoreError("volumes is forbidden"), ("InternalError", "the API server refused: volumes is forbidden")),
+        (ContractError("Disk a/b: required"), ("InternalError", "as this release knows its kind: Disk a/b: required")),
+    ],
+)
+def test_what_is_known_of_a_failure_is_said(error: Exception, said: tuple[str, str]) -> None:
+    @virtual
+    async def run() -> None:
+        bench = Bench(Speaking(blind=error))
+        await bench.run()
+        found = await bench.run()
+        assert found["Ready"]["reason"] == said[0]
+        assert found["Ready"]["message"].endswith(said[1])
+
+    run()
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Conflict("newer")])
+def test_what_time_heals_is_not_said(error: Exception) -> None:
+    @virtual
+    async def run() -> None:
+        bench = Bench(Speaking(blind=error))
+        for _ in range(4):
+            assert await bench.run() == {}
+
+    run()
+
+
+@virtual
+async def test_a_voice_says_no_more_than_is_its_own() -> None:
+    bench = Bench(Speaking(blind=KeyError("x"), voice=Voice("Accepted", fields=False)))
+    status = {"phase": "Ready", "conditions": [{"type": "Ready", "status": "True", "reason": "Fine"}]}
+    for _ in range(2):
+        await bench.run()
+        body = bench.store.server.read(VOLUME, KEY) or {}
+        version = body["metadata"]["resourceVersion"]
+        if "status" not in body:
+            await bench.store.as_manager("other").apply_status(VOLUME, KEY, status, resource_version=version)
+    found = bench.conditions()
+    assert (found["Ready"]["reason"], found["Accepted"]["reason"]) == ("Fine", "InternalError")
+    whole = Voice(others=frozenset({"Accepted"}))
+    about = bench.cache.get(VOLUME, KEY)
+    assert about is not None
+    report = whole.again(about)
+    assert report is not None
+    assert report.conditions == ()
+    assert Voice(silent=lambda each: True).again(about) is None
+
+
+def test_the_place_of_an_error_is_the_last_line_of_ours() -> None:
+    try:
+        Duration.parse("soon")
+    except ValueError as error:
+        said = outcome_of(error).message
+    assert "ValueError at operators.contract.quantity:" in said
+    assert "soon" not in said
