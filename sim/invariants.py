@@ -224,10 +224,13 @@ def capacity_is_not_exceeded(run: Run, table: Table, event: Event, author: str) 
         yield f"{_name(event.obj)} is placed on {host}, which does not exist"
         return
     asked = sum(
-        Quantity.parse(each["spec"]["memory"]) for each in run.all(INSTANCE) if each["spec"]["hostName"] == host
+        Quantity.parse(each["spec"]["memory"])
+        for each in run.all(INSTANCE)
+        if each["spec"]["hostName"] == host and each["spec"]["power"] == "Running"
     )
-    if asked > run.world.hosts[host].memory:
-        yield f"{host} has {run.world.hosts[host].memory >> 20} MiB and its Instances ask for {asked >> 20} MiB"
+    gives = run.world.hosts[host].gives[1]
+    if asked > gives:
+        yield f"{host} gives out {gives >> 20} MiB and its Instances ask for {asked >> 20} MiB"
 
 
 @of("instances")
@@ -343,11 +346,22 @@ def somebody_wants_it(run: Run, host: Host, uuid: str) -> Complaints:
         yield f"guest {uuid} was started on {host.name}, where no Instance ever asked for it"
 
 
+def no_host_is_overfull(run: Run, host: Host, uuid: str) -> Complaints:
+    """The guests that run on a host never hold more of it than it gives out, whatever schedulers did."""
+    cpus, memory = host.gives
+    guests = host.machine.running.values()
+    if (held := sum(spec.memory for spec in guests)) > memory:
+        yield f"{host.name} gives out {memory >> 20} MiB, and its guests hold {held >> 20} MiB once {uuid} is started"
+    if (taken := sum(spec.cpus for spec in guests)) > cpus:
+        yield f"{host.name} gives out {cpus} CPUs, and its guests hold {taken} once {uuid} is started"
+
+
 AT_EVERY_START: tuple[Callable[[Run, Host, str], Complaints], ...] = (
     one_copy_runs,
     one_writer_per_disk,
     a_start_is_done_once,
     somebody_wants_it,
+    no_host_is_overfull,
 )
 
 

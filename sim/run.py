@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from operators.contract import names
+from operators.contract.quantity import Quantity
 from sim import chaos, invariants
 from sim.chaos import Chaos, Trouble
 from sim.hosts.host import POOL_ROOT, Host
@@ -64,6 +65,12 @@ def scenario(seed: int) -> Scenario:
         random.Random(f"{seed}/chaos"), processes, [f"host{n + 1}" for n in range(hosts)], SETTLE, size.seconds
     )
     return Scenario(seed, shape, tuple(deeds), tuple(troubles), size.seconds)
+
+
+def tight(seed: int) -> Scenario:
+    """The same with so little memory that not every guest finds room."""
+    plan = scenario(seed)
+    return replace(plan, shape=replace(plan.shape, memory_gib=2))
 
 
 @cache
@@ -202,7 +209,25 @@ class Run:
         hosts = {vm.get("status", {}).get("hostName", ""), vm["spec"].get("placement", {}).get("host", ""), *pools} - {
             ""
         }
-        return f"its volumes and placement are on {sorted(hosts)}" if len(hosts) > 1 else ""
+        if len(hosts) > 1:
+            return f"its volumes and placement are on {sorted(hosts)}"
+        root = volumes.get(names.root_volume(vm["metadata"]["name"]), {}).get("status", {}).get("hostName", "")
+        return self._no_room(vm, hosts or ({root} - {""}))
+
+    def _no_room(self, vm: Json, only: set[str]) -> str:
+        """Whether every host that it could go to is full of others."""
+        size = {"tiny": 128, "small": 512}[vm["spec"]["offering"]] << 20
+        for host in self.world.hosts.values():
+            others = (
+                Quantity.parse(each["spec"]["memory"])
+                for each in self.all(invariants.INSTANCE)
+                if each["spec"]["hostName"] == host.name
+                and each["spec"]["power"] == "Running"
+                and each["spec"]["virtualMachine"]["uid"] != vm["metadata"]["uid"]
+            )
+            if (not only or host.name in only) and sum(others) + size <= host.gives[1]:
+                return ""
+        return "no host has room for it"
 
     def _on_restore(self) -> None:
         self.restored = True

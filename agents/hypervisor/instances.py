@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.hypervisor import plan as planning
 from agents.hypervisor.act import act
-from agents.hypervisor.driver import Hypervisor, Record
+from agents.hypervisor.driver import Hypervisor, HypervisorError, Record
 from agents.hypervisor.files import Files
 from agents.hypervisor.model import Action, AskToEnd, Clear, Instance, Seen, Start, Wanted
 from agents.hypervisor.observe import Timing, names_of, observe
+from agents.hypervisor.room import Limits, Room
 from operators.contract.compute import INSTANCE, InstanceStatus, Power
+from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT_BINDING
-from operators.contract.reasons import Type
+from operators.contract.reasons import Reason, Type
 from operators.contract.storage import DISK
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
@@ -54,6 +56,9 @@ class Instances:
         self._asked: dict[str, float] = {}
         """When each guest was first asked to end. An agent that restarts gives it the whole time again."""
         self._failed: dict[str, Failure] = {}
+        self._room = Room()
+        self._refused: set[Key] = set()
+        """Keys that wait for other guests to end."""
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
         self._cache.index(INSTANCE, "vm", lambda instance: (instance.spec.virtual_machine.uid,))
@@ -61,7 +66,12 @@ class Instances:
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         """An Instance concerns itself; a Disk and a PortBinding the Instances that name it."""
-        return {INSTANCE: lambda instance: (instance.key,), DISK: self._naming, PORT_BINDING: self._naming}
+        return {
+            INSTANCE: lambda instance: (instance.key,),
+            DISK: self._naming,
+            PORT_BINDING: self._naming,
+            HOST_REPORT: lambda _: tuple(self._refused),
+        }
 
     def _naming(self, part: Any) -> Iterable[Key]:
         return [instance.key for instance in self._cache.by(INSTANCE, "parts", str(part.key))]
@@ -81,7 +91,10 @@ class Instances:
         instance = self._cache.get(INSTANCE, key)
         if instance is None:
             self._silent.pop(key, None)
+            self._refused.discard(key)
             return None
+        if not self._room.seeded:
+            await self._count_guests()
         now, uuid = self._context.clock.monotonic(), instance.spec.virtual_machine.uid
         asked, failed = self._asked.get(uuid), self._failed.get(uuid)
         timing = Timing(
@@ -94,11 +107,44 @@ class Instances:
         return await observe(instance, self._cache, self._hypervisor, self._files, self._context.clock, timing)
 
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
-        """Decide, purely; then forget when a guest was asked to end, once it has."""
-        actions, outcome = planning.plan(wanted, seen)
-        if seen.domain is None or not seen.domain.active:
+        """Decide, purely; then forget when a guest was asked to end, once it has.
+
+        Whether there is room, the decision and the claim are one step, since nothing is awaited in between."""
+        instance, key = wanted.instance, wanted.instance.key
+        active = seen.domain is not None and seen.domain.active
+        if active:
+            self._room.hold(instance)
+        elif not seen.trouble and self._room.leave(wanted.uuid):
+            self._poke(self._refused)
+        full = "" if active else self._room.refusal(instance, self._limits())
+        actions, outcome = planning.plan(wanted, replace(seen, full=full))
+        if any(isinstance(action, Start) for action in actions):
+            self._room.hold(instance)
+        if outcome.reason == Reason.HOST_FULL:
+            self._refused.add(key)
+        else:
+            self._refused.discard(key)
+        if not active:
             self._asked.pop(wanted.uuid, None)
         return actions, outcome
+
+    def _limits(self) -> Limits | None:
+        for report in self._cache.all(HOST_REPORT):
+            if report.status.hypervisor is not None:
+                return Limits.of(report.status.hypervisor, report.spec.overcommit)
+        return None
+
+    async def _count_guests(self) -> None:
+        """Count the guests that an earlier agent started, before one more is let in."""
+        try:
+            active = {each.uuid for each in await self._hypervisor.domains() if each.active}
+        except HypervisorError:
+            return  # Nothing is started while it does not answer.
+        self._room.seed(each for each in self._cache.all(INSTANCE) if each.spec.virtual_machine.uid in active)
+
+    def _poke(self, keys: Iterable[Key]) -> None:
+        for key in tuple(keys):
+            self._context.poke(self.name, key)
 
     async def act(self, action: Action) -> None:
         """Do one action."""

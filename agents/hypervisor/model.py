@@ -63,6 +63,8 @@ class Seen:
     """Why that start failed."""
     waited: float = 0.0
     """Seconds for which the plan has been on its way without a word to anybody."""
+    full: str = ""
+    """Why the host has no room for one more guest; empty when it has."""
 
 
 @dataclass(frozen=True, slots=True)

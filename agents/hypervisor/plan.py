@@ -105,6 +105,9 @@ def _start(want: Wanted, seen: Seen) -> Plan:
     if spec.cloud_init is not None and seen.seed != seen.seed_wanted:
         # Written before the disks and ports are ready, so that it costs no time then.
         actions.append(WriteSeed(want.uuid, spec.cloud_init))
+    if seen.full:
+        message = f"the host has no room for it: {seen.full}; it starts once other guests have ended"
+        return actions, Blocked(Reason.HOST_FULL, message)
     if late := [part for part in seen.disks if part.device is None]:
         return actions, _patient(seen, Reason.WAITING_FOR_VOLUMES, _waiting("Disk", late[0].name, late[0].why))
     if late := [part for part in seen.nics if part.device is None]:

@@ -37,7 +37,7 @@ async def _put(action: Put, store: Store, ledger: Ledger) -> None:
     vm, spec = action.vm, action.spec
     if spec.power is Power.RUNNING:
         # Before the first await: from here on every other run reckons with it. What is being stopped still holds all.
-        ledger.enter(Claim.of(vm.meta.namespace, spec, active=True))
+        ledger.enter(Claim.of(vm.meta.namespace, spec, active=True, disks=action.disks))
     metadata = {
         "labels": {
             names.LABEL_VM_UID: vm.meta.uid,

@@ -40,6 +40,7 @@ def host_views(cache: Cache, ledger: Ledger, namespace: str, vm_uid: str) -> tup
             (*cache.by(STORAGE_POOL, "host", host.meta.name), *shared),
             zones,
             taken[host.meta.name],
+            ledger,
         )
         for host in hosts
     )
@@ -51,6 +52,7 @@ def _view(
     pools: Iterable[Pool],
     zones: set[str],
     claimed: Taken,
+    ledger: Ledger,
 ) -> HostView:
     reachable = condition(host.status.conditions, Type.REACHABLE)
     spec, hypervisor = host.spec, report.hypervisor
@@ -72,7 +74,8 @@ def _view(
         cpus_claimed=claimed.cpus,
         memory_claimed=claimed.memory,
         neighbours=claimed.neighbours,
-        pools=_pools(host, report, pools),
+        pools=_pools(host, report, pools, ledger),
+        disks_claimed=claimed.disks,
     )
 
 
@@ -83,7 +86,9 @@ def _report(cache: Cache, host: str) -> HostReportStatus:
     return next((each.status for each in cache.by(HOST_REPORT, "host", host)), HostReportStatus())
 
 
-def _pools(host: Obj[HostSpec, HostStatus], report: HostReportStatus, pools: Iterable[Pool]) -> tuple[PoolView, ...]:
+def _pools(
+    host: Obj[HostSpec, HostStatus], report: HostReportStatus, pools: Iterable[Pool], ledger: Ledger
+) -> tuple[PoolView, ...]:
     """The pools that a host reaches: its own, and those shared within its reach that its agent reports."""
     told: dict[str, PoolReport] = {each.pool: each for each in report.storage.pools} if report.storage else {}
     views = []
@@ -91,11 +96,13 @@ def _pools(host: Obj[HostSpec, HostStatus], report: HostReportStatus, pools: Ite
         spec, said = pool.spec, told.get(pool.meta.name)
         if not reached(spec, host.meta.name, host.spec) or (said is None and not spec.host_name):
             continue
+        capacity = int(said.capacity) if said else int(pool.status.capacity or 0)
         views.append(
             PoolView(
                 name=pool.meta.name,
                 tags=spec.tags,
                 free=int(said.free) if said else int(pool.status.free or 0),
+                promisable=int(capacity * factor(spec.overcommit)) - ledger.promised(pool.meta.name),
                 online=said is not None and said.online,
                 closed=closed(spec, said, deleting=pool.meta.deleting),
                 maintenance=spec.maintenance,

@@ -8,8 +8,8 @@ from typing import Any
 from operators.compute import summary
 from operators.compute.act import act
 from operators.compute.capacity import Ledger
-from operators.compute.model import VM, Action, Instance, Remove, Seen, Wanted
-from operators.compute.observe import observe
+from operators.compute.model import VM, Action, Instance, Remove, Seen, Volume, Wanted
+from operators.compute.observe import disk_need, observe
 from operators.compute.plan import plan
 from operators.compute.scheduler import Policy
 from operators.compute.waiting import silent
@@ -42,15 +42,17 @@ class Machines:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._cache = context.cache
-        self._ledger = Ledger(context.cache)
-        self._policy = Policy(context.env.get("SCHEDULER_POLICY") or Policy.SPREAD)
         self._catalogue = context.env.get("CATALOG_NAMESPACE", "")
+        self._ledger = Ledger(context.cache, lambda volume: disk_need(volume, context.cache, self._catalogue))
+        self._policy = Policy(context.env.get("SCHEDULER_POLICY") or Policy.SPREAD)
         self._placeless: set[Key] = set()
         """Keys that wait for a host; whatever may make room marks them."""
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
         self._said: dict[Key, float] = {}
         """When each key last got a word."""
+        self._refused: dict[Key, tuple[str, str]] = {}
+        """The uid of a VirtualMachine, and the host that had no room for it."""
         self._removed: set[str] = set()
         """uids of Instances whose deletion the API server has accepted."""
         cache = context.cache
@@ -82,15 +84,18 @@ class Machines:
         }
 
     def _by_instance(self, instance: Instance) -> Iterable[Key]:
-        """Its own VirtualMachine, those that wait for one of its Volumes, and those that wait for room."""
-        self._ledger.changed(instance.spec.host_name)
+        """Its own VirtualMachine, and those that wait for room or for one of its Volumes, if there may be some now."""
+        room = self._ledger.changed(instance.spec.host_name)
         if instance.meta.deleting:
             self._removed.discard(instance.meta.uid)  # seen: the cache itself says so from here on
         yield Key(instance.meta.namespace, instance.spec.virtual_machine.name)
-        yield from tuple(self._placeless)
+        if room:
+            yield from tuple(self._placeless)
 
-    def _by_volume(self, volume: Any) -> Iterable[Key]:
-        return self._keys("volume", str(volume.key))
+    def _by_volume(self, volume: Volume) -> Iterable[Key]:
+        yield from self._keys("volume", str(volume.key))
+        if self._ledger.volume_changed(volume):
+            yield from tuple(self._placeless)
 
     def _by_host(self, host: Any) -> Iterable[Key]:
         for instance in self._cache.by(INSTANCE, "host", host.meta.name):
@@ -115,19 +120,27 @@ class Machines:
             now=self._context.clock.now().timestamp(),
             waited=now - self._silent.get(key, now),
             said=now - self._said.get(key, now),
+            avoid=self._avoided(key),
         )
         if wanted.vm is None:
             self._placeless.discard(key)
+            self._ledger.forget(key)
+            self._refused.pop(key, None)
             self._silent.pop(key, None)
             self._said.pop(key, None)
         if wanted.vm is None or seen.instance is not None:
             self._ledger.settle(key)  # what is known of it is in the cache
         return wanted, seen
 
+    def _avoided(self, key: Key) -> str:
+        vm, (uid, host) = self._cache.get(VIRTUAL_MACHINE, key), self._refused.get(key, ("", ""))
+        return host if vm is not None and vm.meta.uid == uid else ""
+
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """Decide, purely; then note who waits for a host, before anything that makes room can happen."""
         actions, outcome = plan(wanted, seen)
         placed = seen.instance is not None and seen.instance.spec.power == "Running"
+        placed = placed and outcome.reason != Reason.HOST_FULL
         if wanted.vm is None or isinstance(outcome, Done) or placed or actions:
             self._placeless.discard(wanted.key)
         else:
@@ -139,6 +152,10 @@ class Machines:
         if isinstance(action, Remove):
             if action.instance.meta.uid in self._removed:
                 return
+            if action.refused:
+                spec = action.instance.spec
+                key = Key(action.instance.meta.namespace, spec.virtual_machine.name)
+                self._refused[key] = spec.virtual_machine.uid, spec.host_name
             await act(action, self._context.store, self._ledger)
             self._removed.add(action.instance.meta.uid)
         else:

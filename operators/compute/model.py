@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from operators.compute.scheduler import HostView, Policy
+from operators.compute.scheduler import DiskNeed, HostView, Policy
 from operators.contract.compute import (
     ComputeOfferingSpec,
     InstanceSpec,
@@ -111,6 +111,8 @@ class Seen:
     said: float | None = None
     """Seconds since its status said that no host fits, if that is what it says of the present spec."""
     policy: Policy = Policy.SPREAD
+    avoid: str = ""
+    """The host whose agent had no room for it, after all."""
 
     @property
     def instance(self) -> Instance | None:
@@ -138,6 +140,8 @@ class Put:
     """Name of the Flow that it was made in."""
     uid: str = ""
     """Of the Instance that is changed; empty to make one."""
+    disks: tuple[DiskNeed, ...] = ()
+    """What its Volumes that are not placed yet ask of the host's pools."""
 
     def __str__(self) -> str:
         spec = self.spec
@@ -153,6 +157,8 @@ class Remove:
     instance: Instance
     orphan: bool = False
     """Whether its VirtualMachine seems gone, which only the API server can tell for sure."""
+    refused: bool = False
+    """Whether its host had no room for it."""
 
     def __str__(self) -> str:
         return f"{self.instance.key}, an orphan" if self.orphan else str(self.instance.key)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from operators.compute.capacity import Ledger
 from operators.compute.hosts import host_views
-from operators.compute.model import VM, HostNow, Instance, PortView, Seen, VolumeView, Wanted
-from operators.compute.scheduler import Policy
+from operators.compute.model import VM, HostNow, Instance, PortView, Seen, Volume, VolumeView, Wanted
+from operators.compute.plan import refused
+from operators.compute.scheduler import DiskNeed, Policy
 from operators.contract import names
 from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE, Power, RunPolicy
 from operators.contract.fabric import HOST, ZONE
@@ -20,7 +21,16 @@ from operators.kernel.cache import Cache
 
 
 def observe(
-    key: Key, cache: Cache, ledger: Ledger, *, catalogue: str, policy: Policy, now: float, waited: float, said: float
+    key: Key,
+    cache: Cache,
+    ledger: Ledger,
+    *,
+    catalogue: str,
+    policy: Policy,
+    now: float,
+    waited: float,
+    said: float,
+    avoid: str = "",
 ) -> tuple[Wanted, Seen]:
     """Everything that the plan of one VirtualMachine needs to know."""
     vm = cache.get(VIRTUAL_MACHINE, key)
@@ -46,6 +56,7 @@ def observe(
         waited=waited,
         said=said if _says_no_host_fits(vm) else None,
         policy=policy,
+        avoid=avoid,
     )
 
 
@@ -56,7 +67,9 @@ def _standing(instance: Instance) -> tuple[bool, str, str]:
 
 def _to_place(vm: VM, own: list[Instance]) -> bool:
     """Whether the scheduler is asked: nothing else needs to look at all hosts."""
-    return vm.spec.run_policy is RunPolicy.RUNNING and (not own or own[0].spec.power is not Power.RUNNING)
+    if vm.spec.run_policy is not RunPolicy.RUNNING:
+        return False
+    return not own or own[0].spec.power is not Power.RUNNING or refused(own[0])
 
 
 def _says_no_host_fits(vm: VM) -> bool:
@@ -115,7 +128,7 @@ def _volume(vm: VM, name: str, cache: Cache, ledger: Ledger, catalogue: str, *, 
             offering=offering_name if made and offering is None else "",
         )
     status, ready = volume.status, condition(volume.status.conditions, Type.READY)
-    size = int(status.size or volume.spec.size or (offering.spec.size if offering else 0) or 0)
+    asks = disk_need(volume, cache, catalogue)
     return VolumeView(
         name,
         root,
@@ -127,12 +140,28 @@ def _volume(vm: VM, name: str, cache: Cache, ledger: Ledger, catalogue: str, *, 
         used_by=used_by,
         disk=status.disk or names.disk(name),
         disk_host=status.disk_host,
-        pool=status.pool or volume.spec.pool,
-        host=status.host_name,
-        bound=bool(status.pool),
-        size=max(size, _image_size(volume.spec.source.image, vm.meta.namespace, cache, catalogue)),
-        tags=offering.spec.tags if offering else frozenset(),
+        pool=asks.pool,
+        host=asks.host,
+        bound=asks.bound,
+        size=asks.size,
+        tags=asks.tags,
         offering=offering_name if offering is None and not status.pool else "",
+    )
+
+
+def disk_need(volume: Volume, cache: Cache, catalogue: str) -> DiskNeed:
+    """What a Volume asks of a pool."""
+    spec, status = volume.spec, volume.status
+    offering = cache.get(DISK_OFFERING, Key("", spec.disk_offering))
+    size = int(status.size or spec.size or (offering.spec.size if offering else 0) or 0)
+    return DiskNeed(
+        volume.meta.name,
+        max(size, _image_size(spec.source.image, volume.meta.namespace, cache, catalogue)),
+        offering.spec.tags if offering else frozenset(),
+        status.pool or spec.pool,
+        bound=bool(status.pool),
+        host=status.host_name,
+        namespace=volume.meta.namespace,
     )
 
 

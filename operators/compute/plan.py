@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from operators.compute import restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
-from operators.compute.resolve import instance_spec, missing, need
+from operators.compute.resolve import disks, instance_spec, missing, need
 from operators.compute.scheduler import choose
 from operators.compute.waiting import addresses, hindrance, patient
 from operators.contract import names
@@ -82,12 +82,13 @@ def _make(vm: VM, seen: Seen) -> Plan:
     if (lack := missing(vm, seen)) is not None:
         return [], lack
     assert seen.offering is not None
-    choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy)
+    choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy, avoid=seen.avoid)
     if not choice.host:
         return [], Blocked(Reason.NO_HOST_FITS, choice.message)
     spec = instance_spec(vm, seen.offering, seen, choice.host, start_request=0)
     flow = names.flow(vm.meta.name, vm.meta.uid, Operation.DEPLOY.value, vm.meta.generation)
-    make = Put(vm, spec, Restarts(total=vm.status.restarts), flow)
+    unplaced = tuple(disk for disk in disks(vm, seen) if not disk.bound)
+    make = Put(vm, spec, Restarts(total=vm.status.restarts), flow, disks=unplaced)
     return [make], Blocked(Reason.PROVISIONING, f"placed on host {choice.host}")
 
 
@@ -146,10 +147,37 @@ def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
     realised = condition(status.conditions, Type.REALISED)
     if heard and status.power == Power.RUNNING and realised is not None and realised.true:
         return [], hindrance(seen) or addresses(seen) or Done(Reason.RUNNING)
+    if refused(instance) and missing(vm, seen) is None:
+        return _elsewhere(vm, seen, instance)
     ended = heard and bool(status.started_at) and status.power in (Power.STOPPED, Power.CRASHED)
     if ended and realised is not None and realised.reason in (Reason.CRASHED, Reason.STOPPED):
         return _again(vm, seen, instance, realised.message)
     return [], hindrance(seen) or _starting(instance)
+
+
+def refused(instance: Instance) -> bool:
+    """Whether its host says that it has no room for the guest: two schedulers overlapped, or a write came late."""
+    realised = condition(instance.status.conditions, Type.REALISED)
+    return (
+        realised is not None
+        and realised.reason == Reason.HOST_FULL
+        and realised.observed_generation >= instance.meta.generation
+        and instance.spec.power is Power.RUNNING
+    )
+
+
+def _elsewhere(vm: VM, seen: Seen, instance: Instance) -> Plan:
+    """The guest goes to another host, if its disks can be had there; otherwise it waits for room where it is."""
+    assert seen.offering is not None
+    here = instance.spec.host_name
+    others = [host for host in seen.hosts if host.name != here]
+    choice = choose(need(vm, seen.offering, seen), others, seen.policy)
+    if choice.host:
+        message = f"host {here} has no room for it after all: it goes to {choice.host}"
+        return [Remove(instance, refused=True)], Blocked(Reason.DELETING, message)
+    realised = condition(instance.status.conditions, Type.REALISED)
+    why = realised.message if realised else ""
+    return [], Blocked(Reason.HOST_FULL, f"on host {here}: {why}; of the others {choice.message}")
 
 
 def _again(vm: VM, seen: Seen, instance: Instance, why: str) -> Plan:

@@ -62,9 +62,15 @@ def need(vm: VM, offering: ComputeOfferingSpec, seen: Seen) -> Need:
         zone=placement.zone,
         group=placement.group,
         host=placement.host,
-        disks=tuple(
-            DiskNeed(each.name, each.size, each.tags, each.pool, each.bound, each.host) for each in seen.volumes
-        ),
+        disks=disks(vm, seen),
+    )
+
+
+def disks(vm: VM, seen: Seen) -> tuple[DiskNeed, ...]:
+    """What its Volumes ask of pools."""
+    return tuple(
+        DiskNeed(each.name, each.size, each.tags, each.pool, each.bound, each.host, vm.meta.namespace)
+        for each in seen.volumes
     )
 
 

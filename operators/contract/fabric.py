@@ -86,6 +86,8 @@ class HostReportSpec:
     """Made by Fabric Admin, for the agents of `host_name` to report into."""
 
     host_name: str
+    overcommit: Overcommit = field(default_factory=Overcommit)
+    """The Host's, for the hypervisor agent: it lets no more guests start than that."""
 
 
 @dataclass(frozen=True, slots=True)

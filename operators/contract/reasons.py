@@ -68,6 +68,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     NO_HOST_FITS = "NoHostFits"
     NO_POOL_FITS = "NoPoolFits"
+    HOST_FULL = "HostFull"
     NO_ADDRESS_LEFT = "NoAddressLeft"
     NO_SEGMENT_LEFT = "NoSegmentLeft"
     NO_PUBLIC_ADDRESS = "NoPublicAddress"

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.hypervisor.driver import Facts, HypervisorError, Listeners
+from agents.hypervisor.settings import Settings
 from agents.network.links import Link
+from operators.contract.fabric import Overcommit
+from operators.contract.quantity import factor
 from sim.hosts.filesystem import FileSystem
 from sim.hosts.hypervisor import Machine, Started
 from sim.hosts.network import Network
@@ -64,6 +67,12 @@ class Host:
     def facts(self) -> Facts:
         """What it has to give."""
         return Facts(self.cpus, self.memory, "simulated", "simulated")
+
+    @property
+    def gives(self) -> tuple[int, int]:
+        """Processors and bytes of memory that guests may have, with the overcommitment that a Host has by default."""
+        overcommit, reserved = Overcommit(), Settings(self.name).reserved_memory
+        return int(self.cpus * factor(overcommit.cpu)), int((self.memory - reserved) * factor(overcommit.memory))
 
     @property
     def frozen(self) -> bool:

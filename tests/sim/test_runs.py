@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sim.run import Run, Scenario, run, scenario
+from agents.hypervisor.room import Room
+from operators.compute.capacity import Ledger, Taken
+from sim import invariants
+from sim.run import Run, Scenario, run, scenario, tight
 from sim.shrink import shrunk, symptom
 from sim.timeline import page
 from sim.workload import Deed
@@ -23,6 +26,24 @@ SEEDS = range(1, 16)
 def test_a_seed_passes(seed: int) -> None:
     verdict = run(seed)
     assert verdict.ok, "\n".join([f"replay: make sim SEED={seed}", *verdict.problems[:5]])
+
+
+@pytest.mark.parametrize("seed", [9, 14, 22])
+def test_hosts_without_room_for_all_are_never_overfull(seed: int) -> None:
+    verdict = Run(tight(seed)).go()
+    assert verdict.ok, verdict.problems[:5]
+
+
+@pytest.mark.parametrize("second_line", [True, False])
+def test_a_host_that_is_given_out_twice_is_found(monkeypatch: pytest.MonkeyPatch, second_line: bool) -> None:
+    monkeypatch.setattr(Ledger, "taken", lambda self, hosts, namespace, *, without: {host: Taken() for host in hosts})
+    if not second_line:
+        monkeypatch.setattr(Room, "refusal", lambda self, instance, limits: "")
+    assert any("capacity_is_not_exceeded" in each for each in Run(tight(9)).go().problems)
+    rest = tuple(each for each in invariants.AT_EVERY_WRITE if each is not invariants.capacity_is_not_exceeded)
+    monkeypatch.setattr(invariants, "AT_EVERY_WRITE", rest)
+    problems = Run(tight(9)).go().problems
+    assert any("no_host_is_overfull" in each for each in problems) is not second_line
 
 
 def test_a_seed_is_the_same_run_each_time() -> None:

@@ -50,8 +50,10 @@ class Choice:
         return f"none of {len(self.refusals)} hosts fits: " + "; ".join(said)
 
 
-def choose(need: Need, hosts: Iterable[HostView], policy: Policy = Policy.SPREAD, prefer: str = "") -> Choice:
-    """The host with the best score among those that no filter refuses; `prefer` wins if it fits.
+def choose(
+    need: Need, hosts: Iterable[HostView], policy: Policy = Policy.SPREAD, prefer: str = "", avoid: str = ""
+) -> Choice:
+    """The host with the best score among those that no filter refuses; `prefer` wins if it fits, `avoid` comes last.
 
     The same hosts give the same choice in whatever order they come."""
     fitting, refusals = [], []
@@ -65,7 +67,13 @@ def choose(need: Need, hosts: Iterable[HostView], policy: Policy = Policy.SPREAD
         return Choice("", tuple(refusals))
     # Rounded, since the sum of weighted shares may differ in its last bit; the name then decides.
     best = max(
-        fitting, key=lambda host: (host.name == prefer, round(score(need, host, policy), 9), _reversed(host.name))
+        fitting,
+        key=lambda host: (
+            host.name == prefer,
+            host.name != avoid,
+            round(score(need, host, policy), 9),
+            _reversed(host.name),
+        ),
     )
     return Choice(best.name, tuple(refusals))
 

@@ -85,28 +85,58 @@ def volumes_on_host(need: Need, host: HostView) -> str:
 
 def pool_space(need: Need, host: HostView) -> str:
     """Disks that do not exist yet need a pool each: online, with the offering's tags, with room."""
-    free = {pool.name: pool.free for pool in host.pools}
+    left = _Left(host)
+    for claimed in host.disks_claimed:
+        left.promise(claimed)
     for disk in sorted((disk for disk in need.disks if not disk.bound), key=lambda disk: -disk.size):
-        fitting = [pool for pool in host.pools if _fits(disk, pool) and free[pool.name] >= disk.size]
-        if not fitting:
-            return _no_pool(disk, host)
-        best = max(fitting, key=lambda pool: (free[pool.name], pool.name))
-        free[best.name] -= disk.size
+        if not left.give(disk):
+            return _no_pool(disk, host, left)
     return ""
+
+
+class _Left:
+    """What is left of a host's pools while disks are given to them, the emptiest first, as Storage does."""
+
+    def __init__(self, host: HostView) -> None:
+        self.pools = host.pools
+        self.free = {pool.name: pool.free for pool in host.pools}
+        self.promisable = {pool.name: pool.promisable for pool in host.pools}
+
+    def promise(self, disk: DiskNeed) -> str:
+        """Promise a disk room on the pool that suits it best; the empty string when none can."""
+        fitting = [
+            pool.name
+            for pool in self.pools
+            if _fits(disk, pool) and min(self.free[pool.name], self.promisable[pool.name]) >= disk.size
+        ]
+        best = max(fitting, key=lambda name: (self.free[name], name), default="")
+        if best:
+            self.promisable[best] -= disk.size
+        return best
+
+    def give(self, disk: DiskNeed) -> bool:
+        """The same for a disk of our own, which must find room beside the others even when it is full."""
+        if best := self.promise(disk):
+            self.free[best] -= disk.size
+        return bool(best)
 
 
 def _fits(disk: DiskNeed, pool: PoolView) -> bool:
     return pool.online and not pool.closed and disk.tags <= pool.tags and disk.pool in ("", pool.name)
 
 
-def _no_pool(disk: DiskNeed, host: HostView) -> str:
+def _no_pool(disk: DiskNeed, host: HostView, left: _Left) -> str:
     wish = f" {disk.pool}" if disk.pool else ""
     wish += f" with the tags {', '.join(sorted(disk.tags))}" if disk.tags else ""
-    fitting = [pool.free for pool in host.pools if _fits(disk, pool)]
+    fitting = [pool for pool in host.pools if _fits(disk, pool)]
     if not fitting:
         shut = [f"{pool.name} {pool.closed}" for pool in host.pools if pool.closed and disk.pool in ("", pool.name)]
         return f"no online pool{wish} for volume {disk.volume}" + (f": {', '.join(shut)}" if shut else "")
-    return f"volume {disk.volume} needs {Quantity(disk.size)}, its largest pool{wish} has {_rough(max(fitting))} free"
+    needs = f"volume {disk.volume} needs {Quantity(disk.size)}"
+    if any(left.free[pool.name] >= disk.size for pool in fitting):
+        most = max(left.promisable[pool.name] for pool in fitting)
+        return f"{needs}, its pools{wish} may give out only {_rough(most)} more: the rest is promised to other disks"
+    return f"{needs}, its largest pool{wish} has {_rough(max(pool.free for pool in fitting))} free"
 
 
 def _rough(size: int) -> str:

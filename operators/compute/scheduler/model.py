@@ -20,6 +20,8 @@ class DiskNeed:
     bound: bool = False
     host: str = ""
     """The only host that reaches it, if there is only one."""
+    namespace: str = ""
+    """The Volume's; with its name, what tells two disks apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class PoolView:
     tags: frozenset[str] = frozenset()
     free: int = 0
     """Bytes."""
+    promisable: int = 0
+    """Bytes that may still be given out: disks grow only as they are written, so a pool promises more than it has."""
     online: bool = True
     closed: str = ""
     """Why nothing new is placed on it; empty when it is open."""
@@ -76,6 +80,8 @@ class HostView:
     neighbours: int = 0
     """Virtual machines of the same namespace on it."""
     pools: tuple[PoolView, ...] = ()
+    disks_claimed: tuple[DiskNeed, ...] = ()
+    """Disks of other virtual machines on it for which Storage has still to choose one of its pools."""
 
     @property
     def cpus_offered(self) -> int:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, HostReportSpec, HostSpec, StoragePoolSpec
 from operators.contract.meta import Key
-from operators.fabric_admin.hosts.model import Action, Hold, LetGo, MakeHost, MakePool, MakeReport, Node, Remove
+from operators.fabric_admin.hosts.model import (
+    Action,
+    Hold,
+    LetGo,
+    MakeHost,
+    MakePool,
+    MakeReport,
+    Node,
+    Remove,
+    Tell,
+)
 from operators.fabric_admin.shared import FINALIZER, make
 from operators.kernel.store import Store
 
@@ -16,10 +28,15 @@ async def act(store: Store, action: Action) -> None:
     match action:
         case MakeHost(name, node):
             await _make_host(store, name, node)
-        case MakeReport(owner):
-            spec = to_wire(HostReportSpec(owner.name))
+        case MakeReport(owner, overcommit):
+            spec = to_wire(HostReportSpec(owner.name, overcommit))
             body = HOST_REPORT.body(Key("", owner.name), spec=spec, ownerReferences=[to_wire(owner)])
             await make(store, HOST_REPORT, body)
+        case Tell(report, overcommit):
+            spec = to_wire(replace(report.spec, overcommit=overcommit))
+            owners = to_wire(report.meta.owner_references)
+            body = HOST_REPORT.body(report.key, spec=spec, uid=report.meta.uid, ownerReferences=owners)
+            await store.apply(HOST_REPORT, body)
         case MakePool(owner, zone, path):
             pool = to_wire(StoragePoolSpec(path=path, host_name=owner.name, zone=zone))
             key = Key("", names.local_pool(owner.name))

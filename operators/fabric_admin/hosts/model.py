@@ -10,6 +10,7 @@ from operators.contract.fabric import (
     HostReportStatus,
     HostSpec,
     HostStatus,
+    Overcommit,
     StoragePoolSpec,
     StoragePoolStatus,
 )
@@ -69,6 +70,15 @@ class MakeReport:
     """Make the HostReport that the agents write into."""
 
     owner: Owner
+    overcommit: Overcommit
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the host's agents the overcommitment that its Host states now."""
+
+    report: HostReport
+    overcommit: Overcommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +112,4 @@ class LetGo:
     host: Meta
 
 
-Action: TypeAlias = MakeHost | MakeReport | MakePool | Hold | Remove | LetGo
+Action: TypeAlias = MakeHost | MakeReport | Tell | MakePool | Hold | Remove | LetGo

@@ -15,6 +15,7 @@ from operators.fabric_admin.hosts.model import (
     MakeReport,
     Remove,
     Seen,
+    Tell,
     Wanted,
 )
 from operators.fabric_admin.shared import FINALIZER, listed
@@ -57,7 +58,9 @@ def _missing(want: Wanted, host: Host, seen: Seen) -> Iterator[Action]:
     if want.node is None or not want.node.has_agents:
         return
     if seen.report is None:
-        yield MakeReport(host.owner)
+        yield MakeReport(host.owner, host.spec.overcommit)
+    elif seen.report.spec.overcommit != host.spec.overcommit and not seen.report.meta.deleting:
+        yield Tell(seen.report, host.spec.overcommit)
     if not seen.local_pool:
         yield MakePool(host.owner, host.spec.zone, want.pool_path)
 

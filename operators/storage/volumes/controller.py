@@ -15,7 +15,8 @@ from operators.kernel.report import Voice
 from operators.storage.images import lookup
 from operators.storage.volumes import observe
 from operators.storage.volumes.act import act
-from operators.storage.volumes.model import Action, CopyObj, DiskObj, Seen, VolumeObj
+from operators.storage.volumes.capacity import Promises
+from operators.storage.volumes.model import Action, CopyObj, DiskObj, MakeDisk, Seen, VolumeObj
 from operators.storage.volumes.plan import plan
 from operators.storage.volumes.report import report
 
@@ -38,6 +39,7 @@ class Volumes:
         self._clock = context.clock
         self._catalogue = context.env.get("CATALOG_NAMESPACE", "")
         observe.add_indexes(self._cache)
+        self._promises = Promises(self._cache)
         self._cache.index(VOLUME, BY_IMAGE, self._image_keys)
         self._cache.index(VOLUME, BY_OFFERING, lambda volume: (volume.spec.disk_offering,))
 
@@ -45,7 +47,7 @@ class Volumes:
         """Pools, images and offerings concern only the Volumes that are still to be placed."""
         return {
             VOLUME: lambda volume: (volume.key,),
-            DISK: _volume_of,
+            DISK: self._by_disk,
             INSTANCE: observe.volumes_of,
             IMAGE: lambda image: self._made_from(image.key),
             IMAGE_COPY: lambda copy: self._made_from(_image_of(copy)),
@@ -59,14 +61,20 @@ class Volumes:
         """From the cache; a Disk that the status names but the cache lacks is asked for, before it is called lost."""
         volume = self._cache.get(VOLUME, key)
         if volume is None:
+            self._promises.settle(key)
             return None
         if volume.status.disk and observe.disk_of(self._cache, volume) is None and not volume.meta.deleting:
             await self._store.get(DISK, Key(volume.meta.namespace, volume.status.disk))
-        return volume, observe.observe(self._cache, volume, self._catalogue, self._clock.now())
+        self._promises.settle(key)
+        return volume, observe.observe(self._cache, volume, self._catalogue, self._clock.now(), self._promises)
 
     def plan(self, wanted: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
-        """See `plan`."""
-        return plan(wanted, seen)
+        """See `plan`. Nothing is awaited since the pools were read, so what is claimed now nobody else claims."""
+        actions, outcome = plan(wanted, seen)
+        for action in actions:
+            if isinstance(action, MakeDisk) and not action.spec.file_of:
+                self._promises.enter(wanted.key, action.spec.pool, action.spec.size)
+        return actions, outcome
 
     async def act(self, action: Action) -> None:
         """See `act`."""
@@ -75,6 +83,13 @@ class Volumes:
     def report(self, wanted: VolumeObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """See `report`."""
         return report(wanted, seen, outcome)
+
+    def _by_disk(self, disk: DiskObj) -> Iterable[Key]:
+        self._promises.changed(disk)
+        key = Key(disk.meta.namespace, disk.spec.volume.name)
+        if self._cache.get(DISK, disk.key) is not None:
+            self._promises.settle(key)
+        return (key,)
 
     def _image_keys(self, volume: VolumeObj) -> Iterator[str]:
         if volume.spec.source.image:
@@ -103,10 +118,6 @@ class Volumes:
                 volume = self._cache.get(VOLUME, key)
                 if volume is not None and observe.disk_of(self._cache, volume) is None:
                     yield key
-
-
-def _volume_of(disk: DiskObj) -> tuple[Key]:
-    return (Key(disk.meta.namespace, disk.spec.volume.name),)
 
 
 def _image_of(copy: CopyObj) -> Key:

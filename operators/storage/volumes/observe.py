@@ -16,6 +16,7 @@ from operators.contract.storage import DISK, DISK_OFFERING, IMAGE_COPY
 from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
 from operators.storage.images import lookup
+from operators.storage.volumes.capacity import Promises
 from operators.storage.volumes.model import DiskObj, Holder, ImageObj, Pool, Seen, VolumeObj
 
 PoolObj: TypeAlias = Obj[StoragePoolSpec, StoragePoolStatus]
@@ -27,8 +28,6 @@ BY_VOLUME = "volume"
 """Index of Instances: `namespace/volume` for each Volume that they list."""
 BY_HOST = "host"
 """Index of Instances and HostReports: `spec.hostName`."""
-BY_POOL = "pool"
-"""Index of Disks: `spec.pool`."""
 
 
 def add_indexes(cache: Cache) -> None:
@@ -36,7 +35,6 @@ def add_indexes(cache: Cache) -> None:
     cache.index(INSTANCE, BY_VOLUME, lambda instance: {str(key) for key in volumes_of(instance)})
     cache.index(INSTANCE, BY_HOST, lambda instance: (instance.spec.host_name,))
     cache.index(HOST_REPORT, BY_HOST, lambda report: (report.spec.host_name,))
-    cache.index(DISK, BY_POOL, lambda disk: (disk.spec.pool,))
 
 
 def volumes_of(instance: Obj[InstanceSpec, InstanceStatus]) -> Iterator[Key]:
@@ -54,7 +52,7 @@ def _disks(cache: Cache, volume: VolumeObj) -> list[DiskObj]:
     return sorted(found, key=lambda disk: (disk.meta.deleting, disk.meta.name))
 
 
-def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime) -> Seen:
+def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, promises: Promises) -> Seen:
     """What is there around one Volume."""
     disk = disk_of(cache, volume)
     namesake = cache.get(DISK, Key(volume.meta.namespace, names.disk(volume.meta.name)))
@@ -72,7 +70,7 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime) -> S
         reached=_reached(cache, disk, pool, holders) if disk is not None else frozenset(),
         shared=pool is not None and not pool.spec.host_name,
         name_taken=namesake is not None and namesake.spec.volume.uid != volume.meta.uid,
-        pools=tuple(_pools(cache, volume, holders[0].host, image)) if holders and disk is None else (),
+        pools=tuple(_pools(cache, volume, holders[0].host, image, promises)) if holders and disk is None else (),
         virtual_size=_virtual_size(cache, image) if image is not None else None,
         quiet=_quiet(_moments(cache, volume, disk), now),
     )
@@ -96,7 +94,7 @@ def _reached(cache: Cache, disk: DiskObj, pool: PoolObj | None, holders: Iterabl
     return frozenset(within | {disk.spec.host_name})
 
 
-def _pools(cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None) -> Iterator[Pool]:
+def _pools(cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None, promises: Promises) -> Iterator[Pool]:
     """The pools that a host may reach, or that the Volume asks for."""
     reports = {
         pool.pool: pool
@@ -109,7 +107,7 @@ def _pools(cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None) -
         within = reached(pool.spec, host, spec)
         if within or pool.meta.name == volume.spec.pool:
             elsewhere = "" if within else f"host {host} does not reach it"
-            yield _pool(cache, pool, elsewhere, reports.get(pool.meta.name), host, image)
+            yield _pool(cache, pool, elsewhere, reports.get(pool.meta.name), host, image, promises.of(pool.meta.name))
 
 
 def _pool(
@@ -119,10 +117,9 @@ def _pool(
     report: PoolReport | None,
     host: str,
     image: ImageObj | None,
+    promised: int,
 ) -> Pool:
     problem = elsewhere or closed(pool.spec, report, deleting=pool.meta.deleting)
-    # Volumes are placed side by side, so a burst may overshoot by a few disks; what protects a pool is its free space.
-    promised = sum(disk.spec.size for disk in cache.by(DISK, BY_POOL, pool.meta.name) if not disk.spec.file_of)
     promises = int((report.capacity if report else 0) * factor(pool.spec.overcommit))
     copy = None
     if image is not None:

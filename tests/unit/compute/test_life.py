@@ -9,6 +9,7 @@ import pytest
 
 from agents.hypervisor.simulated import Faults
 from operators.contract import names
+from operators.contract.codec import to_wire
 from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, STORAGE_POOL, ZONE
 from operators.contract.meta import Condition, Key, condition, holds
@@ -16,7 +17,7 @@ from operators.contract.orchestration import FLOW
 from operators.contract.storage import VOLUME
 from operators.kernel.store import StoreError
 from tests.support.virtual_time import virtual
-from tests.unit.compute.world import NS, WEB, world
+from tests.unit.compute.world import NS, WEB, World, world
 
 
 @virtual
@@ -175,6 +176,85 @@ async def test_a_burst_never_promises_more_than_there_is() -> None:
         await cloud.delete(placed[0])
         await cloud.settle(10)
         assert sum(cloud.ready(f"big{number}").true for number in range(6) if f"big{number}" not in placed) == 1
+
+
+@virtual
+async def test_a_burst_never_promises_more_of_a_pool_than_there_is() -> None:
+    async with world(("a",)) as cloud:  # 100 GiB, given out twice
+        await asyncio.gather(*(cloud.apply(f"vm{number}", rootDiskSize="60Gi") for number in range(8)))
+        await cloud.settle(20)
+        assert sum(cloud.ready(f"vm{number}").true for number in range(8)) == 3
+        waiting = next(ready for number in range(8) if not (ready := cloud.ready(f"vm{number}")).true)
+        assert waiting.reason == "NoHostFits"
+        assert "may give out only 20Gi more" in waiting.message
+        await cloud.delete(next(f"vm{number}" for number in range(8) if cloud.ready(f"vm{number}").true))
+        await cloud.settle(10)
+        assert len(cloud.instances()) == 3
+
+
+async def late_write(cloud: World, name: str, host: str) -> None:
+    """What a leader that was deposed meanwhile still had on its way: an Instance that nobody reckons with."""
+    vm = cloud.vm(name)
+    spec = {
+        "hostName": host,
+        "virtualMachine": {"name": name, "uid": vm.meta.uid, "namespace": NS, "kind": "VirtualMachine"},
+        "domain": names.domain(NS, name, vm.meta.uid),
+        "cpus": 2,
+        "memory": "3Gi",
+        "disks": [{"disk": f"{name}-root-d0", "volume": f"{name}-root", "serial": f"{name}-root"}],
+        "power": "Running",
+    }
+    key = Key(NS, names.instance(name, host))
+    await cloud.put(
+        INSTANCE, key.name, spec, NS, finalizers=["cloudstack.dev/compute"], ownerReferences=[to_wire(vm.owner)]
+    )
+
+
+@virtual
+async def test_a_late_write_does_not_fill_a_host_beyond_its_memory() -> None:
+    async with world(("a", "b")) as cloud:
+        await cloud.apply("first", offering="big", placement={"host": "a"}, nics=[])
+        await cloud.settle(5)
+        await cloud.kill("compute")
+        cloud.volumes["late-root"] = Condition("Ready", "False", "Provisioning", "slow")
+        await cloud.apply("late", offering="big", nics=[])
+        await late_write(cloud, "late", "a")
+        await cloud.settle(5)
+        realised = condition(cloud.instance("late").status.conditions, "Realised")
+        assert realised is not None
+        assert realised.reason == "HostFull"
+        assert "3Gi of memory needed, 1Gi of 4Gi free" in realised.message
+        cloud.start_compute()
+        await cloud.settle(5)
+        cloud.volumes.clear()
+        await cloud.put(ZONE, "default", {"enabled": True, "dns": ["10.0.0.1"]})  # wakes the world's storage
+        await cloud.settle(10)
+        assert cloud.instance("late").spec.host_name == "b"
+        assert cloud.ready("late").true, cloud.ready("late")
+
+
+@virtual
+async def test_a_guest_refused_by_the_host_of_its_disk_waits_for_room_there() -> None:
+    async with world(("a", "b")) as cloud:
+        await cloud.apply("first", offering="big", placement={"host": "a"}, nics=[])
+        await cloud.settle(5)
+        await cloud.kill("compute")
+        await cloud.apply("late", offering="big", nics=[])
+        await late_write(cloud, "late", "a")
+        await cloud.settle(5)
+        await cloud.kill("a")  # an agent that knows nothing of the past counts what runs before it starts more
+        cloud.start_agent("a")
+        cloud.start_compute()
+        await cloud.settle(30)
+        assert sum(domain.active for domain in cloud.hosts["a"].domains.values()) == 1
+        assert cloud.ready("late").reason == "HostFull", cloud.ready("late")
+        assert "b: VolumesOnHost" in cloud.ready("late").message
+        before = len(cloud.server.log)
+        await cloud.settle(600)
+        assert len(cloud.server.log) == before, "waiting costs nothing"
+        await cloud.delete("first")
+        await cloud.settle(10)
+        assert cloud.ready("late").true, cloud.ready("late")
 
 
 @virtual

@@ -14,7 +14,7 @@ from operators.compute.scheduler import DiskNeed, HostView, Need, Policy, PoolVi
 from operators.compute.scheduler.choose import LONGEST, refused
 
 GIB = 1024**3
-POOL = PoolView("local-a", tags=frozenset({"ssd"}), free=50 * GIB)
+POOL = PoolView("local-a", tags=frozenset({"ssd"}), free=50 * GIB, promisable=100 * GIB)
 HOST = HostView("a", cpus=8, memory=16 * GIB, pools=(POOL,))
 NEED = Need("team-a", cpus=2, memory=GIB)
 ROOT = DiskNeed("web-root", size=10 * GIB)
@@ -52,6 +52,10 @@ ROOT = DiskNeed("web-root", size=10 * GIB)
          "volume web-root needs 60Gi, its largest pool has 50Gi free"),
         ({"disks": (replace(ROOT, size=30 * GIB), DiskNeed("data", size=30 * GIB))}, {}, "PoolSpace",
          "volume data needs 30Gi, its largest pool has 50Gi free"),
+        ({"disks": (ROOT,)}, {"pools": (replace(POOL, promisable=9 * GIB),)}, "PoolSpace",
+         "volume web-root needs 10Gi, its pools may give out only 9Gi more: the rest is promised to other disks"),
+        ({"disks": (ROOT,)}, {"disks_claimed": (DiskNeed("b", size=48 * GIB), DiskNeed("c", size=48 * GIB))}, "PoolSpace",
+         "volume web-root needs 10Gi, its pools may give out only 4Gi more: the rest is promised to other disks"),
         ({"disks": (replace(ROOT, tags=frozenset({"nvme"})),)}, {}, "PoolSpace",
          "no online pool with the tags nvme for volume web-root"),
         ({"disks": (replace(ROOT, pool="other"),)}, {}, "PoolSpace", "no online pool other for volume web-root"),
