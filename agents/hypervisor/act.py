@@ -6,7 +6,20 @@ from dataclasses import replace
 
 from agents.hypervisor.driver import Hypervisor, HypervisorError
 from agents.hypervisor.files import Files
-from agents.hypervisor.model import Action, AskToEnd, Clear, CutPower, Keep, Resume, Start, WriteSeed
+from agents.hypervisor.model import (
+    Action,
+    AskToEnd,
+    Attach,
+    Clear,
+    CutPower,
+    Detach,
+    Grow,
+    Keep,
+    Resume,
+    Start,
+    Throttle,
+    WriteSeed,
+)
 from operators.contract.reasons import Reason
 from operators.kernel.clock import Clock, stamp
 from operators.kernel.outcome import Problem, Retry
@@ -30,6 +43,10 @@ _VERB = {
     CutPower: "cutting the guest's power",
     Resume: "resuming the guest",
     Clear: "removing the domain",
+    Attach: "attaching a disk",
+    Detach: "detaching a disk",
+    Grow: "growing a disk",
+    Throttle: "limiting a disk",
 }
 
 
@@ -53,3 +70,11 @@ async def _act(action: Action, hypervisor: Hypervisor, files: Files, clock: Cloc
         case Clear(uuid=uuid):
             await hypervisor.undefine(uuid)
             await files.remove(uuid)
+        case Attach(uuid=uuid, disk=disk):
+            await hypervisor.attach(uuid, disk)
+        case Detach(uuid=uuid, target=target):
+            await hypervisor.detach(uuid, target)
+        case Grow(uuid=uuid, target=target, size=size):
+            await hypervisor.grow(uuid, target, size)
+        case Throttle(uuid=uuid, target=target, disk=disk):
+            await hypervisor.throttle(uuid, target, disk)

@@ -5,10 +5,11 @@ Built as a tree, never from text, so that nothing a tenant names can become an e
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from agents.hypervisor.driver import DiskDevice, DomainSpec, NicDevice, Record
+from agents.hypervisor.driver import Attached, DiskDevice, DomainSpec, NicDevice, Record
 
 METADATA = "https://cloudstack.dev/xmlns/instance/1"
 """XML namespace of the record."""
@@ -89,7 +90,46 @@ def _disk(devices: ET.Element, disk: DiskDevice, target: str) -> None:
     ET.SubElement(element, "driver", name="qemu", type=disk.format, cache="none", discard="unmap")
     ET.SubElement(element, "source", file=disk.path)
     ET.SubElement(element, "target", dev=target, bus="virtio")
+    if disk.iops or disk.throughput:
+        tune = ET.SubElement(element, "iotune")
+        for name, value in limits(disk).items():
+            _text(tune, name, str(value))
     _text(element, "serial", disk.serial)
+
+
+def limits(disk: DiskDevice) -> dict[str, int]:
+    """A disk's limits as libvirt names them; 0 is none."""
+    return {"total_bytes_sec": disk.throughput, "total_iops_sec": disk.iops}
+
+
+def disk_text(disk: DiskDevice, taken: Iterable[str]) -> str:
+    """A disk to be plugged into a guest, as the first device that is not taken."""
+    there = set(taken)
+    target = next(f"vd{letter}" for letter in LETTERS if f"vd{letter}" not in there)
+    root = ET.Element("devices")
+    _disk(root, disk, target)
+    return ET.tostring(root[0], encoding="unicode")
+
+
+def attached(text: str) -> tuple[Attached, ...]:
+    """The disks in a guest's XML (no CD-ROMs), without their sizes."""
+    root = ET.fromstring(text)  # noqa: S314 - libvirt's own
+    found = (element for element in root.iterfind("devices/disk") if element.get("device") == "disk")
+    return tuple(_attached(element) for element in found)
+
+
+def _attached(element: ET.Element) -> Attached:
+    source, driver, target = (element.find(name) for name in ("source", "driver", "target"))
+    return Attached(
+        target=target.get("dev", "") if target is not None else "",
+        device=DiskDevice(
+            path=source.get("file", "") if source is not None else "",
+            serial=element.findtext("serial", ""),
+            format=driver.get("type", "") if driver is not None else "",
+            iops=int(element.findtext("iotune/total_iops_sec", "0")),
+            throughput=int(element.findtext("iotune/total_bytes_sec", "0")),
+        ),
+    )
 
 
 def _nic(devices: ET.Element, nic: NicDevice) -> None:

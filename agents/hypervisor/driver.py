@@ -44,6 +44,21 @@ class DiskDevice:
     path: str
     serial: str
     format: str = "qcow2"
+    size: int = 0
+    """Bytes that the guest is to see; of a domain that is off, the file decides."""
+    iops: int = 0
+    """Operations a second; 0 is no limit."""
+    throughput: int = 0
+    """Bytes a second; 0 is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A disk that a guest has."""
+
+    target: str
+    """`vda`, `vdb`, …"""
+    device: DiskDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,8 @@ class Domain:
     pause_reason: str = ""
     """Why it is paused, for example `IOError`."""
     record: Record | None = None
+    disks: tuple[Attached, ...] = ()
+    """Of a guest; each until the guest let go of it."""
 
     @property
     def active(self) -> bool:
@@ -131,7 +148,7 @@ class Hypervisor(Protocol):
         """What the host has to give."""
 
     async def domains(self) -> tuple[Domain, ...]:
-        """Every domain of the host, ours or not; without records."""
+        """Every domain of the host, ours or not; without records and disks."""
 
     async def domain(self, uuid: str) -> Domain | None:
         """One domain, with its record."""
@@ -156,3 +173,15 @@ class Hypervisor(Protocol):
 
     async def undefine(self, uuid: str) -> None:
         """Forget a domain that is off; fine if it is unknown."""
+
+    async def attach(self, uuid: str, disk: DiskDevice) -> None:
+        """Plug a disk into a guest; fine if one of that serial is there."""
+
+    async def detach(self, uuid: str, target: str) -> None:
+        """Ask a guest to let go of a disk; that it did is an event. Fine if it has none there."""
+
+    async def grow(self, uuid: str, target: str, size: int) -> None:
+        """Give a guest's disk a larger size, in bytes, which the guest sees at once."""
+
+    async def throttle(self, uuid: str, target: str, disk: DiskDevice) -> None:
+        """Put a guest's disk under the limits of `disk`."""

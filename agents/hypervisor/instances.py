@@ -8,12 +8,13 @@ from typing import Any
 
 from agents.hypervisor import plan as planning
 from agents.hypervisor.act import act
-from agents.hypervisor.driver import Hypervisor, HypervisorError, Record
+from agents.hypervisor.driver import Attached, Hypervisor, HypervisorError, Record
 from agents.hypervisor.files import Files
-from agents.hypervisor.model import Action, AskToEnd, Clear, Instance, Seen, Start, Wanted
+from agents.hypervisor.hotplug import size_of
+from agents.hypervisor.model import Action, AskToEnd, Clear, Detach, Instance, Leaving, Seen, Start, Wanted
 from agents.hypervisor.observe import Timing, names_of, observe
 from agents.hypervisor.room import Limits, Room
-from operators.contract.compute import INSTANCE, InstanceStatus, Power
+from operators.contract.compute import INSTANCE, AttachedDisk, InstanceStatus, Power
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT_BINDING
@@ -59,10 +60,13 @@ class Instances:
         self._room = Room()
         self._refused: set[Key] = set()
         """Keys that wait for other guests to end."""
+        self._leaving: dict[str, dict[str, tuple[float, float]]] = {}
+        """When each guest was first and last asked to let go of a disk, by serial. A new agent asks anew."""
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
         self._cache.index(INSTANCE, "vm", lambda instance: (instance.spec.virtual_machine.uid,))
         self._cache.index(INSTANCE, "parts", names_of)
+        self._cache.index(DISK, "path", lambda disk: (disk.status.path,) if disk.status.path else ())
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         """An Instance concerns itself; a Disk and a PortBinding the Instances that name it."""
@@ -103,6 +107,10 @@ class Instances:
             deadline=self._stop_deadline,
             hold=max(0.0, failed.until - now) if failed else 0.0,
             failure=failed.message if failed else "",
+            leaving={
+                serial: Leaving(now - first, now - last)
+                for serial, (first, last) in self._leaving.get(uuid, {}).items()
+            },
         )
         return await observe(instance, self._cache, self._hypervisor, self._files, self._context.clock, timing)
 
@@ -126,6 +134,10 @@ class Instances:
             self._refused.discard(key)
         if not active:
             self._asked.pop(wanted.uuid, None)
+            self._leaving.pop(wanted.uuid, None)
+        elif seen.domain is not None and (leaving := self._leaving.get(wanted.uuid)) is not None:
+            there = {each.device.serial for each in seen.domain.disks}
+            self._leaving[wanted.uuid] = {serial: asked for serial, asked in leaving.items() if serial in there}
         return actions, outcome
 
     def _limits(self) -> Limits | None:
@@ -150,6 +162,9 @@ class Instances:
         """Do one action."""
         if isinstance(action, AskToEnd):
             self._asked.setdefault(action.uuid, self._context.clock.monotonic())
+        if isinstance(action, Detach):
+            now, leaving = self._context.clock.monotonic(), self._leaving.setdefault(action.uuid, {})
+            leaving[action.serial] = leaving.get(action.serial, (now, now))[0], now
         try:
             await act(action, self._hypervisor, self._files, self._context.clock)
         except Problem as problem:
@@ -175,7 +190,24 @@ class Instances:
             return ()
         self._silent.pop(key, None)
         verdict = Type.RELEASED if wanted.instance.meta.deleting else Type.REALISED
-        return (Report(wanted.instance, status(wanted.instance, seen), verdict=verdict),)
+        fields = replace(status(wanted.instance, seen), disks=self._disks(wanted, seen))
+        return (Report(wanted.instance, fields, verdict=verdict),)
+
+    def _disks(self, wanted: Wanted, seen: Seen) -> tuple[AttachedDisk, ...]:
+        """What the guest has, by the names of its Volumes; one that is not listed any more is known by its Disk."""
+        if seen.trouble or seen.domain is None or not seen.domain.active:
+            return wanted.instance.status.disks if seen.trouble else ()
+        listed = {disk.serial: disk.volume for disk in wanted.instance.spec.disks}
+        return tuple(
+            AttachedDisk(
+                listed.get(serial := each.device.serial) or self._volume(each) or serial, each.target, size_of(each)
+            )
+            for each in seen.domain.disks
+        )
+
+    def _volume(self, attached: Attached) -> str:
+        found = self._cache.by(DISK, "path", attached.device.path)
+        return found[0].spec.volume.name if found else ""
 
 
 def status(instance: Instance, seen: Seen) -> InstanceStatus:

@@ -13,7 +13,7 @@ import structlog
 
 from agents.hypervisor import accelerator, boot, domainxml
 from agents.hypervisor.domainxml import METADATA, PREFIX, Machine
-from agents.hypervisor.driver import Domain, DomainSpec, Facts, HypervisorError, Listeners, Record
+from agents.hypervisor.driver import Attached, DiskDevice, Domain, DomainSpec, Facts, HypervisorError, Listeners, Record
 from agents.hypervisor.link import Link
 from operators.contract.compute import Power
 
@@ -109,6 +109,22 @@ class LibvirtHypervisor:
     async def undefine(self, uuid: str) -> None:
         await self._link.call(_undefine, uuid)
 
+    async def attach(self, uuid: str, disk: DiskDevice) -> None:
+        await self._link.call(_attach, uuid, disk)
+
+    async def detach(self, uuid: str, target: str) -> None:
+        await self._link.call(_detach, uuid, target)
+
+    async def grow(self, uuid: str, target: str, size: int) -> None:
+        flags = libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES
+        await self._link.call(lambda connection: connection.lookupByUUIDString(uuid).blockResize(target, size, flags))
+
+    async def throttle(self, uuid: str, target: str, disk: DiskDevice) -> None:
+        limits, live = domainxml.limits(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE
+        await self._link.call(
+            lambda connection: connection.lookupByUUIDString(uuid).setBlockIoTune(target, limits, live)
+        )
+
 
 # What follows runs in threads, each on one connection.
 
@@ -142,6 +158,7 @@ def _seen(found: Any, *, with_record: bool) -> Domain:
     off = power is Power.STOPPED
     try:
         record = _read_record(found, off) if with_record else None
+        disks = _disks(found) if with_record and not off else ()
     except libvirt.libvirtError as error:
         if off or error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
             raise
@@ -155,7 +172,33 @@ def _seen(found: Any, *, with_record: bool) -> Domain:
         stop_reason=("Crashed" if state == libvirt.VIR_DOMAIN_CRASHED else _STOPPED.get(reason, "")) if off else "",
         pause_reason=_PAUSED.get(reason, "Unknown") if power is Power.PAUSED else "",
         record=record,
+        disks=disks,
     )
+
+
+def _disks(found: Any) -> tuple[Attached, ...]:
+    """The disks of a guest, each with the size that the guest sees."""
+    return tuple(
+        replace(each, device=replace(each.device, size=found.blockInfo(each.target)[0]))
+        for each in domainxml.attached(found.XMLDesc())
+    )
+
+
+def _attach(connection: Any, uuid: str, disk: DiskDevice) -> None:
+    found = connection.lookupByUUIDString(uuid)
+    there = domainxml.attached(found.XMLDesc())
+    if all(each.device.serial != disk.serial for each in there):
+        text = domainxml.disk_text(disk, (each.target for each in there))
+        found.attachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def _detach(connection: Any, uuid: str, target: str) -> None:
+    """Ask, and return at once: `detachDeviceFlags` would hold a thread for the seconds that the guest takes."""
+    found = connection.lookupByUUIDString(uuid)
+    for element in ET.fromstring(found.XMLDesc()).iterfind("devices/disk"):  # noqa: S314
+        where, alias = element.find("target"), element.find("alias")
+        if where is not None and where.get("dev") == target and alias is not None:
+            found.detachDeviceAlias(alias.get("name"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def _read_record(found: Any, off: bool) -> Record | None:

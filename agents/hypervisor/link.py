@@ -32,6 +32,13 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 1.0
 """Seconds between attempts to connect."""
 OPEN_TIMEOUT = 10.0
 
+_EVENTS = (
+    libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED,
+)
+"""What makes us look at a domain: it came, went or paused; its guest let go of a disk, or will not."""
+
 _GONE = frozenset(
     {
         libvirt.VIR_ERR_NO_CONNECT,
@@ -117,12 +124,10 @@ class Link:
             with contextlib.suppress(libvirt.libvirtError):
                 connection.setKeepAlive(*KEEPALIVE)
                 connection.registerCloseCallback(self._closed, loop)
-            connection.domainEventRegisterAny(
-                None,
-                libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                lambda _conn, domain, *_: _tell(loop, changed, domain.UUIDString()),
-                None,
-            )
+            for event in _EVENTS:
+                connection.domainEventRegisterAny(
+                    None, event, lambda _conn, domain, *_: _tell(loop, changed, domain.UUIDString()), None
+                )
         except BaseException:
             _close(connection)
             raise

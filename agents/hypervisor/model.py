@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, NicDevice, Record
@@ -31,8 +32,18 @@ class Part:
     name: str
     device: DiskDevice | NicDevice | None = None
     """None until it is ready."""
+    serial: str = ""
+    """Of a disk, by which a guest's disks are told apart."""
     why: str = ""
     """What holds it up, as its own condition says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A disk that the guest was asked to let go of; seconds since it was first asked, and last."""
+
+    first: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,8 @@ class Seen:
     """Seconds until a start that failed may be tried again: its failure sends events too, which must not hurry it."""
     failure: str = ""
     """Why that start failed."""
+    leaving: Mapping[str, Leaving] = field(default_factory=dict)
+    """The disks that the guest was asked to let go of, by serial."""
     waited: float = 0.0
     """Seconds for which the plan has been on its way without a word to anybody."""
     full: str = ""
@@ -127,4 +140,39 @@ class Clear:
     uuid: str
 
 
-Action: TypeAlias = WriteSeed | Start | Keep | AskToEnd | CutPower | Resume | Clear
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Plug a disk into the running guest."""
+
+    uuid: str
+    disk: DiskDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """Ask the running guest to let go of a disk."""
+
+    uuid: str
+    target: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grow:
+    """Make a disk larger under the running guest."""
+
+    uuid: str
+    target: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Put a disk of the running guest under other limits."""
+
+    uuid: str
+    target: str
+    disk: DiskDevice
+
+
+Action: TypeAlias = WriteSeed | Start | Keep | AskToEnd | CutPower | Resume | Clear | Attach | Detach | Grow | Throttle

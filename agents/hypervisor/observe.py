@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from agents.hypervisor import seed
 from agents.hypervisor.driver import DiskDevice, Hypervisor, HypervisorError, NicDevice
 from agents.hypervisor.files import Files
-from agents.hypervisor.model import Instance, Part, Seen, Wanted
+from agents.hypervisor.model import Instance, Leaving, Part, Seen, Wanted
 from operators.contract.compute import InstanceDisk, InstanceNic
 from operators.contract.meta import Condition, Key, condition
 from operators.contract.networking import PORT_BINDING
@@ -31,6 +31,8 @@ class Timing:
     hold: float = 0.0
     """Until a start that failed is tried again."""
     failure: str = ""
+    leaving: Mapping[str, Leaving] = field(default_factory=dict)
+    """The disks that the guest was asked to let go of."""
 
 
 async def observe(
@@ -62,6 +64,7 @@ async def observe(
         deadline=timing.deadline,
         hold=timing.hold,
         failure=timing.failure,
+        leaving=timing.leaving,
         waited=timing.waited,
     )
 
@@ -69,13 +72,17 @@ async def observe(
 def _disk(cache: Cache, namespace: str, wanted: InstanceDisk) -> Part:
     disk = cache.get(DISK, Key(namespace, wanted.disk))
     if disk is None:
-        return Part(wanted.disk, why="it is not made yet")
+        return Part(wanted.disk, serial=wanted.serial, why="it is not made yet")
     if disk.meta.deleting:
-        return Part(wanted.disk, why="it is being deleted")
+        return Part(wanted.disk, serial=wanted.serial, why="it is being deleted")
     provisioned = condition(disk.status.conditions, Type.PROVISIONED)
     if provisioned is None or not provisioned.true or not disk.status.path:
-        return Part(wanted.disk, why=_why(provisioned))
-    return Part(wanted.disk, DiskDevice(disk.status.path, wanted.serial, disk.spec.format))
+        return Part(wanted.disk, serial=wanted.serial, why=_why(provisioned))
+    spec, limits = disk.spec, disk.spec.limits
+    device = DiskDevice(
+        disk.status.path, wanted.serial, spec.format, int(spec.size), limits.iops, int(limits.throughput)
+    )
+    return Part(wanted.disk, device, wanted.serial)
 
 
 def _nic(cache: Cache, namespace: str, wanted: InstanceNic) -> Part:

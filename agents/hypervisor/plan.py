@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agents.hypervisor import hotplug
 from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, NicDevice, Record
 from agents.hypervisor.model import Action, AskToEnd, Clear, CutPower, Keep, Resume, Seen, Start, Wanted, WriteSeed
 from operators.contract.compute import Power
@@ -80,7 +81,7 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
             message = "the guest is paused since it could not write to a disk: free space in its pool"
             return [Resume(want.uuid)], Retry(Reason.STORAGE_ERROR, message, RESUME_AGAIN)
         return [], Blocked(Reason.HYPERVISOR_ERROR, "the guest was paused by somebody: `virsh resume` lets it go on")
-    return [], Done(Reason.RUNNING)
+    return hotplug.plan(want, domain, seen)
 
 
 def _reboot_due(want: Wanted, record: Record | None) -> bool:
@@ -165,5 +166,13 @@ def silent(outcome: Outcome, seen: Seen) -> bool:
 
 
 _BRIEF = frozenset(
-    {Reason.STOPPING, Reason.STARTING, Reason.HYPERVISOR_ERROR, Reason.WAITING_FOR_VOLUMES, Reason.WAITING_FOR_NETWORK}
+    {
+        Reason.STOPPING,
+        Reason.STARTING,
+        Reason.ATTACHING,
+        Reason.DETACHING,
+        Reason.HYPERVISOR_ERROR,
+        Reason.WAITING_FOR_VOLUMES,
+        Reason.WAITING_FOR_NETWORK,
+    }
 )

@@ -12,10 +12,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from agents.hypervisor import seed
-from agents.hypervisor.driver import Domain, DomainSpec, Facts, HypervisorError, HypervisorGone, Listeners, Record
+from agents.hypervisor.driver import (
+    Attached,
+    DiskDevice,
+    Domain,
+    DomainSpec,
+    Facts,
+    HypervisorError,
+    HypervisorGone,
+    Listeners,
+    Record,
+)
 from agents.hypervisor.settings import Settings
 from operators.contract.compute import CloudInit, Power
 from operators.kernel.clock import Clock
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class Latencies:
     shutdown: float = 0.5
     destroy: float = 0.204
     look: float = 0.001
+    attach: float = 0.047
+    detach: float = 0.24
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,8 @@ class Faults:
     deaf: float = 0.0
     """The guest does not hear that it shall end."""
     event_lost: float = 0.0
+    keeps_disks: float = 0.0
+    """The guest does not hear that it shall let go of a disk."""
 
 
 @dataclass
@@ -53,6 +69,8 @@ class SimulatedHost:
     up: bool = True
     specs: dict[str, DomainSpec] = field(default_factory=dict)
     domains: dict[str, Domain] = field(default_factory=dict)
+    disks: dict[str, list[Attached]] = field(default_factory=dict)
+    """What each guest has, since its start."""
     seeds: dict[str, str] = field(default_factory=dict)
     consoles: set[str] = field(default_factory=set)
     live: dict[str, Record] = field(default_factory=dict)
@@ -143,7 +161,10 @@ class SimulatedHypervisor:
     async def domain(self, uuid: str) -> Domain | None:
         await self._call(self._host.latencies.look)
         found = self._host.domains.get(uuid)
-        return found and replace(found, record=self._host.live.get(uuid, found.record))
+        if found is None:
+            return None
+        record = self._host.live.get(uuid, found.record)
+        return replace(found, record=record, disks=tuple(self._host.disks.get(uuid, ())) if found.active else ())
 
     async def define(self, spec: DomainSpec) -> None:
         await self._call(self._host.latencies.define)
@@ -166,6 +187,9 @@ class SimulatedHypervisor:
         record = domain.record
         self._host.domains[uuid] = replace(domain, power=Power.RUNNING, stop_reason="")
         self._host.starts.append(uuid)
+        self._host.disks[uuid] = [
+            Attached(f"vd{LETTERS[at]}", disk) for at, disk in enumerate(self._host.specs[uuid].disks)
+        ]
         if record is not None:
             self._host.live[uuid] = record
         await self._clock.sleep(self._host.latencies.start)
@@ -203,6 +227,44 @@ class SimulatedHypervisor:
         if self._host.domains.pop(uuid, None) is not None:
             self._host.specs.pop(uuid, None)
             self._host.tell(uuid)
+
+    async def attach(self, uuid: str, disk: DiskDevice) -> None:
+        await self._call(self._host.latencies.attach)
+        there = self._guest(uuid)
+        if all(each.device.serial != disk.serial for each in there):
+            taken = {each.target for each in there}
+            target = next(f"vd{letter}" for letter in LETTERS if f"vd{letter}" not in taken)
+            there.append(Attached(target, disk))
+
+    async def detach(self, uuid: str, target: str) -> None:
+        await self._call(self._host.latencies.look)
+        if not self._host.chance(self._host.faults.keeps_disks):
+            task = asyncio.ensure_future(self._let_go(uuid, target))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+
+    async def _let_go(self, uuid: str, target: str) -> None:
+        await self._clock.sleep(self._host.latencies.detach)
+        self._host.disks[uuid] = [each for each in self._host.disks.get(uuid, ()) if each.target != target]
+        self._host.tell(uuid)
+
+    async def grow(self, uuid: str, target: str, size: int) -> None:
+        await self._call(self._host.latencies.look)
+        self._change(uuid, target, lambda disk: replace(disk, size=size))
+
+    async def throttle(self, uuid: str, target: str, disk: DiskDevice) -> None:
+        await self._call(self._host.latencies.look)
+        self._change(uuid, target, lambda now: replace(now, iops=disk.iops, throughput=disk.throughput))
+
+    def _change(self, uuid: str, target: str, change: Callable[[DiskDevice], DiskDevice]) -> None:
+        self._host.disks[uuid] = [
+            replace(each, device=change(each.device)) if each.target == target else each for each in self._guest(uuid)
+        ]
+
+    def _guest(self, uuid: str) -> list[Attached]:
+        if not self._known(uuid).active:
+            raise HypervisorError("the domain is not running")
+        return self._host.disks.setdefault(uuid, [])
 
     async def _end_later(self, uuid: str) -> None:
         await self._clock.sleep(self._host.latencies.shutdown)

@@ -218,6 +218,11 @@ class Ledger:
                 yield claim.vm.name
 
 
+def held(instance: Instance) -> frozenset[str]:
+    """The Volumes that an Instance lists, or whose disks its guest has yet to let go of."""
+    return frozenset(disk.volume for part in (instance.spec, instance.status) for disk in part.disks)
+
+
 def active(instance: Instance) -> bool:
     """Whether an Instance holds processors and memory: until it is certain that it does not."""
     return (

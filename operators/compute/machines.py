@@ -7,7 +7,7 @@ from typing import Any
 
 from operators.compute import summary
 from operators.compute.act import act
-from operators.compute.capacity import Ledger
+from operators.compute.capacity import Ledger, held
 from operators.compute.model import VM, Action, Instance, Remove, Seen, Volume, Wanted
 from operators.compute.observe import disk_need, observe
 from operators.compute.plan import plan
@@ -57,7 +57,7 @@ class Machines:
         """uids of Instances whose deletion the API server has accepted."""
         cache = context.cache
         cache.index(INSTANCE, "vm", lambda each: (f"{each.meta.namespace}/{each.spec.virtual_machine.name}",))
-        cache.index(INSTANCE, "volume", lambda each: (f"{each.meta.namespace}/{d.volume}" for d in each.spec.disks))
+        cache.index(INSTANCE, "volume", lambda each: {f"{each.meta.namespace}/{name}" for name in held(each)})
         cache.index(VIRTUAL_MACHINE, "volume", _volumes_of)
         cache.index(VIRTUAL_MACHINE, "offering", lambda vm: (vm.spec.offering,))
         cache.index(FLOW, "target", lambda flow: (flow.spec.target.uid,))

@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 from operators.compute import restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
-from operators.compute.resolve import disks, instance_spec, missing, need
+from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, unusable
 from operators.compute.scheduler import choose
-from operators.compute.waiting import addresses, hindrance, patient
+from operators.compute.waiting import addresses, hindrance, patient, plugging
 from operators.contract import names
 from operators.contract.compute import InstanceSpec, Power, RunPolicy
 from operators.contract.meta import condition, holds
@@ -143,10 +143,15 @@ def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
     spec, status = instance.spec, instance.status
     if seen.host is not None and not seen.host.reachable:
         return [], _host_down(seen)
+    now = live_disks(seen, spec)
+    if now != spec.disks:
+        action = _put(vm, instance, restarts.kept(instance.meta.annotations), disks=now)
+        return [action], Blocked(Reason.ATTACHING, f"host {spec.host_name} is told of its Volumes")
     heard = status.start_observed >= spec.start_request and status.reboot_observed >= spec.reboot_request
     realised = condition(status.conditions, Type.REALISED)
     if heard and status.power == Power.RUNNING and realised is not None and realised.true:
-        return [], hindrance(seen) or addresses(seen) or Done(Reason.RUNNING)
+        lack = next(filter(None, (unusable(volume, spec.host_name) for volume in seen.volumes)), None)
+        return [], lack or hindrance(seen) or plugging(seen) or addresses(seen) or Done(Reason.RUNNING)
     if refused(instance) and missing(vm, seen) is None:
         return _elsewhere(vm, seen, instance)
     ended = heard and bool(status.started_at) and status.power in (Power.STOPPED, Power.CRASHED)

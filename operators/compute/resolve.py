@@ -32,9 +32,12 @@ def missing(vm: VM, seen: Seen) -> Blocked | None:
     return next((found for volume in seen.volumes if (found := unusable(volume)) is not None), None)
 
 
-def unusable(volume: VolumeView) -> Blocked | None:
-    """Why a Volume cannot be had, or None."""
+def unusable(volume: VolumeView, host: str = "") -> Blocked | None:
+    """Why a Volume cannot be had, on a host if one is given; or None."""
     name = volume.name
+    if host and volume.bound and volume.host not in ("", host):
+        message = f"Volume {name} is on host {volume.host}, which host {host} does not reach: move it, or take it out"
+        return Blocked(Reason.NO_HOST_FITS, message)
     if volume.used_by:
         message = f"Volume {name} is attached to VirtualMachine {volume.used_by}: take it out of that one's spec first"
         return Blocked(Reason.STILL_ATTACHED, message)
@@ -99,6 +102,19 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
     )
 
 
+def live_disks(seen: Seen, instance: InstanceSpec) -> tuple[InstanceDisk, ...]:
+    """The disks that a running guest is to have: those it has and keeps, in their order, then those that come.
+
+    What cannot be had is left out, but is not taken from a guest that has it."""
+    host, now = instance.host_name, {disk.volume: disk for disk in instance.disks}
+    asked = {volume.name: volume for volume in seen.volumes}
+    kept = [disk for disk in instance.disks if disk.volume in asked]
+    moved = {name: InstanceDisk(disk_on(volume, host), name, serial(name)) for name, volume in asked.items()}
+    had = (disk if unusable(asked[disk.volume], host) else moved[disk.volume] for disk in kept)
+    new = (moved[name] for name, volume in asked.items() if name not in now and unusable(volume, host) is None)
+    return (*had, *new)
+
+
 def disk_on(volume: VolumeView, host: str) -> str:
     """The Disk by which a host reaches a Volume: its own, or one that shows it to another host of a shared pool."""
     return volume.disk if volume.disk_host in ("", host) else names.disk_on(volume.name, host)
@@ -118,10 +134,8 @@ def differences(now: InstanceSpec, asked: InstanceSpec) -> str:
         said.append(f"{asked.memory} of memory instead of {now.memory}")
     if now.cpu_weight != asked.cpu_weight:
         said.append(f"CPU weight {asked.cpu_weight} instead of {now.cpu_weight}")
-    before, after = ({disk.volume for disk in spec.disks} for spec in (now, asked))
-    said.extend(f"Volume {name} attached" for name in sorted(after - before))
-    said.extend(f"Volume {name} detached" for name in sorted(before - after))
-    if before == after and [disk.volume for disk in now.disks] != [disk.volume for disk in asked.disks]:
+    before, after = ([disk.volume for disk in spec.disks] for spec in (now, asked))
+    if before != after and set(before) == set(after):  # others come and go while it runs
         said.append("its Volumes in another order")
     if now.cloud_init != asked.cloud_init:
         said.append("its host name, SSH keys or user data (which most guests read at their first boot only)")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from operators.compute import restarts, waiting
 from operators.compute.model import VM, Seen
 from operators.compute.resolve import differences, instance_spec, unusable
-from operators.compute.waiting import ON_THE_WAY
 from operators.contract.compute import Power, VirtualMachineStatus
 from operators.contract.meta import Condition, condition
-from operators.contract.reasons import Reason, Type
+from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected
 
 
@@ -90,6 +89,9 @@ def restart_required(vm: VM, seen: Seen) -> Condition | None:
 _PHASES = {
     Reason.STOPPING: "Stopping",
     Reason.STARTING: "Starting",
+    Reason.ATTACHING: "Running",
+    Reason.DETACHING: "Running",
+    Reason.DETACH_REFUSED: "Running",
     Reason.CRASHED: "Crashed",
     Reason.DELETING: "Provisioning",
     Reason.NO_HOST_FITS: "Pending",

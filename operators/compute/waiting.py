@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operators.compute.model import PortView, Seen, VolumeView
 from operators.contract.compute import Power
-from operators.contract.reasons import Reason
+from operators.contract.reasons import ON_THE_WAY, Reason
 from operators.kernel.outcome import Blocked, Outcome, Retry
 
 PATIENCE = 2.0
@@ -13,24 +13,6 @@ and a deploy is over in a third of a second."""
 PATIENCE_FOR_OTHERS = 1.0
 """The same for what was not found: `kubectl apply` of several files brings it a moment later."""
 
-ON_THE_WAY = frozenset(
-    {
-        Reason.PROGRESSING,
-        Reason.PROVISIONING,
-        Reason.IMPORTING,
-        Reason.STARTING,
-        Reason.STOPPING,
-        Reason.DELETING,
-        Reason.WAITING_FOR_HOST,
-        Reason.WAITING_FOR_VOLUMES,
-        Reason.WAITING_FOR_NETWORK,
-        Reason.WAITING_FOR_IMAGE,
-        Reason.WAITING_FOR_FIRST_CONSUMER,
-        Reason.WAITING_FOR_FLOW,
-        Reason.RETRYING,
-    }
-)
-"""Nobody needs to do anything."""
 SAY_AGAIN = 10.0
 """Seconds between two wordings of why no host fits. What is free where changes with every guest that comes or goes, and
 a hundred guests that wait must not make each of these a hundred writes."""
@@ -78,6 +60,20 @@ def addresses(seen: Seen) -> Blocked | None:
     for port in seen.ports:
         if not port.ip and seen.waited < PATIENCE_FOR_OTHERS:
             return Blocked(Reason.WAITING_FOR_NETWORK, f"Port {port.name} has no address yet")
+    return None
+
+
+def plugging(seen: Seen) -> Blocked | None:
+    """A disk that a running guest has yet to get, or to let go of."""
+    instance = seen.instance
+    if instance is None or not instance.status.disks:
+        return None
+    host = instance.spec.host_name
+    listed, has = ({disk.volume for disk in part.disks} for part in (instance.spec, instance.status))
+    for name in sorted(listed - has):
+        return Blocked(Reason.ATTACHING, f"host {host} is attaching Volume {name}")
+    for name in sorted(has - listed):
+        return Blocked(Reason.DETACHING, f"the guest on host {host} has yet to let go of Volume {name}")
     return None
 
 

@@ -153,7 +153,7 @@ class CloudInit:
 class InstanceSpec:
     """A virtual machine on one host, fully resolved. Written by Compute.
 
-    `power` and the counters change at any time; sizes, disks and cloud-init only together with a start; the rest never.
+    `power`, disks and the counters change at any time; sizes and cloud-init only together with a start; the rest never.
     """
 
     host_name: str
@@ -173,6 +173,17 @@ class InstanceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedDisk:
+    """A disk that the guest has, until it let go of it."""
+
+    volume: str
+    """Name of the Volume."""
+    device: str
+    """`vda`, `vdb`, …"""
+    size: Quantity
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceStatus:
     """Written by the hypervisor agent of `spec.hostName`."""
 
@@ -186,6 +197,8 @@ class InstanceStatus:
     start_observed: int = 0
     reboot_observed: int = 0
     console_log: str = ""
+    disks: tuple[AttachedDisk, ...] = ()
+    """What the guest has now, while there is one."""
     conditions: tuple[Condition, ...] = ()
     """`Realised`, `Released`."""
 

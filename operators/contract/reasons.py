@@ -47,6 +47,9 @@ class Reason(StrEnum):
     IMPORTING = "Importing"
     STARTING = "Starting"
     STOPPING = "Stopping"
+    ATTACHING = "Attaching"
+    DETACHING = "Detaching"
+    GROWING = "Growing"
     DELETING = "Deleting"
     WAITING_FOR_HOST = "WaitingForHost"
     WAITING_FOR_VOLUMES = "WaitingForVolumes"
@@ -82,6 +85,7 @@ class Reason(StrEnum):
     SIZE_TOO_SMALL = "SizeTooSmall"
     POOL_FULL = "PoolFull"
     POOL_OFFLINE = "PoolOffline"
+    DETACH_REFUSED = "DetachRefused"
     STILL_ATTACHED = "StillAttached"
     STILL_IN_USE = "StillInUse"
     RESTART_REQUIRED = "RestartRequired"
@@ -111,6 +115,9 @@ ON_THE_WAY = frozenset(
         Reason.IMPORTING,
         Reason.STARTING,
         Reason.STOPPING,
+        Reason.ATTACHING,
+        Reason.DETACHING,
+        Reason.GROWING,
         Reason.DELETING,
         Reason.WAITING_FOR_HOST,
         Reason.WAITING_FOR_VOLUMES,

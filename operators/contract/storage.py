@@ -10,12 +10,24 @@ from operators.contract.compute import CatalogueStatus
 from operators.contract.meta import Condition, Kind, ObjectRef
 from operators.contract.quantity import Quantity
 
+NOTHING = Quantity(0)
+
 
 class ReclaimPolicy(StrEnum):
     """What becomes of the data when the Volume is deleted."""
 
     DELETE = "Delete"
     RETAIN = "Retain"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """What a disk may be used for at most, reads and writes together; 0 is no limit."""
+
+    iops: int = 0
+    """Operations a second."""
+    throughput: Quantity = NOTHING
+    """Bytes a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,8 @@ class VolumeSpec:
     reclaim_policy: ReclaimPolicy = ReclaimPolicy.DELETE
     pool: str = ""
     """A StoragePool to be on; Storage's choice when empty."""
+    limits: DiskLimits | None = None
+    """Where the DiskOffering is stricter, that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,7 @@ class DiskOfferingSpec:
     """Fixed size; when empty the user chooses."""
     tags: frozenset[str] = frozenset()
     """Tags that a StoragePool must all carry."""
+    limits: DiskLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,8 @@ class DiskSpec:
     file_of: str = ""
     """Name of the Disk whose file this is, on a shared pool: this one only tells its host where that is, and neither
     makes nor grows nor removes it."""
+    limits: DiskLimits = field(default_factory=DiskLimits)
+    """For the hypervisor that has it."""
 
 
 @dataclass(frozen=True, slots=True)

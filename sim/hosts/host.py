@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,11 +113,7 @@ class Host:
         if self.chance(self.faults.start_fails):
             raise HypervisorError("the guest could not be started")
         for disk in spec.disks:
-            if self.files.find(disk.path) is None:
-                raise HypervisorError(f"Cannot access storage file '{disk.path}': No such file or directory")
-            for other, each in machine.running.items():
-                if disk.path in (used.path for used in each.disks):
-                    raise HypervisorError(f'Failed to get "write" lock of {disk.path}: {other} has it')
+            self.check_disk(disk.path)
         for nic in spec.nics:
             if nic.bridge not in self.network.spaces[""].links:
                 raise HypervisorError(f"Cannot get interface MTU on '{nic.bridge}': No such device")
@@ -132,6 +129,20 @@ class Host:
         for check in self.checks:
             check(self, uuid)
         self.tell(uuid)
+
+    def check_disk(self, path: str) -> None:
+        """Refuse a disk that is not there, or that another guest has."""
+        if self.files.find(path) is None:
+            raise HypervisorError(f"Cannot access storage file '{path}': No such file or directory")
+        for other, each in self.machine.running.items():
+            if path in (used.path for used in each.disks):
+                raise HypervisorError(f'Failed to get "write" lock of {path}: {other} has it')
+
+    def grow_file(self, path: str, size: int) -> None:
+        """What QEMU writes into a disk's header when it grows under a guest."""
+        node = self.files.find(path)
+        if node is not None:
+            node.data = node.data[:24] + struct.pack(">Q", size) + node.data[32:]
 
     def end_guest(self, uuid: str, how: str) -> None:
         """A guest ends."""

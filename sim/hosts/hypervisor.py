@@ -11,7 +11,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from agents.hypervisor import seed
-from agents.hypervisor.driver import Domain, DomainSpec, Facts, HypervisorError, HypervisorGone, Listeners, Record
+from agents.hypervisor.driver import (
+    Attached,
+    DiskDevice,
+    Domain,
+    DomainSpec,
+    Facts,
+    HypervisorError,
+    HypervisorGone,
+    Listeners,
+    Record,
+)
 from operators.contract.compute import CloudInit, Power
 from sim.loop import ACTOR
 
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
     from sim.hosts.host import Host
 
 T = TypeVar("T")
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,8 @@ class Driver:
         name = machine.defined[uuid].name
         if uuid in machine.running:
             power = Power.PAUSED if uuid in machine.paused else Power.RUNNING
-            return Domain(uuid, name, power, pause_reason=machine.paused.get(uuid, ""), record=record)
+            pause, disks = machine.paused.get(uuid, ""), self._disks(uuid)
+            return Domain(uuid, name, power, pause_reason=pause, record=record, disks=disks)
         return Domain(uuid, name, Power.STOPPED, machine.ends.get(uuid, ""), record=record)
 
     async def define(self, spec: DomainSpec) -> None:
@@ -146,6 +158,59 @@ class Driver:
                 self._host.tell(uuid)
 
         await self._do(uuid, 0.003, undefine)
+
+    def _disks(self, uuid: str) -> tuple[Attached, ...]:
+        spec = self._host.machine.running[uuid]
+        return tuple(Attached(f"vd{letter}", disk) for letter, disk in zip(LETTERS, spec.disks, strict=False))
+
+    def _guest(self, uuid: str) -> DomainSpec:
+        if uuid not in self._host.machine.running:
+            raise HypervisorError("the domain is not running")
+        return self._host.machine.running[uuid]
+
+    async def attach(self, uuid: str, disk: DiskDevice) -> None:
+        def plug() -> None:
+            spec = self._guest(uuid)
+            if all(each.serial != disk.serial for each in spec.disks):
+                self._host.check_disk(disk.path)
+                self._host.machine.running[uuid] = replace(spec, disks=(*spec.disks, disk))
+
+        await self._do(uuid, 0.05, plug)
+
+    async def detach(self, uuid: str, target: str) -> None:
+        def ask() -> None:
+            self._guest(uuid)
+            serial = next((each.device.serial for each in self._disks(uuid) if each.target == target), "")
+            if serial and uuid not in self._host.machine.deaf:
+                self._host.later(self._host.rng.uniform(0.1, 1.0), let_go, serial)
+
+        def let_go(serial: str) -> None:
+            spec = self._host.machine.running.get(uuid)
+            if spec is not None:
+                kept = tuple(each for each in spec.disks if each.serial != serial)
+                self._host.machine.running[uuid] = replace(spec, disks=kept)
+                self._host.tell(uuid)
+
+        await self._do(uuid, 0.002, ask)
+
+    async def grow(self, uuid: str, target: str, size: int) -> None:
+        def grow() -> None:
+            disk = self._change(uuid, target, lambda disk: replace(disk, size=size))
+            self._host.grow_file(disk.path, size)
+
+        await self._do(uuid, 0.012, grow)
+
+    async def throttle(self, uuid: str, target: str, disk: DiskDevice) -> None:
+        def throttle() -> None:
+            self._change(uuid, target, lambda now: replace(now, iops=disk.iops, throughput=disk.throughput))
+
+        await self._do(uuid, 0.007, throttle)
+
+    def _change(self, uuid: str, target: str, change: Callable[[DiskDevice], DiskDevice]) -> DiskDevice:
+        spec, at = self._guest(uuid), LETTERS.index(target.removeprefix("vd"))
+        disks = [change(each) if number == at else each for number, each in enumerate(spec.disks)]
+        self._host.machine.running[uuid] = replace(spec, disks=tuple(disks))
+        return disks[at]
 
     def _known(self, uuid: str) -> DomainSpec:
         try:

@@ -62,8 +62,8 @@ async def resize(action: Resize, qemu: QemuImg) -> None:
         await in_thread(os.fsync, fd)
     except QemuImgError as error:
         if error.locked:
-            message = "a running guest has it open; it grows once that is stopped"
-            raise Problem(Retry(Reason.RESTART_REQUIRED, message, after=BUSY)) from error
+            # Started meanwhile: the next look leaves it to the hypervisor.
+            raise Problem(Retry(Reason.GROWING, "a guest has just been started on it", after=1.0)) from error
         raise
     finally:
         os.close(fd)
@@ -71,18 +71,26 @@ async def resize(action: Resize, qemu: QemuImg) -> None:
 
 async def remove(action: Remove, qemu: QemuImg) -> None:
     """Remove the file unless QEMU has it open."""
-    fd = await off_loop(_opened, action.place, os.O_RDONLY)
-    if fd is not None:
-        try:
-            await qemu.check_unused(fd)
-        except QemuImgError as error:
-            if error.locked:
-                message = f"{action.place.absolute} is open in a running guest, so it is not removed"
-                raise Problem(Retry(Reason.STILL_ATTACHED, message, after=BUSY)) from error
-            raise
-        finally:
-            os.close(fd)
+    if await in_use(action.place, qemu):
+        message = f"{action.place.absolute} is open in a running guest, so it is not removed"
+        raise Problem(Retry(Reason.STILL_ATTACHED, message, after=BUSY))
     await off_loop(folders.remove, action.place, action.place.file, temporary(action.uid))
+
+
+async def in_use(place: Place, qemu: QemuImg) -> bool:
+    """Whether QEMU has the file open for writing; a file that is not there it has not."""
+    fd = await off_loop(_opened, place, os.O_RDONLY)
+    if fd is None:
+        return False
+    try:
+        await qemu.check_unused(fd)
+    except QemuImgError as error:
+        if not error.locked:
+            raise
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _opened(place: Place, flags: int) -> int | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agents.storage.disks.act import act
+from agents.storage.disks.act import act, in_use
 from agents.storage.disks.model import Action, Base, DiskObj, Seen
 from agents.storage.disks.plan import plan
 from agents.storage.folders import Place, PoolOffline, Strange, off_loop
 from agents.storage.places import Pools, header_at
-from agents.storage.qemuimg import QemuImg
+from agents.storage.qemuimg import QemuImg, QemuImgError
 from agents.storage.settings import Settings
 from operators.contract.fabric import STORAGE_POOL
 from operators.contract.meta import Key, Kind, Obj, condition
@@ -72,7 +72,8 @@ class Disks:
             return disk, Seen(place, offline=str(error))
         except Strange as error:
             return disk, Seen(place, strange=str(error))
-        return disk, Seen(place, file=file, base=base)
+        in_use = file is not None and file.virtual_size < disk.spec.size and await self._in_use(place)
+        return disk, Seen(place, file=file, in_use=in_use, base=base)
 
     def plan(self, wanted: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""
@@ -86,7 +87,8 @@ class Disks:
         """Where the file is and how large, once it was seen or made; that stays said when it is gone."""
         fields = wanted.status
         if isinstance(outcome, Done) and not wanted.meta.deleting and seen.place is not None:
-            fields = DiskStatus(path=seen.place.absolute, virtual_size=wanted.spec.size)
+            size = wanted.spec.size if seen.file is None or not seen.in_use else Quantity(seen.file.virtual_size)
+            fields = DiskStatus(path=seen.place.absolute, virtual_size=size)
         elif seen.file is not None and seen.place is not None:
             fields = DiskStatus(path=seen.place.absolute, virtual_size=Quantity(seen.file.virtual_size))
         verdict = Type.RELEASED if wanted.meta.deleting else Type.PROVISIONED
@@ -110,6 +112,12 @@ class Disks:
         if header is None:
             return Base(problem=_why(copy), ours=ours)
         return Base(f"../{place.folder}/{place.file}", header.virtual_size)
+
+    async def _in_use(self, place: Place) -> bool:
+        try:
+            return await in_use(place, self._qemu)
+        except (PoolOffline, Strange, QemuImgError, OSError):
+            return False  # the attempt to grow it says what is the matter
 
     def _waiting(self, index: str, value: str) -> Iterator[Key]:
         for disk in self._cache.by(DISK, index, value):

@@ -38,6 +38,8 @@ class Seen:
     strange: str = ""
     """What is there that is not ours."""
     file: Header | None = None
+    in_use: bool = False
+    """Whether QEMU has it open for writing; looked at only when it is to grow."""
     base: Base | None = None
     """Looked up only when the file is to be made."""
 

@@ -14,6 +14,8 @@ OFFLINE = 15.0
 """Seconds between looks at a pool that is offline."""
 BROKEN = 60.0
 """Seconds between looks at what only an administrator can mend."""
+GROWS = 1.0
+"""Seconds between looks at a file that grows under a guest; that it has, nothing tells."""
 FOREIGN = 3.0
 """Seconds between looks at what another host does to a shared pool; its objects are not watched here."""
 
@@ -33,6 +35,8 @@ def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if bool(seen.file.backing) != bool(disk.spec.image_copy) and not disk.spec.adopt:
         found = f"is made from {seen.file.backing}" if seen.file.backing else "is not made from an image"
         return (), Retry(Reason.STORAGE_ERROR, f"{disk.spec.path} {found}, contrary to its Disk", after=BROKEN)
+    if seen.file.virtual_size < disk.spec.size and seen.in_use:
+        return (), Done(message="a running guest has it open: its hypervisor grows it", after=GROWS)
     if seen.file.virtual_size < disk.spec.size:
         return (Resize(seen.place, disk.spec.size),), Done()
     if seen.file.virtual_size > disk.spec.size:

@@ -51,7 +51,7 @@ class Volumes:
             INSTANCE: observe.volumes_of,
             IMAGE: lambda image: self._made_from(image.key),
             IMAGE_COPY: lambda copy: self._made_from(_image_of(copy)),
-            DISK_OFFERING: lambda offering: self._unplaced(BY_OFFERING, offering.meta.name),
+            DISK_OFFERING: lambda offering: (v.key for v in self._cache.by(VOLUME, BY_OFFERING, offering.meta.name)),
             STORAGE_POOL: self._near_pool,
             HOST_REPORT: lambda host_report: self._near_host(host_report.spec.host_name),
             HOST: lambda host: self._near_host(host.meta.name),

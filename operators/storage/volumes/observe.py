@@ -32,14 +32,15 @@ BY_HOST = "host"
 
 def add_indexes(cache: Cache) -> None:
     """Keep the indexes that `observe` and the triggers look things up in."""
-    cache.index(INSTANCE, BY_VOLUME, lambda instance: {str(key) for key in volumes_of(instance)})
+    cache.index(INSTANCE, BY_VOLUME, lambda instance: tuple(map(str, volumes_of(instance))))
     cache.index(INSTANCE, BY_HOST, lambda instance: (instance.spec.host_name,))
     cache.index(HOST_REPORT, BY_HOST, lambda report: (report.spec.host_name,))
 
 
 def volumes_of(instance: Obj[InstanceSpec, InstanceStatus]) -> Iterator[Key]:
-    """The Volumes that an Instance lists."""
-    return (Key(instance.meta.namespace, disk.volume) for disk in instance.spec.disks)
+    """The Volumes that an Instance lists, or whose disks its guest has yet to let go of."""
+    names_ = {disk.volume for part in (instance.spec, instance.status) for disk in part.disks}
+    return (Key(instance.meta.namespace, name) for name in sorted(names_))
 
 
 def disk_of(cache: Cache, volume: VolumeObj) -> DiskObj | None:

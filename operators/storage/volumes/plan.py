@@ -13,7 +13,7 @@ from operators.contract import names
 from operators.contract.meta import condition, holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
-from operators.contract.storage import DiskSpec, ReclaimPolicy
+from operators.contract.storage import DiskLimits, DiskSpec, ReclaimPolicy
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
 from operators.storage.volumes.model import (
     Action,
@@ -168,26 +168,25 @@ def _passes(seen: Seen, disk: DiskObj) -> bool:
 def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     if disk.meta.deleting:
         if disk.spec.keep and seen.sights:
-            return (), _verdict(seen, disk, disk.spec.size, disk.spec)
+            return (), _verdict(seen, disk, disk.spec)
         if disk.spec.keep:
             return (), Blocked(Reason.PROVISIONING, f"host {disk.spec.host_name} lets go of its file, which stays")
         message = f"Disk {disk.meta.name} was deleted by someone, and its data is being freed with it"
         return (), Blocked(Reason.STORAGE_ERROR, message)
     if _passes(seen, disk):
         adjust = () if disk.spec.keep else (Adjust(disk, replace(disk.spec, keep=True)),)
-        return (*adjust, DeleteDisk(disk)), _verdict(seen, disk, disk.spec.size, disk.spec)
+        return (*adjust, DeleteDisk(disk)), _verdict(seen, disk, disk.spec)
     target = aligned(volume.spec.size) if volume.spec.size else disk.spec.size
     if target < disk.spec.size:
         message = f"a Volume cannot shrink: it has {disk.spec.size}, so ask for that or more"
         return (), Rejected(Reason.SIZE_TOO_SMALL, message)
-    running = next((holder for holder in seen.holders if holder.running), None)
-    size = disk.spec.size if running else target
-    spec = replace(disk.spec, size=size, keep=_keeps(volume))
+    # A guest that has it sees it grow: its hypervisor does what the storage agent may not, with QEMU on the file.
+    spec = replace(disk.spec, size=target, keep=_keeps(volume), limits=_limits(volume, seen, disk.spec.limits))
     actions: list[Action] = [] if spec == disk.spec else [Adjust(disk, spec)]
-    return [*actions, *_sights(volume, seen, replace(disk, spec=spec))], _verdict(seen, disk, target, spec)
+    return [*actions, *_sights(volume, seen, replace(disk, spec=spec))], _verdict(seen, disk, spec)
 
 
-def _verdict(seen: Seen, disk: DiskObj, target: Quantity, spec: DiskSpec) -> Outcome:
+def _verdict(seen: Seen, disk: DiskObj, spec: DiskSpec) -> Outcome:
     """How a placed Volume stands, once the Disk has been adjusted to `spec`."""
     if not disk.meta.deleting and (trouble := _trouble(disk, spec.size)) is not None:
         return trouble
@@ -205,11 +204,6 @@ def _verdict(seen: Seen, disk: DiskObj, target: Quantity, spec: DiskSpec) -> Out
             return Blocked(Reason.PROVISIONING, f"host {holder.host} has yet to see its file on pool {spec.pool}")
         if (trouble := _trouble(sights[holder.host], disk.status.virtual_size or spec.size)) is not None:
             return trouble
-    if target > spec.size:
-        return Blocked(
-            Reason.RESTART_REQUIRED,
-            f"it grows from {spec.size} to {target} once VirtualMachine {seen.holders[0].virtual_machine} is stopped",
-        )
     return Done()
 
 
@@ -218,6 +212,8 @@ def _trouble(disk: DiskObj, size: int) -> Blocked | None:
     provisioned, where = condition(disk.status.conditions, Type.PROVISIONED), disk.spec
     if provisioned is not None and not provisioned.true:
         return Blocked(provisioned.reason, f"on pool {where.pool} of host {where.host_name}: {provisioned.message}")
+    if provisioned is not None and 0 < (disk.status.virtual_size or 0) < size:
+        return Blocked(Reason.GROWING, f"it grows from {disk.status.virtual_size} to {Quantity(size)}")
     if provisioned is None or (disk.status.virtual_size or 0) < size:
         return Blocked(Reason.PROVISIONING, f"host {where.host_name} makes its disk on pool {where.pool}")
     return None
@@ -283,7 +279,21 @@ def _disk_spec(volume: VolumeObj, seen: Seen, pool: Pool, size: Quantity) -> Dis
         size=size,
         image_copy=copy,
         keep=_keeps(volume),
+        limits=_limits(volume, seen, DiskLimits()),
     )
+
+
+def _limits(volume: VolumeObj, seen: Seen, before: DiskLimits) -> DiskLimits:
+    """The stricter of the user's and the DiskOffering's; as before while there is no such offering."""
+    if seen.offering is None:
+        return before
+    offered, asked = seen.offering.spec.limits or DiskLimits(), volume.spec.limits or DiskLimits()
+    return DiskLimits(_stricter(offered.iops, asked.iops), Quantity(_stricter(offered.throughput, asked.throughput)))
+
+
+def _stricter(one: int, other: int) -> int:
+    """The smaller of two limits, of which 0 is none."""
+    return min(one, other) if one and other else one or other
 
 
 def _path(volume: VolumeObj) -> str:

@@ -9,8 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.hypervisor.driver import DiskDevice, Domain, NicDevice, Record
-from agents.hypervisor.model import AskToEnd, Clear, CutPower, Keep, Part, Resume, Seen, Start, Wanted, WriteSeed
+from agents.hypervisor.driver import Attached, DiskDevice, Domain, NicDevice, Record
+from agents.hypervisor.model import (
+    AskToEnd,
+    Attach,
+    Clear,
+    CutPower,
+    Detach,
+    Grow,
+    Keep,
+    Leaving,
+    Part,
+    Resume,
+    Seen,
+    Start,
+    Throttle,
+    Wanted,
+    WriteSeed,
+)
 from agents.hypervisor.plan import plan, silent
 from operators.contract.compute import INSTANCE, CloudInit, InstanceSpec, InstanceStatus, Power
 from operators.contract.meta import Meta, Obj, ObjectRef
@@ -21,9 +37,13 @@ SPEC = InstanceSpec(
     "a", ObjectRef("web", "vm-uid"), "team-a-web", 1, Quantity(128 << 20), cloud_init=CloudInit("vm-uid", "web")
 )
 RECORD = Record("instance-uid", 0, 0, "boot-1", "2026-11-21T12:00:00Z")
-UP = Domain("vm-uid", "team-a-web", Power.RUNNING, record=RECORD)
+ROOT = DiskDevice("/pool/web.qcow2", "web-root", size=1 << 30)
+DATA = DiskDevice("/pool/data.qcow2", "data", size=1 << 30)
+HAS = (Attached("vda", ROOT),)
+UP = Domain("vm-uid", "team-a-web", Power.RUNNING, record=RECORD, disks=HAS)
 OFF = replace(UP, power=Power.STOPPED, stop_reason="Crashed")
-DISK = Part("web-root-d0", DiskDevice("/pool/web.qcow2", "web-root"))
+DISK = Part("web-root-d0", ROOT, "web-root")
+MORE = Part("data-d0", DATA, "data")
 NIC = Part("web-nic0-x", NicDevice("csbr1", "cst1", "02:00:00:00:00:01", 1450))
 READY = Seen(boot="boot-1", now="2026-11-21T12:00:01Z", disks=(DISK,), nics=(NIC,), seed="s", seed_wanted="s")
 
@@ -37,6 +57,12 @@ def record(**fields: Any) -> Record:
     return replace(RECORD, **fields)
 
 
+def changed(**fields: Any) -> Part:
+    return replace(DISK, device=replace(ROOT, **fields))
+
+
+BOTH = replace(UP, disks=(*HAS, Attached("vdb", DATA)))
+OTHER = Part("data-d0", replace(DATA, path="/pool/other.qcow2"), "data")
 STOPPED = {"power": Power.STOPPED}
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     # name, Instance.spec, what is seen, actions, outcome
@@ -47,6 +73,19 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     ("no port yet", {}, {"nics": (Part("p0"),)}, [], "WaitingForNetwork"),
     ("start failed a moment ago", {}, {"hold": 3.0, "failure": "no bridge"}, [], "HypervisorError"),
     ("runs", {}, {"domain": UP}, [], "Running"),
+    ("a disk comes", {}, {"domain": UP, "disks": (DISK, MORE)}, [Attach], "Attaching"),
+    ("a disk is not ready", {}, {"domain": UP, "disks": (DISK, replace(MORE, device=None))}, [], "Attaching"),
+    ("a disk it has is not ready", {}, {"domain": UP, "disks": (replace(DISK, device=None),)}, [], "Running"),
+    ("a disk goes", {}, {"domain": BOTH}, [Detach], "Detaching"),
+    ("a disk goes that was asked for", {}, {"domain": BOTH, "leaving": {"data": Leaving(3, 3)}}, [], "Detaching"),
+    ("a disk is asked for again", {}, {"domain": BOTH, "leaving": {"data": Leaving(11, 11)}}, [Detach], "Detaching"),
+    ("the guest keeps a disk", {}, {"domain": BOTH, "leaving": {"data": Leaving(35, 5)}}, [], "DetachRefused"),
+    ("one comes, one goes", {}, {"domain": UP, "disks": (MORE,)}, [Attach, Detach], "Attaching"),
+    ("another disk of that name", {}, {"domain": BOTH, "disks": (DISK, OTHER)}, [Detach], "Detaching"),
+    ("a disk grows", {}, {"domain": UP, "disks": (changed(size=2 << 30),)}, [Grow], "Attaching"),
+    ("a disk is never cut", {}, {"domain": UP, "disks": (changed(size=1 << 20),)}, [], "Running"),
+    ("a disk is limited", {}, {"domain": UP, "disks": (changed(iops=100),)}, [Throttle], "Attaching"),
+    ("disks of a guest that ends", STOPPED, {"domain": BOTH, "asked": 1.0}, [], "Stopping"),
     ("ended by itself", {}, {"domain": OFF}, [], "Crashed"),
     ("shut itself down", {}, {"domain": replace(OFF, stop_reason="Shutdown")}, [], "Stopped"),
     ("asked to start again", {"start_request": 1}, {"domain": OFF}, [Start], "Starting"),
@@ -127,9 +166,9 @@ class Host:
                 assert domain is None or not domain.active, "only what is off is started"
                 self.starts += 1
                 kept = replace(spec.record, started_at=self.seen.now)
-                self.seen = replace(
-                    self.seen, domain=Domain(spec.uuid, spec.name, Power.RUNNING, record=kept), asked=None
-                )
+                has = tuple(Attached(f"vd{number}", disk) for number, disk in enumerate(spec.disks))
+                started = Domain(spec.uuid, spec.name, Power.RUNNING, record=kept, disks=has)
+                self.seen = replace(self.seen, domain=started, asked=None)
             case Keep(record=kept):
                 assert domain
                 self.seen = replace(self.seen, domain=replace(domain, record=kept))
@@ -137,6 +176,14 @@ class Host:
                 assert domain
                 ended = replace(domain, power=Power.STOPPED, stop_reason="Shutdown")
                 self.seen = replace(self.seen, domain=ended, asked=None)
+            case Attach(disk=disk):
+                assert domain
+                has = (*domain.disks, Attached(f"vd{len(domain.disks)}", disk))
+                self.seen = replace(self.seen, domain=replace(domain, disks=has))
+            case Detach(target=target):
+                assert domain
+                has = tuple(each for each in domain.disks if each.target != target)
+                self.seen = replace(self.seen, domain=replace(domain, disks=has))
             case Resume():
                 assert domain
                 self.seen = replace(self.seen, domain=replace(domain, power=Power.RUNNING))

@@ -358,7 +358,7 @@ async def test_changed_offering_is_never_silently_ignored() -> None:
         await cloud.settle(5)
         told = condition(cloud.vm().status.conditions, "RestartRequired")
         assert told and told.true
-        assert "2 CPUs instead of 1" in told.message and "Volume ledger attached" in told.message
+        assert "2 CPUs instead of 1" in told.message and "ledger" not in told.message
         assert cloud.ready().true
         await cloud.apply(offering="big", volumes=["ledger"], runPolicy="Stopped")
         await cloud.settle(5)
@@ -369,6 +369,57 @@ async def test_changed_offering_is_never_silently_ignored() -> None:
         assert (host.specs[uuid].cpus, len(host.specs[uuid].disks)) == (2, 2)
         assert cloud.ready().true
         assert condition(cloud.vm().status.conditions, "RestartRequired") is None
+
+
+@virtual
+async def test_volumes_come_to_a_running_guest_and_go_from_it() -> None:
+    async with world() as cloud:
+        await cloud.put(VOLUME, "ledger", {"size": "1Gi"}, NS)
+        await cloud.apply()
+        await cloud.settle(5)
+        host, uuid = cloud.sim()
+        await cloud.apply(volumes=["ledger"])
+        await cloud.settle(5)
+        assert [each.device.serial for each in host.disks[uuid]] == ["web-root", "ledger"]
+        assert [disk.volume for disk in cloud.instance().status.disks] == ["web-root", "ledger"]
+        assert cloud.ready().true and condition(cloud.vm().status.conditions, "RestartRequired") is None
+        await cloud.apply()
+        await cloud.settle(5)
+        assert [each.device.serial for each in host.disks[uuid]] == ["web-root"]
+        assert cloud.ready().true and len(host.starts) == 1
+
+
+@virtual
+async def test_a_guest_that_keeps_a_disk_is_told_of_and_nobody_else_gets_it() -> None:
+    async with world() as cloud:
+        await cloud.put(VOLUME, "ledger", {"size": "1Gi"}, NS)
+        await cloud.apply(volumes=["ledger"])
+        await cloud.settle(5)
+        host, uuid = cloud.sim()
+        host.faults = Faults(keeps_disks=1.0)
+        await cloud.apply()
+        await cloud.apply("rival", volumes=["ledger"])
+        await cloud.settle(60)
+        assert (cloud.ready().status, cloud.ready().reason) == ("False", "DetachRefused")
+        assert "unmount it" in cloud.ready().message and cloud.vm().status.phase == "Running"
+        assert cloud.ready("rival").reason == "StillAttached"
+        host.faults = Faults()
+        await cloud.settle(30)
+        assert cloud.ready().true and cloud.ready("rival").true
+        assert len(host.disks[uuid]) == 1
+
+
+@virtual
+async def test_a_volume_that_cannot_be_had_takes_nothing_from_the_guest() -> None:
+    async with world() as cloud:
+        await cloud.put(VOLUME, "ledger", {"size": "1Gi"}, NS)
+        await cloud.apply(volumes=["ledger"])
+        await cloud.settle(5)
+        host, uuid = cloud.sim()
+        await cloud.apply(volumes=["ledger", "nowhere"])
+        await cloud.settle(5)
+        assert cloud.ready().reason == "VolumeNotFound"
+        assert [each.device.serial for each in host.disks[uuid]] == ["web-root", "ledger"]
 
 
 @virtual

@@ -129,13 +129,16 @@ TINY: dict[str, Any] = {"image": image(), "virtual_size": Quantity.parse("64Mi")
         (volume(size="1Gi"), seen(disk=disk(), offering=None), "", Done, "AsSpecified"),
         (volume(size="1Gi", reclaimPolicy="Retain"), seen(disk=disk()), "Adjust", Done, "AsSpecified"),
         # Growing.
-        (volume(size="2Gi"), seen(disk=disk()), "", Blocked, "RestartRequired"),
-        (volume(size="2Gi"), seen(disk=disk(), holders=(holder(running=False),)), "Adjust", Blocked, "Provisioning"),
-        (volume(size="2Gi"), seen(disk=disk(), holders=()), "Adjust", Blocked, "Provisioning"),
-        (volume(size="2Gi"), seen(disk=disk("2Gi", made="1Gi"), holders=()), "", Blocked, "Provisioning"),
+        (volume(size="2Gi"), seen(disk=disk()), "Adjust", Blocked, "Growing"),
+        (volume(size="2Gi"), seen(disk=disk(), holders=(holder(running=False),)), "Adjust", Blocked, "Growing"),
+        (volume(size="2Gi"), seen(disk=disk(), holders=()), "Adjust", Blocked, "Growing"),
+        (volume(size="2Gi"), seen(disk=disk("2Gi", made="1Gi"), holders=()), "", Blocked, "Growing"),
         (volume(size="2Gi"), seen(disk=disk("2Gi")), "", Done, "AsSpecified"),
         (volume(size="1Gi"), seen(disk=disk("2Gi")), "", Rejected, "SizeTooSmall"),
         (volume(), seen(disk=disk("2Gi")), "", Done, "AsSpecified"),
+        # Limits.
+        (volume(size="1Gi", limits={"iops": 100}), seen(disk=disk()), "Adjust", Done, "AsSpecified"),
+        (volume(size="1Gi"), seen(disk=disk(), offering=offering(limits={"iops": 9})), "Adjust", Done, "AsSpecified"),
         # Deleting.
         (volume(deleting=True), seen(disk=disk()), "", Blocked, "StillAttached"),
         (volume(deleting=True), seen(disk=disk(), holders=()), "DeleteDisk", Blocked, "Deleting"),
@@ -175,7 +178,7 @@ def test_plan(want: Any, there: Seen, actions: str, outcome: type, reason: str) 
         (volume(size="1Gi"), seen(offering=offering(tags=["ssd", "fast"])), "lacks the tags fast, ssd"),
         (volume(image="x/tiny"), seen(), "Image x/tiny does not exist that is public"),
         (volume(image="tiny", size="32Mi"), seen(**TINY), "needs 64Mi, not 32Mi"),
-        (volume(size="2Gi"), seen(disk=disk()), "grows from 1Gi to 2Gi once VirtualMachine web is stopped"),
+        (volume(size="2Gi"), seen(disk=disk()), "grows from 1Gi to 2Gi"),
         (volume(deleting=True), seen(disk=disk()), "VirtualMachine web on host h1 still has it"),
         (
             volume(image="tiny"),
@@ -236,3 +239,19 @@ def test_a_disk_on_another_host_never_ends_the_file() -> None:
     spec = action.spec  # type: ignore[union-attr]
     assert (spec.host_name, spec.file_of, spec.adopt, spec.keep) == ("h2", "data-d0", True, True)
     assert spec.path == disk().spec.path
+
+
+@pytest.mark.parametrize(
+    ("offered", "asked", "limits"),
+    [
+        ({}, {}, (0, "0")),
+        ({"iops": 500, "throughput": "10Mi"}, {}, (500, "10Mi")),
+        ({"iops": 500, "throughput": "10Mi"}, {"iops": 100, "throughput": "20Mi"}, (100, "10Mi")),
+        ({"throughput": "10Mi"}, {"iops": 100}, (100, "10Mi")),
+    ],
+)
+def test_the_stricter_limit_counts(offered: Any, asked: Any, limits: Any) -> None:
+    want = volume(size="1Gi", **({"limits": asked} if asked else {}))
+    (action,), _ = plan(want, seen(offering=offering(limits=offered)))
+    found = action.spec.limits  # type: ignore[union-attr]
+    assert (found.iops, str(found.throughput)) == limits

@@ -299,19 +299,41 @@ async def test_retained_disk_keeps_its_file() -> None:
 
 
 @virtual
-async def test_a_volume_in_use_grows_when_its_vm_is_stopped() -> None:
+async def test_a_volume_in_use_grows_and_is_limited_under_its_guest() -> None:
     async with cloud() as c:
         await c.volume(size="1Gi")
         await c.run_vm("data")
         await c.settle()
-        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "2Gi"}))
+        spec = {"size": "2Gi", "limits": {"iops": 50}}
+        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec=spec))
         await c.settle()
-        assert c.reason() == "RestartRequired"
-        spec = instance("web", "h1", "data", power="Stopped")["spec"]
-        await c.user.apply(INSTANCE, INSTANCE.body(Key("team", "web-i"), spec=spec))
-        await c.settle()
-        grown = c.get(VOLUME, "data")
+        grown, disk = c.get(VOLUME, "data"), c.get(DISK, "data-d0")
         assert grown is not None and str(grown.status.size) == "2Gi" and c.reason() == "AsSpecified"
+        assert disk is not None and disk.spec.limits.iops == 50
+        offering = {"limits": {"iops": 20, "throughput": "1Mi"}}
+        await c.user.apply(DISK_OFFERING, DISK_OFFERING.body(Key("", "standard"), spec=offering))
+        await c.settle()
+        disk = c.get(DISK, "data-d0")
+        assert disk is not None and (disk.spec.limits.iops, str(disk.spec.limits.throughput)) == (20, "1Mi")
+
+
+@virtual
+async def test_a_disk_that_the_guest_still_has_is_not_freed() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        spec = instance("web", "h1")["spec"] | {"disks": []}
+        await c.user.apply(INSTANCE, INSTANCE.body(Key("team", "web-i"), spec=spec))
+        agent = MemoryStore(c.server, "agent-hypervisor")
+        has = {"power": "Running", "disks": [{"volume": "data", "device": "vdb", "size": "1Gi"}]}
+        await agent.apply_status(INSTANCE, Key("team", "web-i"), has, resource_version="")
+        c.server.delete("user", VOLUME, Key("team", "data"))
+        await c.settle()
+        assert c.reason() == "StillAttached" and len(c.files) == 1
+        await agent.apply_status(INSTANCE, Key("team", "web-i"), {"power": "Running"}, resource_version="")
+        await c.settle()
+        assert c.get(VOLUME, "data") is None and c.files == set()
 
 
 @virtual
