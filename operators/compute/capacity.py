@@ -185,7 +185,7 @@ class Ledger:
         disks: list[DiskNeed] = []
         for instance in self._cache.by(INSTANCE, "host", host):
             spaces[instance.meta.namespace] += 1
-            volumes += len(instance.spec.disks)
+            volumes += len(held(instance))
             disks.extend(self._unplaced(instance))
             if active(instance):
                 cpus += instance.spec.cpus
