@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from operators.compute.capacity import Ledger
 from operators.compute.machines import Machines
-from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
+from operators.compute.observe import disk_need
+from operators.compute.placements import Placements
+from operators.compute.scheduler import Policy
+from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, INSTANCE, PLACEMENT_PLAN, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from operators.kernel.component import Component
 from operators.kernel.controller import Watch
+from operators.kernel.manager import AnyController, Context
 
 WATCHED = (
     VIRTUAL_MACHINE,
     INSTANCE,
     COMPUTE_OFFERING,
+    AFFINITY_GROUP,
+    PLACEMENT_PLAN,
     VOLUME,
     PORT,
     FLOW,
@@ -26,8 +35,17 @@ WATCHED = (
     IMAGE,
 )
 
+
+def controllers(context: Context) -> Sequence[AnyController]:
+    """Both ask the same scheduler, so they share its ledger."""
+    catalogue = context.env.get("CATALOG_NAMESPACE", "")
+    policy = Policy(context.env.get("SCHEDULER_POLICY") or Policy.SPREAD)
+    ledger = Ledger(context.cache, lambda volume: disk_need(volume, context.cache, catalogue))
+    return Machines(context, ledger, policy, catalogue), Placements(context, ledger, policy, catalogue)
+
+
 COMPONENT = Component(
     name="compute",
     watches=lambda env: [Watch(kind) for kind in WATCHED],
-    build=lambda context: [Machines(context)],
+    build=controllers,
 )

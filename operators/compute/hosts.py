@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from operators.compute.capacity import Ledger, Taken
-from operators.compute.scheduler import HostView, PoolView
+from operators.compute.scheduler import HostView, Policy, PoolView
 from operators.contract.fabric import (
     HOST,
     HOST_REPORT,
@@ -15,8 +15,10 @@ from operators.contract.fabric import (
     HostSpec,
     HostStatus,
     PoolReport,
+    Scheduling,
     StoragePoolSpec,
     StoragePoolStatus,
+    ZoneSpec,
 )
 from operators.contract.meta import Key, Obj, condition
 from operators.contract.pools import closed, reached
@@ -24,6 +26,7 @@ from operators.contract.quantity import factor
 from operators.contract.reasons import Type
 from operators.kernel.cache import Cache
 
+_POLICIES = {Scheduling.SPREAD: Policy.SPREAD, Scheduling.PACK: Policy.PACK, None: None}
 Pool = Obj[StoragePoolSpec, StoragePoolStatus]
 
 
@@ -31,7 +34,7 @@ def host_views(cache: Cache, ledger: Ledger, namespace: str, vm_uid: str) -> tup
     """Every host as a virtual machine would find it, without what that virtual machine holds itself."""
     hosts = tuple(cache.all(HOST))
     taken = ledger.taken((host.meta.name for host in hosts), namespace, without=vm_uid)
-    zones = {zone.meta.name for zone in cache.all(ZONE) if zone.spec.enabled and not zone.meta.deleting}
+    zones = {zone.meta.name: zone.spec for zone in cache.all(ZONE) if zone.spec.enabled and not zone.meta.deleting}
     shared = cache.by(STORAGE_POOL, "host", "")
     return tuple(
         _view(
@@ -50,7 +53,7 @@ def _view(
     host: Obj[HostSpec, HostStatus],
     report: HostReportStatus,
     pools: Iterable[Pool],
-    zones: set[str],
+    zones: Mapping[str, ZoneSpec],
     claimed: Taken,
     ledger: Ledger,
 ) -> HostView:
@@ -64,6 +67,7 @@ def _view(
         maintenance=spec.maintenance,
         zone=spec.zone,
         zone_enabled=spec.zone in zones,
+        policy=_POLICIES.get(zones[spec.zone].scheduling) if spec.zone in zones else None,
         group=spec.group,
         tags=spec.tags,
         reported=hypervisor is not None,

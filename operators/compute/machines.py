@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from operators.compute import summary
+from operators.compute import groups, summary
 from operators.compute.act import act
 from operators.compute.capacity import Ledger, held
+from operators.compute.groups import BY_GROUP
 from operators.compute.model import VM, Action, Instance, Remove, Seen, Volume, Wanted
-from operators.compute.observe import disk_need, observe
+from operators.compute.observe import observe
 from operators.compute.plan import plan
 from operators.compute.scheduler import Policy
 from operators.compute.waiting import silent
 from operators.contract import names
-from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT
@@ -39,12 +40,12 @@ class Machines:
     workers = 8
     voice = Voice()
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, ledger: Ledger, policy: Policy, catalogue: str) -> None:
         self._context = context
         self._cache = context.cache
-        self._catalogue = context.env.get("CATALOG_NAMESPACE", "")
-        self._ledger = Ledger(context.cache, lambda volume: disk_need(volume, context.cache, self._catalogue))
-        self._policy = Policy(context.env.get("SCHEDULER_POLICY") or Policy.SPREAD)
+        self._ledger = ledger
+        self._policy = policy
+        self._catalogue = catalogue
         self._placeless: set[Key] = set()
         """Keys that wait for a host; whatever may make room marks them."""
         self._silent: dict[Key, float] = {}
@@ -58,6 +59,7 @@ class Machines:
         cache = context.cache
         cache.index(INSTANCE, "vm", lambda each: (f"{each.meta.namespace}/{each.spec.virtual_machine.name}",))
         cache.index(INSTANCE, "volume", lambda each: {f"{each.meta.namespace}/{name}" for name in held(each)})
+        groups.add_index(cache)
         cache.index(VIRTUAL_MACHINE, "volume", _volumes_of)
         cache.index(VIRTUAL_MACHINE, "offering", lambda vm: (vm.spec.offering,))
         cache.index(FLOW, "target", lambda flow: (flow.spec.target.uid,))
@@ -81,6 +83,7 @@ class Machines:
             ZONE: self._waiting,
             DISK_OFFERING: self._waiting,
             IMAGE: self._waiting,
+            AFFINITY_GROUP: lambda group: self._keys(BY_GROUP, str(group.key)),
         }
 
     def _by_instance(self, instance: Instance) -> Iterable[Key]:

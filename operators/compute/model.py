@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from operators.compute.scheduler import DiskNeed, HostView, Policy
+from operators.compute.scheduler import DiskNeed, GroupNeed, HostView, Policy
 from operators.contract.compute import (
     ComputeOfferingSpec,
     InstanceSpec,
@@ -100,6 +100,10 @@ class Seen:
     zones: frozenset[str] = frozenset()
     hosts: tuple[HostView, ...] = ()
     """What the scheduler may choose among, without this VirtualMachine's own claim; only where it is asked."""
+    groups: tuple[GroupNeed, ...] = ()
+    """Its affinity groups and where their other members are; only where the scheduler is asked."""
+    unknown_group: str = ""
+    """An affinity group that it lists and that there is none of."""
     given_up: str = ""
     """Why the deployment is not to go on: the Flow was cancelled, or failed and takes back what was made."""
     uncertain: Key | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from operators.compute.capacity import Ledger
+from operators.compute.groups import group_needs, unknown_group
 from operators.compute.hosts import host_views
 from operators.compute.model import VM, HostNow, Instance, PortView, Seen, Volume, VolumeView, Wanted
 from operators.compute.plan import refused
@@ -40,23 +42,33 @@ def observe(
     orphans = tuple(each for each in named if each.spec.virtual_machine.uid != uid)
     if vm is None:
         return Wanted(key, None), Seen(orphans=orphans, now=now, waited=waited)
-    offering = cache.get(COMPUTE_OFFERING, Key("", vm.spec.offering))
-    return Wanted(key, vm), Seen(
-        offering=offering.spec if offering else None,
-        volumes=tuple(_volumes(vm, cache, ledger, catalogue)),
+    seen = survey(vm, cache, ledger, catalogue, policy, hosts=_to_place(vm, own))
+    return Wanted(key, vm), replace(
+        seen,
         ports=tuple(_port(vm, number, cache) for number in range(len(vm.spec.nics))),
         instances=tuple(own),
         orphans=orphans,
         host=_host(cache, own[0].spec.host_name) if own else None,
-        zones=frozenset(zone.meta.name for zone in cache.all(ZONE)) if vm.spec.placement.zone else frozenset(),
-        hosts=host_views(cache, ledger, key.namespace, uid) if _to_place(vm, own) else (),
         given_up=_given_up(vm, cache),
         uncertain=_uncertain(vm, ledger) if not own else None,
         now=now,
         waited=waited,
         said=said if _says_no_host_fits(vm) else None,
-        policy=policy,
         avoid=avoid,
+    )
+
+
+def survey(vm: VM, cache: Cache, ledger: Ledger, catalogue: str, policy: Policy, *, hosts: bool = True) -> Seen:
+    """What the scheduler reckons with: what a virtual machine needs, and what each host has."""
+    offering = cache.get(COMPUTE_OFFERING, Key("", vm.spec.offering))
+    return Seen(
+        offering=offering.spec if offering else None,
+        volumes=tuple(_volumes(vm, cache, ledger, catalogue)),
+        zones=frozenset(zone.meta.name for zone in cache.all(ZONE)) if vm.spec.placement.zone else frozenset(),
+        hosts=host_views(cache, ledger, vm.meta.namespace, vm.meta.uid) if hosts else (),
+        groups=tuple(group_needs(vm, cache, ledger)) if hosts else (),
+        unknown_group=unknown_group(vm, cache),
+        policy=policy,
     )
 
 

@@ -29,6 +29,11 @@ def missing(vm: VM, seen: Seen) -> Blocked | None:
     zone = vm.spec.placement.zone
     if zone and zone not in seen.zones:
         return Blocked(Reason.ZONE_NOT_FOUND, f"there is no Zone {zone}: make it, or take it out of spec.placement")
+    if seen.unknown_group:
+        message = (
+            f"there is no AffinityGroup {seen.unknown_group} in this namespace: make it, or take it out of the spec"
+        )
+        return Blocked(Reason.AFFINITY_GROUP_NOT_FOUND, message)
     return next((found for volume in seen.volumes if (found := unusable(volume)) is not None), None)
 
 
@@ -66,6 +71,7 @@ def need(vm: VM, offering: ComputeOfferingSpec, seen: Seen) -> Need:
         group=placement.group,
         host=placement.host,
         disks=disks(vm, seen),
+        groups=seen.groups,
     )
 
 

@@ -23,6 +23,7 @@ _NOT_FOUND = frozenset(
         Reason.ZONE_NOT_FOUND,
         Reason.NETWORK_NOT_FOUND,
         Reason.IMAGE_NOT_FOUND,
+        Reason.AFFINITY_GROUP_NOT_FOUND,
     }
 )
 _LATER = frozenset({Reason.RESTART_REQUIRED})

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from operators.contract import names
 from operators.contract.meta import Condition, Kind, ObjectRef
-from operators.contract.quantity import Quantity
+from operators.contract.quantity import Duration, Quantity
 
 
 class RunPolicy(StrEnum):
@@ -73,6 +73,8 @@ class VirtualMachineSpec:
     hostname: str = ""
     """The guest's own host name; the VirtualMachine's name by default."""
     placement: Placement = field(default_factory=Placement)
+    affinity_groups: tuple[str, ...] = ()
+    """Names of AffinityGroups in the same namespace; followed when a host is chosen for it."""
     ha_enabled: bool = False
     delete_protection: bool = False
     reboot_request: int = 0
@@ -109,6 +111,76 @@ class ComputeOfferingSpec:
     host_tags: frozenset[str] = frozenset()
     """Tags that a Host must all carry."""
     ha: bool = False
+
+
+PLAN_IS_KEPT = Duration(600)
+
+
+class AffinityType(StrEnum):
+    """Whether the members of a group share a host."""
+
+    AFFINITY = "Affinity"
+    ANTI_AFFINITY = "AntiAffinity"
+
+
+class AffinityPolicy(StrEnum):
+    """Whether a member waits rather than break its group's rule."""
+
+    STRICT = "Strict"
+    PREFERRED = "Preferred"
+
+
+@dataclass(frozen=True, slots=True)
+class AffinityGroupSpec:
+    """Virtual machines of one namespace that are to share a host, or to be on different ones."""
+
+    type: AffinityType = AffinityType.ANTI_AFFINITY
+    policy: AffinityPolicy = AffinityPolicy.STRICT
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementPlanSpec:
+    """A question: where would this virtual machine go? Either one that there is, or one as it would be."""
+
+    virtual_machine: str = ""
+    """A VirtualMachine of the same namespace, as it is; then nothing else but `time_to_live` is stated."""
+    offering: str = ""
+    image: str = ""
+    root_disk_size: Quantity | None = None
+    root_disk_offering: str = ""
+    volumes: tuple[str, ...] = ()
+    placement: Placement = field(default_factory=Placement)
+    affinity_groups: tuple[str, ...] = ()
+    time_to_live: Duration = PLAN_IS_KEPT
+    """Seconds after which the plan is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostVerdict:
+    """What one host is to the virtual machine."""
+
+    host: str
+    fits: bool
+    score: int = 0
+    """0 to 100, the higher the better; 0 where it does not fit."""
+    filter: str = ""
+    """The filter that refused it, one of the scheduler's."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementPlanStatus:
+    """The answer, as things were when it was given. Written by Compute, once for each generation."""
+
+    observed_generation: int = 0
+    host: str = ""
+    """Where it would go; empty where no host fits."""
+    fitting: int = 0
+    """How many hosts fit."""
+    hosts: tuple[HostVerdict, ...] = ()
+    """The best first, then those that do not fit; at most 64."""
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +279,8 @@ VIRTUAL_MACHINE = Kind(names.COMPUTE, "VirtualMachine", "virtualmachines", Virtu
 COMPUTE_OFFERING = Kind(
     names.COMPUTE, "ComputeOffering", "computeofferings", ComputeOfferingSpec, CatalogueStatus, namespaced=False
 )
+AFFINITY_GROUP = Kind(names.COMPUTE, "AffinityGroup", "affinitygroups", AffinityGroupSpec, CatalogueStatus)
+PLACEMENT_PLAN = Kind(names.COMPUTE, "PlacementPlan", "placementplans", PlacementPlanSpec, PlacementPlanStatus)
 INSTANCE = Kind(names.COMPUTE, "Instance", "instances", InstanceSpec, InstanceStatus, host_side=True)
 
-KINDS: tuple[Kind[object, object], ...] = (VIRTUAL_MACHINE, COMPUTE_OFFERING, INSTANCE)
+KINDS: tuple[Kind[object, object], ...] = (VIRTUAL_MACHINE, COMPUTE_OFFERING, AFFINITY_GROUP, PLACEMENT_PLAN, INSTANCE)

@@ -13,6 +13,13 @@ from operators.contract.quantity import Quantity
 NOTHING = Quantity(0)
 
 
+class Scheduling(StrEnum):
+    """How the hosts of a zone are filled."""
+
+    SPREAD = "Spread"
+    PACK = "Pack"
+
+
 @dataclass(frozen=True, slots=True)
 class ZoneSpec:
     """A data centre: the largest failure domain."""
@@ -20,6 +27,8 @@ class ZoneSpec:
     dns: tuple[str, ...] = ()
     """Name servers for guests; without any, a router resolves only its own network's names."""
     enabled: bool = True
+    scheduling: Scheduling | None = None
+    """How its hosts are filled; as the cloud's default has it (chart value `scheduler.policy`) when left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class Reason(StrEnum):
     IMAGE_NOT_FOUND = "ImageNotFound"
     NETWORK_NOT_FOUND = "NetworkNotFound"
     VOLUME_NOT_FOUND = "VolumeNotFound"
+    VIRTUAL_MACHINE_NOT_FOUND = "VirtualMachineNotFound"
+    AFFINITY_GROUP_NOT_FOUND = "AffinityGroupNotFound"
     ZONE_NOT_FOUND = "ZoneNotFound"
     RACK_NOT_FOUND = "RackNotFound"
     HOST_GROUP_NOT_FOUND = "HostGroupNotFound"

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from operators.compute.scheduler.filters import FILTERS
-from operators.compute.scheduler.model import HostView, Need
-from operators.compute.scheduler.scores import Policy, score
+from operators.compute.scheduler.model import HostView, Need, Policy
+from operators.compute.scheduler.scores import score
 
 LONGEST = 4000
 """Characters of a message; what does not fit is counted by filter."""

@@ -54,6 +54,19 @@ def tags(need: Need, host: HostView) -> str:
     return f"lacks the tags {', '.join(missing)}" if missing else ""
 
 
+def affinity(need: Need, host: HostView) -> str:
+    """The rules of its strict affinity groups."""
+    for group in need.groups:
+        if not group.strict or not group.members:
+            continue
+        if group.together and host.name not in group.members:
+            there = ", ".join(sorted(group.members))
+            return f"affinity group {group.name} has its virtual machines on {there}"
+        if not group.together and (other := group.members.get(host.name)):
+            return f"anti-affinity group {group.name} has {other} here"
+    return ""
+
+
 def cpu(need: Need, host: HostView) -> str:
     """Processors, with the host's overcommitment."""
     if not host.reported:
@@ -154,6 +167,7 @@ FILTERS: Mapping[str, Filter] = {
     "Group": chosen_group,
     "Host": chosen_host,
     "Tags": tags,
+    "Affinity": affinity,
     "CPU": cpu,
     "Memory": memory,
     "VolumesOnHost": volumes_on_host,

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
+
+
+class Policy(StrEnum):
+    """How hosts are filled; environment SCHEDULER_POLICY, or a Zone's own."""
+
+    SPREAD = "spread"
+    PACK = "pack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,18 @@ class DiskNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupNeed:
+    """An affinity group that the virtual machine is in, and where the other members are."""
+
+    name: str
+    together: bool
+    """Affinity; else anti-affinity."""
+    strict: bool
+    members: Mapping[str, str] = field(default_factory=dict)
+    """By host, one of the other members there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Need:
     """What is to be placed."""
 
@@ -38,6 +59,7 @@ class Need:
     host: str = ""
     """The user's own choices; empty where it is the scheduler's."""
     disks: tuple[DiskNeed, ...] = ()
+    groups: tuple[GroupNeed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +89,8 @@ class HostView:
     maintenance: bool = False
     zone: str = "default"
     zone_enabled: bool = True
+    policy: Policy | None = None
+    """How its zone is to be filled; None where the zone says nothing."""
     group: str = "default"
     tags: frozenset[str] = frozenset()
     reported: bool = True

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import TypeAlias
 
-from operators.compute.scheduler.model import HostView, Need
+from operators.compute.scheduler.model import HostView, Need, Policy
 
 Score: TypeAlias = Callable[[Need, HostView], float]
 
@@ -33,11 +32,11 @@ def apart(need: Need, host: HostView) -> float:
     return 1.0 / (1 + host.neighbours)
 
 
-class Policy(StrEnum):
-    """How hosts are filled; environment SCHEDULER_POLICY."""
-
-    SPREAD = "spread"
-    PACK = "pack"
+def preferences(need: Need, host: HostView) -> float:
+    """The share of the preferred groups whose rule a host keeps."""
+    wishes = [group for group in need.groups if not group.strict and group.members]
+    kept = sum((host.name in group.members) is group.together for group in wishes)
+    return kept / len(wishes) if wishes else 0.0
 
 
 WEIGHTS: Mapping[Policy, tuple[tuple[Score, float], ...]] = {
@@ -46,6 +45,16 @@ WEIGHTS: Mapping[Policy, tuple[tuple[Score, float], ...]] = {
 }
 
 
+PREFERENCE = 2.0
+"""A preferred group's wish outweighs everything else together, which is at most 1."""
+
+
 def score(need: Need, host: HostView, policy: Policy) -> float:
-    """How well a host suits under a policy; the higher the better."""
-    return sum(weight * each(need, host) for each, weight in WEIGHTS[policy])
+    """How well a host suits under its zone's policy, or the given one; from 0 to 1, the higher the better.
+
+    Each policy's scores are normalised, so that hosts of zones that are filled differently can be compared."""
+    weights = WEIGHTS[host.policy or policy]
+    suits = sum(weight * each(need, host) for each, weight in weights) / sum(weight for _, weight in weights)
+    if not any(group.members for group in need.groups if not group.strict):
+        return suits
+    return (suits + PREFERENCE * preferences(need, host)) / (1 + PREFERENCE)

@@ -22,8 +22,11 @@ SPECS: dict[str, Json] = {
         "sshKeys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample somebody@example"],
         "userData": {"inline": "#!/bin/sh\necho hello\n"},
         "placement": {"zone": "default"},
+        "affinityGroups": ["web"],
     },
     "ComputeOffering": {"cpus": 1, "memory": "128Mi", "hostTags": ["ssd"]},
+    "AffinityGroup": {"type": "AntiAffinity", "policy": "Preferred"},
+    "PlacementPlan": {"offering": "tiny", "image": "tiny", "placement": {"zone": "default"}, "affinityGroups": ["web"]},
     "Instance": {
         "hostName": "node1",
         "virtualMachine": REF,

@@ -85,6 +85,17 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Image", {"metadata.name": "debian-12.5"}, "metadata.name must be a DNS label: at most 63"),
     ("Port", {"metadata.name": "a.b"}, "metadata.name must be a DNS label: at most 63"),
     # Offerings.
+    ("VirtualMachine", {"spec.affinityGroups": ["a", "a"]}, "affinityGroups must not list a group twice"),
+    ("AffinityGroup", {"spec.type": "Near"}, 'supported values: "Affinity", "AntiAffinity"'),
+    ("AffinityGroup", {"spec.policy": "Maybe"}, 'supported values: "Strict", "Preferred"'),
+    ("PlacementPlan", {"spec.virtualMachine": "web"}, "give exactly one of virtualMachine"),
+    (
+        "PlacementPlan",
+        {"spec.virtualMachine": "web", "spec.offering": None},
+        "with virtualMachine, everything else is taken from that VirtualMachine",
+    ),
+    ("PlacementPlan", {"spec.timeToLive": "soon"}, "spec.timeToLive in body should match"),
+    ("Zone", {"spec.scheduling": "Random"}, 'supported values: "Spread", "Pack"'),
     ("ComputeOffering", {"spec.cpus": 0}, "spec.cpus in body should be greater than or equal to 1"),
     ("ComputeOffering", {"spec.memory": "16Mi"}, "memory must be at least 32Mi"),
     ("ComputeOffering", {"spec.cpuWeight": 20000}, "spec.cpuWeight in body should be less than or equal to 10000"),

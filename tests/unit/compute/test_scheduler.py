@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.compute.scheduler import DiskNeed, HostView, Need, Policy, PoolView, choose
+from operators.compute.scheduler import DiskNeed, GroupNeed, HostView, Need, Policy, PoolView, choose, score
 from operators.compute.scheduler.choose import LONGEST, refused
 
 GIB = 1024**3
@@ -18,6 +18,8 @@ POOL = PoolView("local-a", tags=frozenset({"ssd"}), free=50 * GIB, promisable=10
 HOST = HostView("a", cpus=8, memory=16 * GIB, pools=(POOL,))
 NEED = Need("team-a", cpus=2, memory=GIB)
 ROOT = DiskNeed("web-root", size=10 * GIB)
+APART = GroupNeed("ha", together=False, strict=True)
+TOGETHER = GroupNeed("near", together=True, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,14 @@ ROOT = DiskNeed("web-root", size=10 * GIB)
         ({"host": "b"}, {}, "Host", "not the chosen host b"),
         ({"host": "a"}, {}, "", ""),
         ({"host_tags": frozenset({"gpu", "ssd"})}, {"tags": frozenset({"ssd"})}, "Tags", "lacks the tags gpu"),
+        ({"groups": (replace(APART, members={"b": "db"}),)}, {}, "", ""),
+        ({"groups": (replace(APART, members={"a": "db"}),)}, {}, "Affinity", "anti-affinity group ha has db here"),
+        ({"groups": (replace(APART, strict=False, members={"a": "db"}),)}, {}, "", ""),
+        ({"groups": (TOGETHER,)}, {}, "", ""),
+        ({"groups": (replace(TOGETHER, members={"a": "db"}),)}, {}, "", ""),
+        ({"groups": (replace(TOGETHER, members={"b": "db"}),)}, {}, "Affinity",
+         "affinity group near has its virtual machines on b"),
+        ({"groups": (replace(TOGETHER, strict=False, members={"b": "db"}),)}, {}, "", ""),
         ({}, {"reported": False}, "CPU", "its hypervisor agent has not reported yet"),
         ({"cpus": 9}, {}, "CPU", "9 CPUs needed, 8 of 8 free"),
         ({"cpus": 9}, {"cpu_overcommit": Decimal("1.5")}, "", ""),
@@ -94,6 +104,31 @@ def test_spread_takes_the_emptiest_and_pack_the_fullest_that_fits() -> None:
 def test_neighbours_of_the_namespace_are_kept_apart() -> None:
     a, b = hosts(2)
     assert choose(NEED, [replace(a, neighbours=3), b]).host == "h001"
+
+
+def test_a_preferred_group_outweighs_everything_but_the_filters() -> None:
+    a, b, c = hosts(3)
+    views = [replace(a, memory_claimed=15 * GIB, cpus_claimed=6, neighbours=9), b, c]
+    near = replace(NEED, groups=(GroupNeed("near", together=True, strict=False, members={a.name: "db"}),))
+    assert choose(near, views).host == a.name
+    assert choose(near, views, Policy.PACK).host == a.name
+    apart = replace(NEED, groups=(GroupNeed("ha", together=False, strict=False, members={b.name: "db", c.name: "x"}),))
+    assert choose(apart, views).host == a.name
+    assert choose(near, [replace(a, maintenance=True), b, c]).host == b.name
+
+
+def test_a_zone_says_how_it_is_filled() -> None:
+    a, b, _ = hosts(3)
+    views = [replace(a, policy=Policy.PACK, memory_claimed=12 * GIB), replace(b, policy=Policy.PACK)]
+    assert choose(NEED, views, Policy.SPREAD).host == a.name
+
+
+@given(st.integers(0, 16), st.integers(0, 8), st.integers(0, 9), st.sampled_from(Policy), st.booleans())
+def test_scores_are_shares(memory: int, cpus: int, near: int, policy: Policy, together: bool) -> None:
+    host = replace(HOST, memory_claimed=memory * GIB, cpus_claimed=cpus, neighbours=near)
+    need = replace(NEED, groups=(GroupNeed("g", together=together, strict=False, members={"a": "db"}),))
+    assert 0.0 <= score(NEED, host, policy) <= 1.0
+    assert 0.0 <= score(need, host, policy) <= 1.0
 
 
 def test_the_present_host_is_preferred() -> None:
