@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from operators.api import errors
 from operators.api.cloud import Cloud
-from operators.api.declare import Command, Listing, boolean, integer, string, uuid
-from operators.api.directory import Account, Caller, Directory, Domain
-from operators.contract.identity import ACCOUNT, DOMAIN, Role
-from operators.contract.meta import Kind, Obj, SpecT, StatusT
+from operators.api.declare import Command, Listing, boolean, integer, maps, string, uuid
+from operators.api.directory import Account, Caller, Directory, Domain, Project
+from operators.api.tags import tags_of
+from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT, Role
+from operators.contract.meta import Kind, Meta, Obj, SpecT, StatusT
 from operators.contract.quantity import Duration
 from operators.kernel.clock import Clock
 from operators.kernel.store import Store
+
+if TYPE_CHECKING:
+    from operators.api.doors import Doors
 
 T = TypeVar("T")
 
@@ -34,6 +38,7 @@ class Call:
     commands: Sequence[Command]
     deadline: Duration
     """How long a deployment may take."""
+    doors: Doors
 
     def find(self, kind: Kind[SpecT, StatusT], uid: str) -> Obj[SpecT, StatusT] | None:
         """The object of a uid, if the caller may know of it."""
@@ -51,7 +56,16 @@ class ListArgs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnedListArgs(ListArgs):
+class OwnerArgs:
+    """For whom something is made: for the caller itself when left out."""
+
+    account: str = string("The account that shall have it; with domainid, else of the caller's own domain")
+    domainid: Domain | None = uuid("The domain of the account", DOMAIN)
+    projectid: Project | None = uuid("The project that shall have it, in place of an account", PROJECT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopedListArgs(ListArgs):
     """What every list of things that belong to accounts takes."""
 
     account: str = string("List what belongs to this account; with domainid, else of the caller's own domain")
@@ -60,10 +74,37 @@ class OwnedListArgs(ListArgs):
     listall: bool = boolean("List all that the caller may see, in place of the caller's own")
 
 
-def namespaces(call: Call, args: OwnedListArgs) -> Collection[str] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedListArgs(ScopedListArgs):
+    """What every list of things that belong to accounts or projects takes."""
+
+    projectid: Project | None = uuid("List what belongs to this project", PROJECT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedListArgs(OwnedListArgs):
+    """What every list of things that bear tags takes."""
+
+    tags: tuple[Mapping[str, str], ...] = maps("Those with all these tags: tags[0].key=a&tags[0].value=b")
+
+
+class Whose(Protocol):
+    """The part of arguments that says for whom."""
+
+    @property
+    def account(self) -> str: ...
+    @property
+    def domainid(self) -> Domain | None: ...
+    @property
+    def projectid(self) -> Project | None: ...
+
+
+def namespaces(call: Call, args: ScopedListArgs) -> Collection[str] | None:
     """The namespaces that a list is about; None for all of them."""
+    if isinstance(args, OwnedListArgs) and args.projectid is not None:
+        return (place_of(call, args),)
     if args.account:
-        return (owner_of(call, args.account, args.domainid).meta.name,)
+        return (account_of(call, args.account, args.domainid).meta.name,)
     if args.domainid is None:
         if not args.listall or call.caller.role is Role.USER:
             return (call.caller.account.meta.name,)
@@ -81,7 +122,7 @@ def namespaces(call: Call, args: OwnedListArgs) -> Collection[str] | None:
     return [account.meta.name for account in call.cloud.all(ACCOUNT, None, belongs)]
 
 
-def owner_of(call: Call, account: str, domain: Domain | None) -> Account:
+def account_of(call: Call, account: str, domain: Domain | None) -> Account:
     """The account that a caller acts for: its own when none is named."""
     if not account:
         if domain is not None and domain.meta.uid != call.caller.domain.meta.uid:
@@ -94,6 +135,22 @@ def owner_of(call: Call, account: str, domain: Domain | None) -> Account:
     return found
 
 
+def place_of(call: Call, args: Whose) -> str:
+    """The namespace that a caller acts in: that of a project or an account, its own when none is named."""
+    if args.projectid is None:
+        return account_of(call, args.account, args.domainid).meta.name
+    if args.account:
+        raise errors.invalid("Account and projectId can't be specified together")
+    return args.projectid.meta.name
+
+
+def place_to_make(call: Call, args: Whose) -> str:
+    """As `place_of`, for what makes something there: a suspended project takes nothing."""
+    if args.projectid is not None and args.projectid.spec.suspended:
+        raise errors.denied(f"Project {args.projectid.spec.display_name or args.projectid.meta.name} is suspended")
+    return place_of(call, args)
+
+
 def owned(
     call: Call,
     kind: Kind[SpecT, StatusT],
@@ -102,9 +159,39 @@ def owned(
     *conditions: Callable[[Obj[SpecT, StatusT]], bool],
 ) -> list[Obj[SpecT, StatusT]]:
     """The objects that a list asks for; one that is asked for by its id is found wherever the caller may see it."""
+    tests = conditions
+    if isinstance(args, TaggedListArgs) and args.tags:
+        tags = args.tags
+        tests = (*conditions, lambda obj: tagged(obj.meta, tags))
     if id_ is not None:
-        return [id_] if all(holds(id_) for holds in conditions) else []
-    return call.cloud.all(kind, namespaces(call, args), *conditions)
+        return [id_] if all(holds(id_) for holds in tests) else []
+    return call.cloud.all(kind, namespaces(call, args), *tests)
+
+
+def tagged(meta: Meta, tags: Sequence[Mapping[str, str]]) -> bool:
+    """Whether an object has all these tags; a key alone asks for any value."""
+    own = tags_of(meta) if tags else {}
+    return all(own.get(tag.get("key", "")) in ({tag["value"]} if "value" in tag else own.values()) for tag in tags)
+
+
+class Named(Protocol):
+    """Arguments of a list by id, name and keyword."""
+
+    @property
+    def id(self) -> Obj[Any, Any] | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def keyword(self) -> str: ...
+
+
+def asked(args: Named, obj: Obj[Any, Any], *texts: str) -> bool:
+    """Whether an object is the one of the id, of the name and with the keyword, as far as these were given."""
+    return (
+        (args.id is None or obj.meta.uid == args.id.meta.uid)
+        and args.name in ("", *texts)
+        and contains(args.keyword, *texts)
+    )
 
 
 def listing(args: ListArgs, found: Sequence[T], respond: Callable[[T], object]) -> Listing:

@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 from operators.contract import names
 from operators.contract.compute import (
     COMPUTE_OFFERING,
+    USER_DATA,
     VIRTUAL_MACHINE,
     ComputeOfferingSpec,
+    UserDataSpec,
     VirtualMachineSpec,
     VirtualMachineStatus,
 )
@@ -30,7 +32,7 @@ from operators.contract.fabric import (
     StoragePoolStatus,
     ZoneSpec,
 )
-from operators.contract.identity import ACCOUNT, DOMAIN, USER
+from operators.contract.identity import ACCESS_ROLE, ACCOUNT, DOMAIN, PROJECT, USER
 from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
 from operators.contract.networking import (
     NETWORK,
@@ -61,6 +63,7 @@ Volume: TypeAlias = Obj[VolumeSpec, VolumeStatus]
 Image: TypeAlias = Obj[ImageSpec, ImageStatus]
 Network: TypeAlias = Obj[NetworkSpec, NetworkStatus]
 Port: TypeAlias = Obj[PortSpec, PortStatus]
+Document: TypeAlias = Obj[UserDataSpec, Quiet]
 Zone: TypeAlias = Obj[ZoneSpec, Quiet]
 Rack: TypeAlias = Obj[RackSpec, Quiet]
 HostGroup: TypeAlias = Obj[HostGroupSpec, Quiet]
@@ -71,10 +74,10 @@ DiskOffering: TypeAlias = Obj[DiskOfferingSpec, Quiet]
 NetworkOffering: TypeAlias = Obj[NetworkOfferingSpec, Quiet]
 
 KINDS: tuple[Kind[Any, Any], ...] = (
-    *(DOMAIN, ACCOUNT, USER),
+    *(DOMAIN, ACCOUNT, PROJECT, USER, ACCESS_ROLE),
     *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL),
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
-    *(IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, FLOW),
+    *(USER_DATA, IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 
 

@@ -154,14 +154,14 @@ def long(about: str, *, name: str = "") -> Any:
     return _field("long", about, None, name=name)
 
 
-def boolean(about: str, *, default: bool | None = False) -> Any:
+def boolean(about: str, *, default: bool | None = False, required: bool = False) -> Any:
     """`true` or `false`; the default when left out."""
-    return _field("boolean", about, default)
+    return _field("boolean", about, default, required=required)
 
 
-def date(about: str) -> Any:
+def date(about: str, *, required: bool = False) -> Any:
     """A moment; None when left out."""
-    return _field("date", about, None)
+    return _field("date", about, None, required=required)
 
 
 def uuid(about: str, kind: Kind[Any, Any], *, required: bool = False, name: str = "") -> Any:
@@ -179,14 +179,14 @@ def identifier(about: str, *, required: bool = False) -> Any:
     return _field("uuid", about, "", required=required)
 
 
-def words(about: str) -> Any:
+def words(about: str, *, required: bool = False) -> Any:
     """A comma-separated list of texts."""
-    return _field("list", about, ())
+    return _field("list", about, (), required=required)
 
 
-def maps(about: str) -> Any:
+def maps(about: str, *, required: bool = False) -> Any:
     """A list of maps: `tags[0].key=a&tags[0].value=b`."""
-    return _field("map", about, ())
+    return _field("map", about, (), required=required)
 
 
 def _field(

@@ -8,12 +8,28 @@ from typing import Any, TypeAlias
 
 from operators.api.cloud import Cloud
 from operators.contract.compute import CatalogueStatus as Quiet
-from operators.contract.identity import ACCOUNT, DOMAIN, ROOT, USER, AccountSpec, DomainSpec, Role, UserSpec
+from operators.contract.identity import (
+    ACCOUNT,
+    DOMAIN,
+    PROJECT,
+    ROOT,
+    USER,
+    AccountSpec,
+    DomainSpec,
+    DomainStatus,
+    Member,
+    MemberRole,
+    ProjectSpec,
+    Role,
+    TenantStatus,
+    UserSpec,
+)
 from operators.contract.meta import Obj
 from operators.contract.storage import IMAGE
 
-Domain: TypeAlias = Obj[DomainSpec, Quiet]
-Account: TypeAlias = Obj[AccountSpec, Quiet]
+Domain: TypeAlias = Obj[DomainSpec, DomainStatus]
+Account: TypeAlias = Obj[AccountSpec, TenantStatus]
+Project: TypeAlias = Obj[ProjectSpec, TenantStatus]
 User: TypeAlias = Obj[UserSpec, Quiet]
 
 DEEPEST = 64
@@ -41,12 +57,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Whose an object is, as responses show it."""
+    """Whose an object is, as responses show it: an account's or a project's."""
 
-    account: str
+    account: str | None
     domainid: str | None
     domain: str
     domainpath: str
+    project: str | None = None
+    projectid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +116,13 @@ class Directory:
         """The Account whose namespace it is; nobody can take a reserved one."""
         return None if namespace in self.reserved else self.cloud.named(ACCOUNT, namespace)
 
-    def domain_of(self, account: Account) -> Domain | None:
+    def project_of(self, namespace: str) -> Project | None:
+        """The Project whose namespace it is."""
+        return self.cloud.named(PROJECT, namespace)
+
+    def domain_of(self, tenant: Account | Project) -> Domain | None:
         """Its Domain; None while nobody has made that."""
-        return self.cloud.named(DOMAIN, account.spec.domain)
+        return self.cloud.named(DOMAIN, tenant.spec.domain)
 
     def account_named(self, name: str, domain: Domain) -> Account | None:
         """The account of a name in a domain; the older one where two claim it."""
@@ -152,6 +174,25 @@ class Directory:
         domain = self.domain_of(account)
         return caller.role is not Role.USER and domain is not None and self.within(domain, caller.domain)
 
+    def sees_project(self, caller: Caller, project: Project) -> bool:
+        """Whether a Project, and what it has, is the caller's business: its members', and admins' of its domain."""
+        if caller.root or any(each.account == caller.account.meta.name for each in project.spec.members):
+            return True
+        domain = self.domain_of(project)
+        return caller.role is not Role.USER and domain is not None and self.within(domain, caller.domain)
+
+    def runs_project(self, caller: Caller, project: Project) -> bool:
+        """Whether the caller may change the Project itself."""
+        own = Member(caller.account.meta.name, MemberRole.ADMIN)
+        return own in project.spec.members or (caller.role is not Role.USER and self.sees_project(caller, project))
+
+    def owns(self, caller: Caller, namespace: str) -> bool:
+        """Whether the caller may change what is in a namespace that it sees."""
+        project, account = self.project_of(namespace), self.account_of(namespace)
+        if project is not None:
+            return self.sees_project(caller, project)
+        return caller.root or (account is not None and self.sees_account(caller, account))
+
     def sees(self, caller: Caller, obj: Obj[Any, Any]) -> bool:
         """Whether an object may be shown to the caller. What belongs to no account is the root admin's to see."""
         if obj.kind is IMAGE and (obj.spec.public or obj.meta.namespace == self.cloud.catalogue):
@@ -163,19 +204,26 @@ class Directory:
             return account is not None and self.sees_account(caller, account)
         if obj.kind is ACCOUNT:
             return self.sees_account(caller, obj)
+        if obj.kind is PROJECT:
+            return self.sees_project(caller, obj)
         if not obj.kind.namespaced:
             return True
+        project = self.project_of(obj.meta.namespace)
+        if project is not None:
+            return self.sees_project(caller, project)
         account = self.account_of(obj.meta.namespace)
         return caller.root if account is None else self.sees_account(caller, account)
 
     def owner(self, namespace: str) -> Ownership:
-        """Whose the objects of a namespace are. One that is no account's is shown as one of ROOT."""
-        account = self.account_of(namespace)
-        domain = self.domain_of(account) if account else self.cloud.named(DOMAIN, ROOT)
-        name = account_name(account) if account else namespace
-        if domain is None:
-            return Ownership(name, None, "", "")
-        return Ownership(name, domain.meta.uid, domain_name(domain), self.path(domain))
+        """Whose the objects of a namespace are. One that is no tenant's is shown as one of ROOT."""
+        project = self.project_of(namespace)
+        account = self.account_of(namespace) if project is None else None
+        tenant = project or account
+        domain = self.domain_of(tenant) if tenant else self.cloud.named(DOMAIN, ROOT)
+        where = (domain.meta.uid, domain_name(domain), self.path(domain)) if domain else (None, "", "")
+        if project is not None:
+            return Ownership(None, where[0], where[1], where[2], project_name(project), project.meta.uid)
+        return Ownership(account_name(account) if account else namespace, where[0], where[1], where[2])
 
 
 def domain_name(domain: Domain) -> str:
@@ -186,6 +234,11 @@ def domain_name(domain: Domain) -> str:
 def account_name(account: Account) -> str:
     """What the API calls an Account."""
     return account.spec.display_name or account.meta.name
+
+
+def project_name(project: Project) -> str:
+    """What the API calls a Project."""
+    return project.spec.display_name or project.meta.name
 
 
 def user_name(user: User) -> str:

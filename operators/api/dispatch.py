@@ -16,6 +16,7 @@ from operators.api.directory import Directory
 from operators.api.doors import LOGIN, LOGOUT, Doors, LoginArgs, Proven
 from operators.api.errors import ApiError, UnknownCommand
 from operators.api.parse import parse
+from operators.api.rights import may_call
 from operators.api.sessions import Session
 from operators.api.wire import plain
 from operators.contract.codec import Json
@@ -104,10 +105,10 @@ class Dispatcher:
 
     async def _run(self, command: Command, request: Request, proven: Proven, key: str) -> Reply:
         caller = proven.caller
-        if caller.role not in command.roles:
+        if not may_call(self._directory.cloud, caller.account, command):
             raise errors.not_available(command.name)
         cloud = self._directory.cloud
-        call = Call(caller, cloud, self._directory, self._store, self._clock, ALL, self._deadline)
+        call = Call(caller, cloud, self._directory, self._store, self._clock, ALL, self._deadline, self._doors)
         with structlog.contextvars.bound_contextvars(command=command.name, user=caller.user.meta.name):
             args = parse(command, request.params, call.find)
             answer = await command.run(call, args)

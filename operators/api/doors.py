@@ -153,6 +153,11 @@ class Doors:
         session = self._sessions.begin(caller.user.meta.uid, self._clock.now().timestamp())
         return self._response(caller, session), session
 
+    async def knows(self, user: User, password: str) -> bool:
+        """Whether that is the user's password."""
+        kept = (await self._kept(user)).get(PASSWORD, "")
+        return await self._matches(password, kept or passwords.NOBODY) and bool(kept)
+
     async def _matches(self, password: str, kept: str) -> bool:
         """Check in a thread, since it takes a while by design; few at a time, since it takes memory, too."""
         if self._waiting >= WAITING:

@@ -86,6 +86,11 @@ def in_use(text: str) -> ApiError:
     return ApiError(536, text)
 
 
+def over_limit(text: str) -> ApiError:
+    """It would be more than the account, project or domain may have."""
+    return ApiError(535, text, ALLOCATION)
+
+
 def internal() -> ApiError:
     """Our own fault; the log says more."""
     return ApiError(530, "Internal error executing command, please contact your system administrator")

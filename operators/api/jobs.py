@@ -1,24 +1,34 @@
 """Async jobs. One of several components is a Flow; one that a single object tells of is that object itself.
 
-A Flow's uid is its job id. The making or deleting of a Volume or Network needs no Flow: the job's id is then the
-object's own uid with another version digit, so that any replica, even one that was started since, can tell from what
-exists: `c` for a creation (done while the object exists), `d` for a deletion (done once it does not).
+A Flow's uid is its job id. What one object can tell by itself needs no Flow: the job's id is then the object's own uid
+with another version digit, so that any replica, even one that was started since, can tell from what exists:
+
+- `a` a volume that is attached: done once it is, or at once where its virtual machine is off;
+- `b` a volume that is detached: done once nobody has it;
+- `c` a creation: done while the object exists;
+- `d` a deletion: done once it does not;
+- `e` something that is done already, with nothing to tell of it;
+- `f` a change: done when the object says that it is as its spec says, failed when it says that it never will be.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from operators.api import errors
 from operators.api.call import Call
-from operators.api.cloud import VM, Flow
+from operators.api.cloud import VM, Flow, Volume
 from operators.contract import flows
 from operators.contract.codec import Json
-from operators.contract.meta import Key
+from operators.contract.compute import RunPolicy
+from operators.contract.meta import Key, Obj, condition
 from operators.contract.orchestration import FLOW, FlowState, Operation
+from operators.contract.reasons import Reason, Type
 from operators.kernel.store import AlreadyExists
 
 PENDING, SUCCEEDED, FAILED = 0, 1, 2
 
-CREATION, DELETION = "c", "d"
+ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE = "a", "b", "c", "d", "e", "f"
 _VERSION = 14
 """Where a uuid has its version, which is 4 for all that the API server makes."""
 
@@ -37,14 +47,37 @@ async def job_of(call: Call, vm: VM, operation: Operation) -> str:
 
 
 def job_id(uid: str, what: str) -> str:
-    """The job of an object's creation or deletion."""
+    """The job of what was done to an object."""
     return uid[:_VERSION] + what + uid[_VERSION + 1 :]
 
 
+def changed(obj: Obj[Any, Any]) -> str:
+    """The job of a change of an object's spec."""
+    return job_id(obj.meta.uid, CHANGE)
+
+
+def done(uid: str) -> str:
+    """A job that is done already."""
+    return job_id(uid, DONE)
+
+
+def settled(obj: Obj[Any, Any]) -> tuple[int, str]:
+    """Where the change of an object is, and what it says of it."""
+    conditions = obj.status.conditions
+    ready, stalled = condition(conditions, Type.READY), condition(conditions, Type.STALLED)
+    if stalled is not None and stalled.true and stalled.observed_generation >= obj.meta.generation:
+        return FAILED, stalled.message
+    if ready is None or ready.observed_generation < obj.meta.generation:
+        return PENDING, ""
+    # What waits for its first use is as it was asked to be: nothing more will come of it until then.
+    waits = any(each.reason == Reason.WAITING_FOR_FIRST_CONSUMER for each in conditions)
+    return (SUCCEEDED if ready.true or waits else PENDING), ready.message
+
+
 def object_of(jobid: str) -> tuple[str, str]:
-    """The object's uid and CREATION or DELETION, or "" for a job that is a Flow."""
+    """The object's uid and what was done to it, or "" for a job that is a Flow."""
     what = jobid[_VERSION : _VERSION + 1]
-    if len(jobid) != 36 or what not in (CREATION, DELETION):
+    if len(jobid) != 36 or what not in (ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE):
         return jobid, ""
     return job_id(jobid, "4"), what
 
@@ -55,6 +88,24 @@ def status_of(flow: Flow) -> int:
     if state == FlowState.SUCCEEDED:
         return SUCCEEDED
     return FAILED if state in (FlowState.FAILED, FlowState.CANCELLED) else PENDING
+
+
+def attached(call: Call, volume: Volume) -> tuple[int, str]:
+    """Where the attaching of a volume is."""
+    vm = next(iter(call.cloud.machines_with(volume)), None)
+    if vm is None:
+        return FAILED, "the volume was detached again"
+    if volume.status.attached_to or vm.spec.run_policy is RunPolicy.STOPPED:
+        return SUCCEEDED, ""
+    status, message = settled(vm)
+    return (FAILED, message) if status == FAILED else (PENDING, "")
+
+
+def detached(call: Call, volume: Volume) -> tuple[int, str]:
+    """Where the detaching of a volume is."""
+    if call.cloud.machines_with(volume):
+        return FAILED, "the volume was attached again"
+    return (PENDING if volume.status.attached_to else SUCCEEDED), ""
 
 
 def _uid(body: Json) -> str:

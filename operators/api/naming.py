@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
+from typing import Any
 
 from operators.api import errors
 from operators.api.call import Call
+from operators.api.limits import reserved
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.meta import Key, Kind, SpecT, StatusT
+from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
 from operators.kernel.store import AlreadyExists, NotFound
 
 _HOSTNAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?")
@@ -44,17 +47,37 @@ def notes_of(object_name: str, name: str, display_name: str = "") -> dict[str, s
     return {key: value for key, value in said.items() if value}
 
 
+async def claim(
+    call: Call, kind: Kind[SpecT, StatusT], own: str, spec: Json, taken: str, **metadata: Any
+) -> Obj[SpecT, StatusT]:
+    """Create a cluster-scoped object of a name that only one can have, or say that it is `taken`."""
+    try:
+        return kind.parse(await call.store.create(kind, kind.body(Key("", own), spec=spec, **metadata)))
+    except AlreadyExists:
+        raise errors.invalid(taken) from None
+
+
 async def create(
-    call: Call, kind: Kind[SpecT, StatusT], namespace: str, name: str, spec: Json, display_name: str = ""
+    call: Call,
+    kind: Kind[SpecT, StatusT],
+    namespace: str,
+    name: str,
+    spec: Json,
+    display_name: str = "",
+    *,
+    amounts: Mapping[str, int] | None = None,
 ) -> Json:
-    """Create an object named after what a person wrote; names need not be unique, so another gets an ending."""
+    """Create an object named after what a person wrote; names need not be unique, so another gets an ending.
+
+    `amounts` is what it counts for against limits."""
     base = slug(name, kind.kind.lower())
     for attempt in range(TRIES):
         own = base if attempt == 0 else f"{base}-{secrets.token_hex(3)}"
         notes = notes_of(own, name, display_name)
         body = kind.body(Key(namespace, own), spec=spec, **({"annotations": notes} if notes else {}))
         try:
-            return await call.store.create(kind, body)
+            async with reserved(call, namespace, kind, own, amounts or {}):
+                return await call.store.create(kind, body)
         except AlreadyExists:
             continue
         except NotFound:

@@ -275,12 +275,30 @@ class InstanceStatus:
     """`Realised`, `Released`."""
 
 
+@dataclass(frozen=True, slots=True)
+class UserDataSpec:
+    """A text for first boot that is kept for many virtual machines; each takes a copy when it is made."""
+
+    data: str = field(repr=False)  # it may hold a secret, and logs are for everybody
+    """Plain text, `#!` script or `#cloud-config`; at most 8 KiB."""
+    variables: tuple[str, ...] = ()
+    """Names of the variables in it, for people."""
+
+
 VIRTUAL_MACHINE = Kind(names.COMPUTE, "VirtualMachine", "virtualmachines", VirtualMachineSpec, VirtualMachineStatus)
 COMPUTE_OFFERING = Kind(
     names.COMPUTE, "ComputeOffering", "computeofferings", ComputeOfferingSpec, CatalogueStatus, namespaced=False
 )
 AFFINITY_GROUP = Kind(names.COMPUTE, "AffinityGroup", "affinitygroups", AffinityGroupSpec, CatalogueStatus)
 PLACEMENT_PLAN = Kind(names.COMPUTE, "PlacementPlan", "placementplans", PlacementPlanSpec, PlacementPlanStatus)
+USER_DATA = Kind(names.COMPUTE, "UserData", "userdata", UserDataSpec, CatalogueStatus)
 INSTANCE = Kind(names.COMPUTE, "Instance", "instances", InstanceSpec, InstanceStatus, host_side=True)
 
-KINDS: tuple[Kind[object, object], ...] = (VIRTUAL_MACHINE, COMPUTE_OFFERING, AFFINITY_GROUP, PLACEMENT_PLAN, INSTANCE)
+KINDS: tuple[Kind[object, object], ...] = (
+    VIRTUAL_MACHINE,
+    COMPUTE_OFFERING,
+    AFFINITY_GROUP,
+    PLACEMENT_PLAN,
+    USER_DATA,
+    INSTANCE,
+)

@@ -44,6 +44,9 @@ ANNOTATION_NAME = f"{DOMAIN}/name"
 ANNOTATION_DISPLAY_NAME = f"{DOMAIN}/display-name"
 """What people read in place of the name, as a caller of the CloudStack API gave it."""
 
+ANNOTATION_TAGS = f"{DOMAIN}/tags"
+"""Tags in CloudStack's sense, as a JSON map of texts: labels may not hold what people write there."""
+
 AGENTS = ("hypervisor", "storage", "network")
 """The three agents of a host, as `heartbeat` names them."""
 AGENT_PODS = "app.kubernetes.io/component=agent"

@@ -96,3 +96,12 @@ def _remove(tree: Json, path: Path) -> None:
         inner.pop(path[-1], None)
         if not inner and len(path) > 1:
             _remove(tree, path[:-1])
+
+
+def merged(before: Any, change: Any) -> Any:
+    """A JSON merge patch (RFC 7396): what is null is taken away, what is no object replaces."""
+    if not isinstance(change, Mapping):
+        return change
+    old = before if isinstance(before, Mapping) else {}
+    new = {name: merged(old.get(name), value) for name, value in change.items() if value is not None}
+    return {name: value for name, value in old.items() if name not in change} | new

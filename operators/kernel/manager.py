@@ -272,6 +272,12 @@ class OwnStore:
                 return body
             return self._seen(kind, body)
 
+    async def merge(self, kind: Kind[Any, Any], meta: Meta, change: Json) -> Json:
+        """Merge-patch, and see the result at once."""
+        async with self._slots:
+            self._must_lead()
+            return self._seen(kind, await self._store.merge(kind, meta, change))
+
     async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
         """Delete; the watch will show it."""
         async with self._slots:

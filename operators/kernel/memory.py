@@ -18,7 +18,7 @@ import orjson
 from operators.contract.codec import ContractError, Json
 from operators.contract.meta import Key, Kind, Meta
 from operators.kernel.clock import Clock, SystemClock, stamp
-from operators.kernel.fields import Owners, applied, updated
+from operators.kernel.fields import Owners, applied, merged, updated
 from operators.kernel.manager import Manager
 from operators.kernel.selectors import selects
 from operators.kernel.store import AlreadyExists, Conflict, Invalid, NotFound, Store
@@ -262,6 +262,19 @@ class MemoryStore(Store):
             return self.server.change(self.manager, "finalize", kind, meta.key, patch)
         except NotFound:
             return None
+
+    async def merge(self, kind: AnyKind, meta: Meta, change: Json) -> Json:
+        await self.server.hook("merge", kind, meta.key)
+
+        def patch(before: _Record | None) -> _Record:
+            if before is None:
+                raise NotFound(f'{kind.crd} "{meta.key}" not found')
+            _guard(kind, meta.key, before, {"uid": meta.uid, "resourceVersion": meta.resource_version})
+            after = merged(before.body, change)
+            owners = updated(_main(before.body), _main(after), before.owners, f"{self.manager} (update)")
+            return _Record(after, owners, before.status_owners)
+
+        return self.server.change(self.manager, "merge", kind, meta.key, patch)
 
     async def delete(self, kind: AnyKind, key: Key, *, uid: str) -> None:
         await self.server.hook("delete", kind, key)

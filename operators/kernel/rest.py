@@ -136,6 +136,13 @@ class RestStore:
             return None
         return _parsed(answer)
 
+    async def merge(self, kind: Kind[Any, Any], meta: Meta, change: Json) -> Json:
+        """Merge-patch the very state that was observed."""
+        guard = {"uid": meta.uid, "resourceVersion": meta.resource_version}
+        body = change | {"metadata": change.get("metadata", {}) | guard}
+        params = {"fieldManager": self._manager}
+        return _parsed(await self._write("merge", kind, "PATCH", self._url(kind, meta.key), body, MERGE, params))
+
     async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
         """Ask for the deletion of that very object, its dependents after it. Gone, or another one by now, is fine."""
         options: Json = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}

@@ -71,5 +71,10 @@ class Store(Protocol):
     async def finalize(self, kind: Kind[Any, Any], meta: Meta, finalizers: Sequence[str]) -> Json | None:
         """Set the finalizers of the very state that was observed, else Conflict; the object, None when it is gone."""
 
+    async def merge(self, kind: Kind[Any, Any], meta: Meta, change: Json) -> Json:
+        """Merge-patch the very state that was observed, else Conflict; NotFound when it is gone.
+
+        As a person changes what is theirs: no controller does. `change` holds spec, data, labels or annotations."""
+
     async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
         """Ask for the deletion of that very object. Missing is fine."""

@@ -257,3 +257,17 @@ class StoreExpectations:
         assert LEASE.parse(now).spec.holder_identity == ""
         with pytest.raises(Conflict):
             await stores("two").apply(LEASE, LEASE.body(key, spec=free, **guard))
+
+    async def test_merge_changes_what_it_says_of_the_state_it_was_decided_on(self, stores: Stores) -> None:
+        store, key = stores("one"), fresh()
+        first = meta(await store.create(VOLUME, volume(key, annotations={"example.org/a": "1", "example.org/b": "2"})))
+        change = {"spec": {"size": "2Gi"}, "metadata": {"annotations": {"example.org/a": None, "example.org/c": "3"}}}
+        merged = VOLUME.parse(await store.merge(VOLUME, first, change))
+        assert merged.meta.annotations == {"example.org/b": "2", "example.org/c": "3"}
+        assert (str(merged.spec.size), merged.spec.disk_offering) == ("2Gi", "standard")
+        assert merged.meta.generation == 2
+        with pytest.raises(Conflict):
+            await store.merge(VOLUME, first, {"spec": {"size": "3Gi"}})
+        await store.delete(VOLUME, key, uid=first.uid)
+        with pytest.raises((NotFound, Conflict)):
+            await store.merge(VOLUME, merged.meta, {"spec": {"size": "3Gi"}})

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from operators.api import errors, naming
-from operators.api.call import Call, owner_of
-from operators.api.cloud import ComputeOffering, DiskOffering, Host, HostGroup, Image, Network, Zone
-from operators.api.declare import Answer, Command, Started, boolean, command, long, maps, string, uuid, uuids
-from operators.api.directory import Domain
+from operators.api.call import Call, OwnerArgs, place_to_make
+from operators.api.cloud import ComputeOffering, DiskOffering, Document, Host, HostGroup, Image, Network, Zone, name_of
+from operators.api.declare import Answer, Started, boolean, command, long, maps, string, uuid, uuids
 from operators.api.jobs import job_of
+from operators.api.limits import of_machine, of_root_disk, reserved
 from operators.api.responses.virtualmachine import HYPERVISOR, VirtualMachineResponse
+from operators.api.userdata import decoded
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import (
     COMPUTE_OFFERING,
+    USER_DATA,
     VIRTUAL_MACHINE,
     Nic,
     Placement,
@@ -26,7 +27,6 @@ from operators.contract.compute import (
     VirtualMachineSpec,
 )
 from operators.contract.fabric import HOST, HOST_GROUP, ZONE
-from operators.contract.identity import DOMAIN
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import OnFailure, Operation
@@ -35,12 +35,10 @@ from operators.contract.storage import DISK_OFFERING, IMAGE
 from operators.kernel.store import AlreadyExists, NotFound
 
 GIB = 2**30
-LONGEST_USER_DATA = 8192
-"""Bytes, as a VirtualMachine takes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deploy:
+class Deploy(OwnerArgs):
     """Arguments."""
 
     zoneid: Zone = uuid("ID of the zone", ZONE, required=True)
@@ -54,11 +52,10 @@ class Deploy:
     macaddress: str = string("MAC address of the first interface")
     name: str = string("Host name of the virtual machine")
     displayname: str = string("What people read in place of the name")
-    account: str = string("The account that shall have it; with domainid, else of the caller's own domain")
-    domainid: Domain | None = uuid("The domain of the account", DOMAIN)
     startvm: bool = boolean("Whether to start it; true by default", default=True)
     rootdisksize: int | None = long("Size of the root disk in GB; the template's when left out")
     overridediskofferingid: DiskOffering | None = uuid("ID of the disk offering of the root disk", DISK_OFFERING)
+    userdataid: Document | None = uuid("ID of registered user data, in place of userdata", USER_DATA)
     userdata: str = string("Base64 of what first boot gets to run or read; at most 8 KiB of it", length=1048576)
     hostid: Host | None = uuid("Host to run on; for root admins", HOST)
     clusterid: HostGroup | None = uuid("Cluster to run in; for root admins", HOST_GROUP)
@@ -72,16 +69,17 @@ class Deploy:
     key="virtualmachine",
     asynchronous=True,
     refused="""affinitygroupids affinitygroupnames bootintosetup bootmode boottype customid datadiskofferinglist
-        datadisksdetails details dhcpoptionsnetworklist diskofferingid externaldetails extraconfig group ip6address
-        keypair keypairs leaseduration leaseexpiryaction nicmultiqueuenumber nicnetworklist password podid projectid
-        properties securitygroupids securitygroupnames size snapshotid userdatadetails userdataid volumeid""",
+        datadisksdetails details dhcpoptionsnetworklist diskofferingid externaldetails extraconfig group
+        ip6address keypair keypairs leaseduration leaseexpiryaction nicmultiqueuenumber nicnetworklist
+        password podid properties securitygroupids securitygroupnames size snapshotid userdatadetails
+        volumeid""",
     ignored="""copyimagetags deploymentplanner displayvm dynamicscalingenabled iodriverpolicy iothreadsenabled keyboard
         nicpackedvirtqueuesenabled""",
 )
 async def deploy(call: Call, args: Deploy) -> Answer:
     """Make the object, then the Flow that Orchestration would make of it, for the sake of its uid."""
-    spec = _spec(call, args)
-    namespace = owner_of(call, args.account, args.domainid).meta.name
+    namespace = place_to_make(call, args)
+    spec = _spec(call, args, namespace)
     given = args.name or (args.displayname if _is_name(args.displayname) else "")
     own = naming.virtual_machine(given) if given else naming.generated()
     notes = naming.notes_of(own, given or own, args.displayname) | {
@@ -89,8 +87,11 @@ async def deploy(call: Call, args: Deploy) -> Answer:
         names.ANNOTATION_DEPLOY_ON_FAILURE: OnFailure.COMPENSATE.value,
     }
     body = VIRTUAL_MACHINE.body(Key(namespace, own), spec=to_wire(spec), annotations=notes)
+    amounts = Counter(of_machine(args.serviceofferingid))
+    amounts.update(of_root_disk(args.templateid, (args.rootdisksize or 0) * GIB))
     try:
-        vm = VIRTUAL_MACHINE.parse(await call.store.create(VIRTUAL_MACHINE, body))
+        async with reserved(call, namespace, VIRTUAL_MACHINE, own, amounts):
+            vm = VIRTUAL_MACHINE.parse(await call.store.create(VIRTUAL_MACHINE, body))
     except AlreadyExists:
         raise errors.invalid(
             f"The vm with hostName {own} already exists in the account's namespace {namespace}"
@@ -107,7 +108,7 @@ def _is_name(text: str) -> bool:
         return False
 
 
-def _spec(call: Call, args: Deploy) -> VirtualMachineSpec:
+def _spec(call: Call, args: Deploy, namespace: str) -> VirtualMachineSpec:
     if args.templateid is None:
         raise errors.missing("deployVirtualMachine", "templateid")
     if args.hypervisor.lower() not in ("", HYPERVISOR.lower()):
@@ -118,7 +119,6 @@ def _spec(call: Call, args: Deploy) -> VirtualMachineSpec:
         raise errors.denied("Only root admins may choose a host or a cluster")
     if args.rootdisksize is not None and args.rootdisksize < 1:
         raise errors.invalid("Root disk size should be a positive number of GB")
-    namespace = owner_of(call, args.account, args.domainid).meta.name
     return VirtualMachineSpec(
         offering=args.serviceofferingid.meta.name,
         image=_image(call, args.templateid, namespace),
@@ -126,7 +126,7 @@ def _spec(call: Call, args: Deploy) -> VirtualMachineSpec:
         root_disk_offering=args.overridediskofferingid.meta.name if args.overridediskofferingid else "",
         run_policy=RunPolicy.RUNNING if args.startvm else RunPolicy.STOPPED,
         nics=_nics(call, args, namespace),
-        user_data=UserData(_user_data(args.userdata)),
+        user_data=UserData(_first_boot(args, namespace)),
         placement=Placement(
             zone=args.zoneid.meta.name,
             group=args.clusterid.meta.name if args.clusterid else "",
@@ -172,19 +172,13 @@ def _only(networks: Sequence[Network]) -> Network:
     return networks[0]
 
 
-def _user_data(text: str) -> str:
-    """Base64, of either alphabet and with or without its padding, as clients send it."""
-    if not text:
-        return ""
-    padded = text.strip().replace("-", "+").replace("_", "/")
-    padded += "=" * (-len(padded) % 4)
-    try:
-        data = base64.b64decode(padded, validate=True)
-        if len(data) > LONGEST_USER_DATA:
-            raise errors.invalid(f"User data has {len(data)} bytes; at most {LONGEST_USER_DATA} can be given")
-        return data.decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise errors.invalid("User data is not base64 of plain text") from None
-
-
-COMMANDS: tuple[Command, ...] = (deploy,)
+def _first_boot(args: Deploy, namespace: str) -> str:
+    """What is given, or the registered text as it is now."""
+    document = args.userdataid
+    if document is None:
+        return decoded(args.userdata)
+    if args.userdata:
+        raise errors.invalid("Both userdata and userdataid inputs are not allowed. Please provide only one")
+    if document.meta.namespace != namespace:
+        raise errors.denied(f"user data {name_of(document)} belongs to another account than the virtual machine")
+    return document.spec.data

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from operators.api.call import Call, ListArgs, contains, listing
 from operators.api.cloud import Zone
-from operators.api.declare import Answer, Command, Listing, command, identifier, string, uuid
+from operators.api.declare import Answer, Listing, command, identifier, string, uuid
 from operators.api.responses.virtualmachine import HYPERVISOR
 from operators.contract.fabric import ZONE
 
@@ -113,6 +113,3 @@ async def list_os_types(call: Call, args: ListOsTypes) -> Answer:
         and contains(args.keyword, each.name)
     ]
     return listing(args, found, lambda each: each)
-
-
-COMMANDS: tuple[Command, ...] = (list_hypervisors, list_os_categories, list_os_types)

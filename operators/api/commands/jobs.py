@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from operators.api import errors
-from operators.api.call import Call, OwnedListArgs, contains, listing, namespaces
-from operators.api.cloud import Flow, Network, Volume
-from operators.api.declare import Answer, Command, Single, command, date, identifier
-from operators.api.jobs import CREATION, FAILED, PENDING, SUCCEEDED, object_of, status_of
+from operators.api.call import Call, ScopedListArgs, contains, listing, namespaces
+from operators.api.cloud import Flow
+from operators.api.declare import Answer, Single, command, date, identifier
+from operators.api.jobs import (
+    ATTACHING,
+    CHANGE,
+    CREATION,
+    DELETION,
+    DETACHING,
+    DONE,
+    FAILED,
+    PENDING,
+    SUCCEEDED,
+    attached,
+    detached,
+    object_of,
+    settled,
+    status_of,
+)
 from operators.api.responses.done import Done
+from operators.api.responses.fabric import host
+from operators.api.responses.identity import project
+from operators.api.responses.network import network
 from operators.api.responses.virtualmachine import virtual_machine
 from operators.api.responses.volume import volume
 from operators.api.wire import Date, plain
 from operators.api.wire import date as written
 from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.fabric import HOST
+from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
+from operators.contract.meta import Kind, Obj
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import FLOW, FlowError
-from operators.contract.storage import VOLUME
+from operators.contract.storage import IMAGE, VOLUME
 from operators.kernel.clock import parse_stamp
 
 COMMAND_OF = {
@@ -29,6 +51,20 @@ COMMAND_OF = {
     "Reboot": "rebootVirtualMachine",
     "Destroy": "destroyVirtualMachine",
 }
+
+
+SHOWN: Mapping[Kind[Any, Any], tuple[str, Callable[[Call, Any], object]]] = {
+    VIRTUAL_MACHINE: ("virtualmachine", virtual_machine),
+    VOLUME: ("volume", volume),
+    NETWORK: ("network", network),
+    HOST: ("host", host),
+    PROJECT: ("project", project),
+}
+"""How the object of a job is shown once that is done."""
+STAYING = (ATTACHING, DETACHING, CREATION, CHANGE)
+"""What leaves its object there."""
+TOLD_OF: tuple[Kind[Any, Any], ...] = (*SHOWN, IMAGE, ACCOUNT, DOMAIN)
+"""The kinds whose objects tell of jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +87,7 @@ class JobResponse:
     """A job."""
 
     accountid: str | None
-    account: str
+    account: str | None
     domainid: str | None
     domainpath: str
     userid: str | None
@@ -60,7 +96,7 @@ class JobResponse:
     jobresultcode: int
     jobresulttype: str | None
     jobresult: Any
-    jobinstancetype: str
+    jobinstancetype: str | None
     jobinstanceid: str | None
     created: Date | None
     completed: Date | None
@@ -81,7 +117,7 @@ async def query_async_job_result(call: Call, args: QueryAsyncJobResult) -> Answe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListAsyncJobs(OwnedListArgs):
+class ListAsyncJobs(ScopedListArgs):
     """Arguments."""
 
     startdate: datetime | None = date("Jobs begun since then")
@@ -145,37 +181,46 @@ def _failure(error: FlowError) -> ErrorResponse:
     return ErrorResponse(errorcode=error.code, errortext=error.text)
 
 
-def _made(call: Call, uid: str) -> Volume | Network | None:
-    return call.find(VOLUME, uid) or call.find(NETWORK, uid)
-
-
 def _of_object(call: Call, jobid: str, uid: str, what: str) -> JobResponse:
-    """A creation is done while its object is there, a deletion once it is not."""
-    found = _made(call, uid)
-    if what == CREATION and found is None:
+    """A creation is done while its object is there, a deletion once it is not, a change when the object says so."""
+    found = next((each for kind in TOLD_OF if (each := call.find(kind, uid)) is not None), None)
+    if found is None and what in STAYING:
         raise errors.no_entity("queryAsyncJobResult", "jobid", jobid)
-    done = what == CREATION or found is None
-    made = call.find(VOLUME, uid) if what == CREATION else None
-    result = {"volume": volume(call, made)} if made is not None else Done()
-    account, domain = call.caller.account, call.caller.domain
-    owner = call.directory.owner(found.meta.namespace if found is not None else account.meta.name)
+    status, message = _judged(call, found, what)
+    account = call.caller.account
+    owner = call.directory.owner(found.meta.namespace if found and found.meta.namespace else account.meta.name)
+    result = _result(call, found, what) if status == SUCCEEDED else None
+    failure = ErrorResponse(errorcode=530, errortext=message) if status == FAILED else None
+    known = found if what in STAYING else None
     return JobResponse(
         accountid=None if found is not None else account.meta.uid,
         account=owner.account,
         domainid=owner.domainid,
-        domainpath=owner.domainpath or call.directory.path(domain),
+        domainpath=owner.domainpath,
         userid=None,
-        cmd="createVolume" if what == CREATION else "deleteNetwork",
-        jobresultcode=0,
-        jobresulttype="object" if done else None,
-        jobresult=result if done else None,
-        jobinstancetype="Volume" if what == CREATION else "Network",
-        jobinstanceid=uid if what == CREATION else None,
-        created=written(found.meta.creation_timestamp) if found is not None and what == CREATION else None,
-        completed=written(found.meta.creation_timestamp) if found is not None and what == CREATION else None,
+        cmd="",
+        jobresultcode=failure.errorcode if failure else 0,
+        jobresulttype="object" if status != PENDING else None,
+        jobresult=failure or result,
+        jobinstancetype=known.kind.kind if known else None,
+        jobinstanceid=uid if known else None,
+        created=written(known.meta.creation_timestamp) if known and what == CREATION else None,
+        completed=written(known.meta.creation_timestamp) if known and what == CREATION else None,
         jobid=jobid,
-        jobstatus=SUCCEEDED if done else PENDING,
+        jobstatus=status,
     )
 
 
-COMMANDS: tuple[Command, ...] = (query_async_job_result, list_async_jobs)
+def _judged(call: Call, found: Obj[Any, Any] | None, what: str) -> tuple[int, str]:
+    if found is not None and what == CHANGE:
+        return settled(found)
+    if found is not None and what in (ATTACHING, DETACHING):
+        return (attached if what == ATTACHING else detached)(call, found)
+    return (PENDING if what == DELETION and found is not None else SUCCEEDED), ""
+
+
+def _result(call: Call, found: Obj[Any, Any] | None, what: str) -> Any:
+    if found is None or what in (DELETION, DONE) or found.kind not in SHOWN:
+        return Done()
+    key, show = SHOWN[found.kind]
+    return {key: show(call, found)}

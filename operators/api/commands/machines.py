@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from operators.api import errors
-from operators.api.call import Call, OwnedListArgs, contains, is_or_any, listing, owned
+from operators.api.call import Call, TaggedListArgs, contains, is_or_any, listing, owned
+from operators.api.changing import change
 from operators.api.cloud import VM, ComputeOffering, Host, HostGroup, Image, Network, Rack, Zone, name_of
-from operators.api.declare import Answer, Command, Started, boolean, command, string, uuid, uuids
+from operators.api.declare import Answer, Started, boolean, command, string, uuid, uuids
 from operators.api.jobs import job_of
+from operators.api.responses.done import Done
 from operators.api.responses.virtualmachine import VirtualMachineResponse, state_of, virtual_machine, zone_of
+from operators.contract.codec import Json
 from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
 from operators.contract.fabric import HOST, HOST_GROUP, RACK, ZONE
 from operators.contract.identity import Role
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import Operation
 from operators.contract.storage import IMAGE
-from operators.kernel.store import Conflict
-
-TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListVirtualMachines(OwnedListArgs):
+class ListVirtualMachines(TaggedListArgs):
     """Arguments."""
 
     id: VM | None = uuid("ID of the virtual machine", VIRTUAL_MACHINE)
@@ -48,7 +48,7 @@ class ListVirtualMachines(OwnedListArgs):
     item=VirtualMachineResponse,
     key="virtualmachine",
     refused="""accumulate affinitygroupid arch autoscalevmgroupid backupofferingid extensionid forvirtualnetwork
-        gpuenabled groupid isoid isvnf keypair leased projectid retrieveonlyresourcecount securitygroupid storageid tags
+        gpuenabled groupid isoid isvnf keypair leased retrieveonlyresourcecount securitygroupid storageid
         userdataid userid vpcid""",
     ignored="details displayvm showicon userdata",
 )
@@ -167,28 +167,15 @@ async def reboot(call: Call, args: One) -> Answer:
 
 async def _power(call: Call, vm: VM, operation: Operation) -> Answer:
     """Write the spec as it was seen with the one change, then make the Flow of that very generation."""
-    for _ in range(TRIES):
-        _must_be_settled(call, vm)
-        policy, reboots = vm.spec.run_policy, vm.spec.reboot_request
-        match operation:
-            case Operation.START:
-                policy = RunPolicy.RUNNING
-            case Operation.STOP:
-                policy = RunPolicy.STOPPED
-            case _:
-                reboots += 1
-        if (policy, reboots) == (vm.spec.run_policy, vm.spec.reboot_request):
-            return Started(await job_of(call, vm, operation))
-        # Both fields each time: what an apply leaves out that it had before, the API server takes away.
-        spec = {"runPolicy": policy.value, "rebootRequest": reboots}
-        body = VIRTUAL_MACHINE.body(vm.key, spec=spec, **vm.meta.guard)
-        try:
-            vm = VIRTUAL_MACHINE.parse(await call.store.apply(VIRTUAL_MACHINE, body))
-        except Conflict:
-            vm = await _again(call, vm)
-            continue
-        return Started(await job_of(call, vm, operation))
-    raise errors.unavailable(f"virtual machine {name_of(vm)} is being changed by others all the time: try again")
+
+    def make(now: VM) -> Json:
+        _must_be_settled(call, now)
+        if operation is Operation.REBOOT:
+            return {"spec": {"rebootRequest": now.spec.reboot_request + 1}}
+        policy = RunPolicy.RUNNING if operation is Operation.START else RunPolicy.STOPPED
+        return {} if policy is now.spec.run_policy else {"spec": {"runPolicy": policy.value}}
+
+    return Started(await job_of(call, await change(call, vm, make), operation))
 
 
 def _must_be_settled(call: Call, vm: VM) -> None:
@@ -200,15 +187,6 @@ def _must_be_settled(call: Call, vm: VM) -> None:
         raise errors.invalid(
             f"Virtual machine {name_of(vm)} is in state Error, its deployment having failed: destroy it"
         )
-
-
-async def _again(call: Call, vm: VM) -> VM:
-    """The newest state of the very same virtual machine."""
-    body = await call.store.get(VIRTUAL_MACHINE, vm.key)
-    newest = VIRTUAL_MACHINE.parse(body) if body is not None else None
-    if newest is None or newest.meta.uid != vm.meta.uid:
-        raise errors.invalid(f"Virtual machine {name_of(vm)} does not exist any more")
-    return newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,8 +205,23 @@ class Destroy(One):
     refused="volumeids",
 )
 async def destroy(call: Call, args: Destroy) -> Answer:
+    """The one object, and its Flow."""
+    return await _destroyed(call, args.id)
+
+
+@command(
+    "expungeVirtualMachine",
+    "Destroys a virtual machine, as destroyVirtualMachine does: there is nothing to recover after that either.",
+    item=Done,
+    asynchronous=True,
+)
+async def expunge(call: Call, args: One) -> Answer:
+    """The one object, and its Flow."""
+    return await _destroyed(call, args.id)
+
+
+async def _destroyed(call: Call, vm: VM) -> Answer:
     """Delete the object; its Destroy Flow is of the generation that the deletion made."""
-    vm = args.id
     if vm.spec.delete_protection:
         raise errors.invalid(f"Virtual machine {name_of(vm)} is protected against deletion")
     await call.store.delete(VIRTUAL_MACHINE, vm.key, uid=vm.meta.uid)
@@ -241,6 +234,3 @@ async def destroy(call: Call, args: Destroy) -> Answer:
         call.cloud.cache.drop(VIRTUAL_MACHINE, vm.key, vm.meta.uid)
         vm = replace(vm, meta=replace(vm.meta, generation=vm.meta.generation + 1))
     return Started(await job_of(call, vm, Operation.DESTROY))
-
-
-COMMANDS: tuple[Command, ...] = (list_virtual_machines, start, stop, reboot, destroy)

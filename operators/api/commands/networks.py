@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from operators.api import errors, naming
-from operators.api.call import Call, OwnedListArgs, contains, is_or_any, listing, owned, owner_of
+from operators.api.call import (
+    Call,
+    ListArgs,
+    OwnerArgs,
+    TaggedListArgs,
+    asked,
+    is_or_any,
+    listing,
+    owned,
+    place_to_make,
+)
+from operators.api.changing import given, remove, update
 from operators.api.cloud import Network, NetworkOffering, Zone, name_of
-from operators.api.declare import Answer, Command, Single, Started, boolean, command, string, uuid, words
-from operators.api.directory import Domain
-from operators.api.jobs import DELETION, job_id
+from operators.api.declare import ROOT_ADMIN, Answer, Single, Started, boolean, command, string, uuid, words
+from operators.api.jobs import CREATION, DELETION, job_id
 from operators.api.responses.done import Done
-from operators.api.responses.network import NetworkResponse, network
+from operators.api.responses.network import PROVIDER, SERVICES, NetworkResponse, ServiceResponse, network
 from operators.contract.codec import to_wire
 from operators.contract.fabric import ZONE
-from operators.contract.identity import DOMAIN
+from operators.contract.identity import Resource
 from operators.contract.networking import NETWORK, NETWORK_OFFERING, PORT, DhcpRange, NetworkSpec
 
+ONE: Mapping[str, int] = {Resource.NETWORKS: 1}
 RANGE, FIRST = IPv4Network("10.0.0.0/8"), IPv4Address("10.1.1.0")
 """Where a network's addresses are from when its caller does not care: the first /24 that its account has not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListNetworks(OwnedListArgs):
+class ListNetworks(TaggedListArgs):
     """Arguments."""
 
     id: Network | None = uuid("ID of the network", NETWORK)
@@ -45,7 +57,7 @@ class ListNetworks(OwnedListArgs):
     "Lists networks.",
     item=NetworkResponse,
     key="network",
-    refused="associatednetworkid physicalnetworkid projectid retrieveonlyresourcecount tags vlan vpcid",
+    refused="associatednetworkid physicalnetworkid retrieveonlyresourcecount vlan vpcid",
     ignored="canusefordeploy displaynetwork networkfilter showicon",
 )
 async def list_networks(call: Call, args: ListNetworks) -> Answer:
@@ -56,8 +68,7 @@ async def list_networks(call: Call, args: ListNetworks) -> Answer:
         shown = network(call, obj)
         return (
             not obj.meta.deleting
-            and args.name in ("", name_of(obj))
-            and contains(args.keyword, name_of(obj))
+            and asked(args, obj, name_of(obj))
             and is_or_any(args.zoneid, obj.spec.zone)
             and is_or_any(args.networkofferingid, obj.spec.offering)
             and args.type.lower() in ("", shown.type.lower())
@@ -71,7 +82,7 @@ async def list_networks(call: Call, args: ListNetworks) -> Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateNetwork:
+class CreateNetwork(OwnerArgs):
     """Arguments."""
 
     name: str = string("Name of the network", required=True)
@@ -85,8 +96,6 @@ class CreateNetwork:
     dns1: str = string("First name server")
     dns2: str = string("Second name server")
     networkdomain: str = string("DNS domain of its guests")
-    account: str = string("The account that shall have it; with domainid, else of the caller's own domain")
-    domainid: Domain | None = uuid("The domain of the account", DOMAIN)
     acltype: str = string("Account; there is no other yet")
 
 
@@ -96,8 +105,8 @@ class CreateNetwork:
     item=NetworkResponse,
     key="network",
     refused="""aclid asnumber associatednetworkid bgppeerids cidrsize endipv6 externalid ip6cidr ip6dns1 ip6dns2
-        ip6gateway isolatedpvlan isolatedpvlantype physicalnetworkid privatemtu projectid publicmtu routerip routeripv6
-        sourcenatipaddress startipv6 subdomainaccess tungstenvirtualrouteruuid vlan vpcid""",
+        ip6gateway isolatedpvlan isolatedpvlantype physicalnetworkid privatemtu publicmtu routerip
+        routeripv6 sourcenatipaddress startipv6 subdomainaccess tungstenvirtualrouteruuid vlan vpcid""",
     ignored="bypassvlanoverlapcheck displaynetwork hideipaddressusage",
 )
 async def create_network(call: Call, args: CreateNetwork) -> Answer:
@@ -106,9 +115,9 @@ async def create_network(call: Call, args: CreateNetwork) -> Answer:
         raise errors.ApiError(432, "networks of a whole domain are not supported yet: acltype must be Account")
     if bool(args.startip) != bool(args.endip):
         raise errors.invalid("startip and endip go together")
-    owner = owner_of(call, args.account, args.domainid)
+    namespace = place_to_make(call, args)
     spec = NetworkSpec(
-        cidr=_cidr(call, args, owner.meta.name),
+        cidr=_cidr(call, args, namespace),
         offering=args.networkofferingid.meta.name,
         gateway=args.gateway,
         dhcp_range=DhcpRange(args.startip, args.endip) if args.startip else None,
@@ -116,7 +125,7 @@ async def create_network(call: Call, args: CreateNetwork) -> Answer:
         domain=args.networkdomain,
         zone=args.zoneid.meta.name,
     )
-    body = await naming.create(call, NETWORK, owner.meta.name, args.name, to_wire(spec), args.displaytext)
+    body = await naming.create(call, NETWORK, namespace, args.name, to_wire(spec), args.displaytext, amounts=ONE)
     return Single(network(call, NETWORK.parse(body)))
 
 
@@ -154,10 +163,57 @@ async def delete_network(call: Call, args: DeleteNetwork) -> Answer:
     if ports or machines:
         first = machines[0].meta.name if machines else ports[0].spec.virtual_machine or ports[0].meta.name
         raise errors.in_use(f"Can't delete network {name_of(obj)}: {first} is on it")
-    await call.store.delete(NETWORK, obj.key, uid=obj.meta.uid)
-    if await call.store.get(NETWORK, obj.key) is None:
-        call.cloud.cache.drop(NETWORK, obj.key, obj.meta.uid)
+    await remove(call, obj)
     return Started(job_id(obj.meta.uid, DELETION))
 
 
-COMMANDS: tuple[Command, ...] = (list_networks, create_network, delete_network)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateNetwork:
+    """Arguments."""
+
+    id: Network = uuid("ID of the network", NETWORK, required=True)
+    name: str = string("What the network is called from now on")
+    displaytext: str = string("What people read in place of the name from now on")
+    dns1: str = string("First name server from now on")
+    dns2: str = string("Second name server from now on")
+    networkdomain: str = string("DNS domain of its guests from now on")
+
+
+@command(
+    "updateNetwork",
+    "Changes a network: its names and name servers.",
+    item=NetworkResponse,
+    key="network",
+    asynchronous=True,
+    refused="""changecidr customid guestvmcidr ip6dns1 ip6dns2 networkofferingid privatemtu publicmtu
+        sourcenatipaddress""",
+    ignored="displaynetwork forced updateinsequence hideipaddressusage",
+)
+async def update_network(call: Call, args: UpdateNetwork) -> Answer:
+    """The caller's own spec; the router follows."""
+    servers = [each for each in (args.dns1, args.dns2) if each]
+    spec = given(dns=servers or None, domain=args.networkdomain)
+    updated = await update(call, args.id, spec, name=args.name, display=args.displaytext)
+    return Started(job_id(updated.meta.uid, CREATION))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListServices(ListArgs):
+    """Arguments."""
+
+    service: str = string("Name of a service")
+    provider: str = string("VirtualRouter; there is no other")
+
+
+@command(
+    "listSupportedNetworkServices",
+    "Lists the services that networks can have.",
+    item=ServiceResponse,
+    key="networkservice",
+    roles=ROOT_ADMIN,
+)
+async def list_services(call: Call, args: ListServices) -> Answer:
+    """All of them are the router's."""
+    names = [each for each in SERVICES.values() if args.service.lower() in ("", each.lower())]
+    found = names if args.provider.lower() in ("", PROVIDER.lower()) else []
+    return listing(args, found, lambda each: ServiceResponse(name=each))

@@ -11,6 +11,7 @@ from typing import Any
 from operators.api import errors
 from operators.api.call import Call
 from operators.api.declare import Answer, Command, Listing, Single, command, string
+from operators.api.rights import may_call
 from operators.api.wire import VERSION, Date, Long
 
 
@@ -64,7 +65,7 @@ async def list_apis(call: Call, args: ListApis) -> Answer:
     mine = [
         each
         for each in call.commands
-        if call.caller.role in each.roles and args.name.lower() in ("", each.name.lower())
+        if may_call(call.cloud, call.caller.account, each) and args.name.lower() in ("", each.name.lower())
     ]
     if args.name and not mine:
         raise errors.invalid(f"command name specified is not available: {args.name}")
@@ -168,6 +169,3 @@ class CapabilityResponse:
 async def list_capabilities(call: Call, args: ListCapabilities) -> Answer:
     """Plain facts."""
     return Single(CapabilityResponse())
-
-
-COMMANDS: tuple[Command, ...] = (list_apis, list_capabilities)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from operators.api import errors, naming
-from operators.api.call import Call, OwnedListArgs, contains, is_or_any, listing, owned, owner_of
+from operators.api.call import Call, OwnerArgs, TaggedListArgs, contains, is_or_any, listing, owned, place_to_make
+from operators.api.changing import change, remove, update
 from operators.api.cloud import VM, DiskOffering, Volume, Zone, name_of
-from operators.api.declare import Answer, Command, Single, Started, command, long, string, uuid, uuids
-from operators.api.directory import Domain
-from operators.api.jobs import CREATION, job_id
+from operators.api.declare import Answer, Single, Started, command, long, string, uuid, uuids
+from operators.api.jobs import ATTACHING, CREATION, DETACHING, changed, job_id
+from operators.api.limits import gib
 from operators.api.responses.done import Done
-from operators.api.responses.volume import VolumeResponse, type_of, user_of, volume
-from operators.contract.codec import to_wire
+from operators.api.responses.volume import DATA, VolumeResponse, type_of, user_of, volume
+from operators.contract.codec import Json, to_wire
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import ZONE
-from operators.contract.identity import DOMAIN
+from operators.contract.identity import Resource
 from operators.contract.quantity import Quantity
 from operators.contract.storage import DISK_OFFERING, VOLUME, VolumeSpec
 
@@ -25,7 +26,7 @@ LARGEST = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListVolumes(OwnedListArgs):
+class ListVolumes(TaggedListArgs):
     """Arguments."""
 
     id: Volume | None = uuid("ID of the volume", VOLUME)
@@ -43,8 +44,8 @@ class ListVolumes(OwnedListArgs):
     "Lists volumes.",
     item=VolumeResponse,
     key="volume",
-    refused="""clusterid hostid isencrypted listsystemvms podid projectid retrieveonlyresourcecount serviceofferingid
-        storageid tags""",
+    refused="""clusterid hostid isencrypted listsystemvms podid retrieveonlyresourcecount serviceofferingid
+        storageid""",
     ignored="displayvolume",
 )
 async def list_volumes(call: Call, args: ListVolumes) -> Answer:
@@ -82,15 +83,13 @@ def _shown(call: Call, obj: Volume, args: ListVolumes) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateVolume:
+class CreateVolume(OwnerArgs):
     """Arguments."""
 
     name: str = string("Name of the volume")
     diskofferingid: DiskOffering | None = uuid("ID of the disk offering", DISK_OFFERING)
     size: int | None = long("Size in GB, where the offering leaves it to the caller")
     zoneid: Zone | None = uuid("ID of the zone", ZONE)
-    account: str = string("The account that shall have it; with domainid, else of the caller's own domain")
-    domainid: Domain | None = uuid("The domain of the account", DOMAIN)
 
 
 @command(
@@ -99,7 +98,7 @@ class CreateVolume:
     item=VolumeResponse,
     key="volume",
     asynchronous=True,
-    refused="customid maxiops miniops projectid snapshotid virtualmachineid",
+    refused="customid maxiops miniops snapshotid virtualmachineid",
     ignored="displayvolume",
 )
 async def create_volume(call: Call, args: CreateVolume) -> Answer:
@@ -115,9 +114,10 @@ async def create_volume(call: Call, args: CreateVolume) -> Answer:
     if args.size is not None and not 1 <= args.size <= LARGEST:
         raise errors.invalid(f"Invalid size for custom disk offering: it must be between 1 and {LARGEST} GB")
     size = fixed if fixed is not None else Quantity((args.size or 0) * GIB)
-    owner = owner_of(call, args.account, args.domainid)
     spec = to_wire(VolumeSpec(size=size, disk_offering=offering.meta.name))
-    body = await naming.create(call, VOLUME, owner.meta.name, args.name or "volume", spec)
+    amounts: dict[str, int] = {Resource.VOLUMES: 1, Resource.PRIMARY_STORAGE: gib(size)}
+    where = place_to_make(call, args)
+    body = await naming.create(call, VOLUME, where, args.name or "volume", spec, amounts=amounts)
     uid = body["metadata"]["uid"]
     return Started(job_id(uid, CREATION), uid)
 
@@ -135,10 +135,138 @@ async def delete_volume(call: Call, args: DeleteVolume) -> Answer:
     user = user_of(call, args.id)
     if user is not None or args.id.status.attached_to:
         raise errors.invalid("Please specify a volume that is not attached to any VM.")
-    await call.store.delete(VOLUME, args.id.key, uid=args.id.meta.uid)
-    if await call.store.get(VOLUME, args.id.key) is None:
-        call.cloud.cache.drop(VOLUME, args.id.key, args.id.meta.uid)
+    await remove(call, args.id)
     return Single(Done())
 
 
-COMMANDS: tuple[Command, ...] = (list_volumes, create_volume, delete_volume)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateVolume:
+    """Arguments."""
+
+    id: Volume | None = uuid("ID of the volume", VOLUME)
+    name: str = string("What the volume is called from now on")
+
+
+@command(
+    "updateVolume",
+    "Gives a volume another name.",
+    item=VolumeResponse,
+    key="volume",
+    asynchronous=True,
+    refused="chaininfo customid deleteprotection path state storageid",
+    ignored="displayvolume",
+)
+async def update_volume(call: Call, args: UpdateVolume) -> Answer:
+    """The name for people."""
+    if args.id is None:
+        raise errors.missing("updateVolume", "id")
+    return Started(job_id((await update(call, args.id, {}, name=args.name)).meta.uid, CREATION))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachVolume:
+    """Arguments."""
+
+    id: Volume = uuid("ID of the volume", VOLUME, required=True)
+    virtualmachineid: VM = uuid("ID of the virtual machine", VIRTUAL_MACHINE, required=True)
+    deviceid: int | None = long("Place among its disks, which is always the next free one")
+
+
+@command(
+    "attachVolume",
+    "Attaches a data volume to a virtual machine.",
+    item=VolumeResponse,
+    key="volume",
+    asynchronous=True,
+)
+async def attach_volume(call: Call, args: AttachVolume) -> Answer:
+    """The caller's own `spec.volumes` of the virtual machine."""
+    obj, target = args.id, args.virtualmachineid
+    if type_of(obj) != DATA:
+        raise errors.invalid("Please specify a volume that is a data disk")
+    if obj.meta.namespace != target.meta.namespace:
+        raise errors.denied(f"volume {name_of(obj)} and virtual machine {name_of(target)} are not of one account")
+    if args.deviceid not in (None, len(target.spec.volumes) + 1):
+        raise errors.ApiError(
+            432, f"deviceid must be {len(target.spec.volumes) + 1}: disks are in the order of attaching"
+        )
+    user = user_of(call, obj)
+    if user is not None:
+        raise errors.invalid(f"Volume {name_of(obj)} is already attached to virtual machine {name_of(user)}")
+
+    def make(vm: VM) -> Json:
+        names = vm.spec.volumes
+        return {} if obj.meta.name in names else {"spec": {"volumes": [*names, obj.meta.name]}}
+
+    await change(call, target, make)
+    return Started(job_id(obj.meta.uid, ATTACHING))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetachVolume:
+    """Arguments."""
+
+    id: Volume | None = uuid("ID of the volume", VOLUME)
+    virtualmachineid: VM | None = uuid("ID of the virtual machine, with deviceid in place of id", VIRTUAL_MACHINE)
+    deviceid: int | None = long("Place among its disks, counted from 1")
+
+
+@command(
+    "detachVolume",
+    "Detaches a data volume from its virtual machine.",
+    item=VolumeResponse,
+    key="volume",
+    asynchronous=True,
+)
+async def detach_volume(call: Call, args: DetachVolume) -> Answer:
+    """The caller's own `spec.volumes` of the virtual machine."""
+    obj = args.id or _at(call, args)
+    user = user_of(call, obj)
+    if user is None:
+        raise errors.invalid(f"The specified volume {name_of(obj)} is not attached to a VM")
+    if type_of(obj) != DATA:
+        raise errors.invalid("Please specify a volume that is a data disk")
+
+    def make(vm: VM) -> Json:
+        return {"spec": {"volumes": [each for each in vm.spec.volumes if each != obj.meta.name]}}
+
+    await change(call, user, make)
+    return Started(job_id(obj.meta.uid, DETACHING))
+
+
+def _at(call: Call, args: DetachVolume) -> Volume:
+    vm, device = args.virtualmachineid, args.deviceid
+    if vm is None or device is None:
+        raise errors.invalid("Please provide either a volume id, or a tuple(device id, instance id)")
+    name = vm.spec.volumes[device - 1] if 1 <= device <= len(vm.spec.volumes) else ""
+    found = call.cloud.named(VOLUME, name, vm.meta.namespace)
+    if found is None:
+        raise errors.invalid(f"There is no volume at device {device} of virtual machine {name_of(vm)}")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeVolume:
+    """Arguments."""
+
+    id: Volume = uuid("ID of the volume", VOLUME, required=True)
+    size: int | None = long("Size in GB from now on")
+
+
+@command(
+    "resizeVolume",
+    "Makes a volume larger.",
+    item=VolumeResponse,
+    key="volume",
+    asynchronous=True,
+    refused="diskofferingid maxiops miniops shrinkok",
+    ignored="automigrate",
+)
+async def resize_volume(call: Call, args: ResizeVolume) -> Answer:
+    """The caller's own `spec.size`; a disk never shrinks."""
+    if args.size is None or not 1 <= args.size <= LARGEST:
+        raise errors.invalid(f"size is needed: between 1 and {LARGEST} GB")
+    now = args.id.status.size or args.id.spec.size or Quantity(0)
+    if args.size * GIB < now:
+        raise errors.invalid(f"Volume {name_of(args.id)} has {int(now)} bytes: a volume can grow and never shrink")
+    return Started(changed(await update(call, args.id, {"size": str(Quantity(args.size * GIB))})))

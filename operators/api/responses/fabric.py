@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from operators.api.call import Call
-from operators.api.cloud import Host, HostGroup, Pool, Rack, Zone
+from operators.api.cloud import Host, HostGroup, Pool, Rack, Zone, name_of
 from operators.api.wire import Date, Long, date
 from operators.contract.fabric import HOST_GROUP, HOST_REPORT, RACK, ZONE, HostState
 from operators.contract.meta import holds
@@ -111,7 +111,7 @@ def zone(obj: Zone) -> ZoneResponse:
     dns = (*obj.spec.dns, None, None)
     return ZoneResponse(
         id=obj.meta.uid,
-        name=obj.meta.name,
+        name=name_of(obj),
         dns1=dns[0],
         dns2=dns[1],
         internaldns1=dns[0],
@@ -124,7 +124,7 @@ def pod(call: Call, obj: Rack) -> PodResponse:
     """The response of one Rack."""
     zone_ = call.cloud.named(ZONE, obj.spec.zone)
     return PodResponse(
-        id=obj.meta.uid, name=obj.meta.name, zoneid=zone_.meta.uid if zone_ else None, zonename=obj.spec.zone
+        id=obj.meta.uid, name=name_of(obj), zoneid=zone_.meta.uid if zone_ else None, zonename=obj.spec.zone
     )
 
 
@@ -133,7 +133,7 @@ def cluster(call: Call, obj: HostGroup) -> ClusterResponse:
     zone_, rack = call.cloud.named(ZONE, obj.spec.zone), call.cloud.named(RACK, obj.spec.rack)
     return ClusterResponse(
         id=obj.meta.uid,
-        name=obj.meta.name,
+        name=name_of(obj),
         podid=rack.meta.uid if rack else None,
         podname=obj.spec.rack,
         zoneid=zone_.meta.uid if zone_ else None,
@@ -150,7 +150,7 @@ def host(call: Call, obj: Host) -> HostResponse:
     told = report.status.hypervisor if report else None
     return HostResponse(
         id=obj.meta.uid,
-        name=obj.meta.name,
+        name=name_of(obj),
         state=state_of(obj),
         resourcestate=resource_state(obj),
         ipaddress=obj.status.address or None,
@@ -188,7 +188,7 @@ def storage_pool(call: Call, obj: Pool) -> StoragePoolResponse:
     zone_, size, free = call.cloud.named(ZONE, obj.spec.zone), obj.status.capacity, obj.status.free
     return StoragePoolResponse(
         id=obj.meta.uid,
-        name=obj.meta.name,
+        name=name_of(obj),
         zoneid=zone_.meta.uid if zone_ else None,
         zonename=obj.spec.zone,
         scope=scope_of(obj),

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from operators.api.call import Call
-from operators.api.directory import Account, Domain, User, account_name, domain_name, user_name
+from operators.api.directory import Account, Domain, Project, User, account_name, domain_name, project_name, user_name
+from operators.api.responses.roles import NAMES, id_of, role_name
+from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, date
-from operators.contract.identity import DOMAIN, USER, Role
+from operators.contract.identity import ACCESS_ROLE, ACCOUNT, DOMAIN, USER, MemberRole, Role
 
 TYPES = {Role.USER: 0, Role.ADMIN: 1, Role.DOMAIN_ADMIN: 2, Role.RESOURCE_ADMIN: 3}
 """CloudStack's numbers of account types."""
-ROLES = {
-    Role.ADMIN: "Root Admin",
-    Role.DOMAIN_ADMIN: "Domain Admin",
-    Role.RESOURCE_ADMIN: "Resource Admin",
-    Role.USER: "User",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +45,7 @@ class UserResponse:
     account: str
     accountid: str | None
     accounttype: int | None
+    roleid: str | None
     roletype: str | None
     rolename: str | None
     domainid: str | None
@@ -64,8 +62,9 @@ class AccountResponse:
     id: str
     name: str
     accounttype: int
+    roleid: str | None
     roletype: str
-    rolename: str
+    rolename: str | None
     domainid: str | None
     domain: str | None
     domainpath: str | None
@@ -99,12 +98,14 @@ def account(call: Call, obj: Account) -> AccountResponse:
     """The response of one account with its users."""
     its = call.directory.domain_of(obj)
     users = call.cloud.all(USER, None, lambda each: each.spec.account == obj.meta.name)
+    roleid, rolename = _role(call, obj)
     return AccountResponse(
         id=obj.meta.uid,
         name=account_name(obj),
         accounttype=TYPES[obj.spec.role],
         roletype=obj.spec.role.value,
-        rolename=ROLES[obj.spec.role],
+        roleid=roleid,
+        rolename=rolename,
         domainid=its.meta.uid if its else None,
         domain=domain_name(its) if its else None,
         domainpath=call.directory.path(its) if its else None,
@@ -118,6 +119,7 @@ def user(call: Call, obj: User) -> UserResponse:
     """The response of one user; its API key is for itself and for admins to see."""
     its = call.directory.account_of(obj.spec.account)
     of = call.directory.domain_of(its) if its else None
+    roleid, rolename = _role(call, its) if its else (None, None)
     own = obj.meta.uid == call.caller.user.meta.uid or call.caller.role is not Role.USER
     return UserResponse(
         id=obj.meta.uid,
@@ -131,10 +133,54 @@ def user(call: Call, obj: User) -> UserResponse:
         accountid=its.meta.uid if its else None,
         accounttype=TYPES[its.spec.role] if its else None,
         roletype=its.spec.role.value if its else None,
-        rolename=ROLES[its.spec.role] if its else None,
+        roleid=roleid,
+        rolename=rolename,
         domainid=of.meta.uid if of else None,
         domain=domain_name(of) if of else None,
         apikey=obj.spec.api_keys[-1] if own and obj.spec.api_keys else None,
+    )
+
+
+def _role(call: Call, obj: Account) -> tuple[str | None, str | None]:
+    """Id and name of an account's role; of one whose AccessRole is not there, only what that is called."""
+    if not obj.spec.access_role:
+        return id_of(obj.spec.role), NAMES[obj.spec.role]
+    found = call.cloud.named(ACCESS_ROLE, obj.spec.access_role)
+    return (found.meta.uid, role_name(found)) if found else (None, obj.spec.access_role)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectResponse:
+    """A project."""
+
+    id: str
+    name: str
+    displaytext: str
+    domainid: str | None
+    domain: str | None
+    state: str
+    projectaccountname: str
+    owner: tuple[Mapping[str, str], ...]
+    created: Date | None
+    tags: tuple[TagResponse, ...] = ()
+
+
+def project(call: Call, obj: Project) -> ProjectResponse:
+    """The response of one project."""
+    its = call.directory.domain_of(obj)
+    admins = (each.account for each in obj.spec.members if each.role is MemberRole.ADMIN)
+    owners = (call.cloud.named(ACCOUNT, name) for name in admins)
+    return ProjectResponse(
+        id=obj.meta.uid,
+        name=project_name(obj),
+        displaytext=obj.spec.description or project_name(obj),
+        domainid=its.meta.uid if its else None,
+        domain=domain_name(its) if its else None,
+        state="Suspended" if obj.spec.suspended else "Active",
+        projectaccountname=obj.meta.name,
+        owner=tuple({"account": account_name(each), "accountid": each.meta.uid} for each in owners if each),
+        created=date(obj.meta.creation_timestamp),
+        tags=tag_responses(obj.meta),
     )
 
 

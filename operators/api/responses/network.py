@@ -7,6 +7,8 @@ from ipaddress import IPv4Network
 
 from operators.api.call import Call
 from operators.api.cloud import Network, NetworkOffering, name_of
+from operators.api.responses.owned import OwnedResponse, whose
+from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, date
 from operators.contract import names
 from operators.contract.fabric import ZONE
@@ -36,7 +38,7 @@ class ServiceResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkResponse:
+class NetworkResponse(OwnedResponse):
     """A network."""
 
     id: str
@@ -61,10 +63,6 @@ class NetworkResponse:
     dns2: str | None
     type: str
     acltype: str = "Account"
-    account: str
-    domainid: str | None
-    domain: str
-    domainpath: str
     service: tuple[ServiceResponse, ...]
     networkdomain: str
     restartrequired: bool = False
@@ -73,7 +71,7 @@ class NetworkResponse:
     ispersistent: bool = False
     displaynetwork: bool = True
     created: Date | None
-    tags: tuple[str, ...] = ()
+    tags: tuple[TagResponse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +99,7 @@ class NetworkOfferingResponse:
 def network(call: Call, obj: Network) -> NetworkResponse:
     """The response of one network."""
     meta, spec = obj.meta, obj.spec
-    owner, zone = call.directory.owner(meta.namespace), call.cloud.named(ZONE, spec.zone)
+    zone = call.cloud.named(ZONE, spec.zone)
     offering = call.cloud.named(NETWORK_OFFERING, spec.offering)
     shown = offering_name(offering) if offering else spec.offering
     dns = (*(spec.dns or (zone.spec.dns if zone else ())), None, None)
@@ -128,13 +126,11 @@ def network(call: Call, obj: Network) -> NetworkResponse:
         dns1=dns[0],
         dns2=dns[1],
         type=_guest_type(offering),
-        account=owner.account,
-        domainid=owner.domainid,
-        domain=owner.domain,
-        domainpath=owner.domainpath,
+        **whose(call, meta.namespace),
         service=_services(offering) if offering else (),
         networkdomain=spec.domain or f"{meta.name}.{meta.namespace}.internal",
         created=date(meta.creation_timestamp),
+        tags=tag_responses(meta),
     )
 
 

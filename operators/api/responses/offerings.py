@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from operators.api.call import Call
 from operators.api.cloud import ComputeOffering, DiskOffering, Image, Zone, name_of
+from operators.api.responses.owned import OwnedResponse, whose
 from operators.api.responses.virtualmachine import HYPERVISOR, MIB
+from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, Long, date
+from operators.contract import names
 from operators.contract.meta import condition
 from operators.contract.reasons import Type
 
@@ -56,16 +59,12 @@ class DiskOfferingResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TemplateResponse:
+class TemplateResponse(OwnedResponse):
     """A template of a root disk."""
 
     id: str
     name: str
     displaytext: str
-    account: str
-    domainid: str | None
-    domain: str
-    domainpath: str
     created: Date | None
     zoneid: str | None
     zonename: str | None
@@ -88,15 +87,30 @@ class TemplateResponse:
     sshkeyenabled: bool = True
     requireshvm: bool = True
     details: Mapping[str, str] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
+    tags: tuple[TagResponse, ...] = ()
+
+
+def offering_label(obj: ComputeOffering | DiskOffering) -> str:
+    """What the API calls an offering."""
+    return obj.spec.display_name or obj.meta.name
+
+
+def displayed(obj: ComputeOffering | DiskOffering) -> str:
+    """What people read in place of its name."""
+    return obj.meta.annotations.get(names.ANNOTATION_DISPLAY_NAME) or offering_label(obj)
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Tags, as callers write them with commas between."""
+    return frozenset(each.strip() for each in text.split(",") if each.strip())
 
 
 def service_offering(obj: ComputeOffering) -> ServiceOfferingResponse:
     """The response of one service offering."""
     return ServiceOfferingResponse(
         id=obj.meta.uid,
-        name=obj.spec.display_name or obj.meta.name,
-        displaytext=obj.spec.display_name or obj.meta.name,
+        name=offering_label(obj),
+        displaytext=displayed(obj),
         cpunumber=obj.spec.cpus,
         memory=int(obj.spec.memory) // MIB,
         created=date(obj.meta.creation_timestamp),
@@ -110,8 +124,8 @@ def disk_offering(obj: DiskOffering) -> DiskOfferingResponse:
     size = obj.spec.size
     return DiskOfferingResponse(
         id=obj.meta.uid,
-        name=obj.spec.display_name or obj.meta.name,
-        displaytext=obj.spec.display_name or obj.meta.name,
+        name=offering_label(obj),
+        displaytext=displayed(obj),
         disksize=Long(-(-int(size) // GIB) if size is not None else 0),
         iscustomized=size is None,
         tags=",".join(sorted(obj.spec.tags)) or None,
@@ -121,7 +135,7 @@ def disk_offering(obj: DiskOffering) -> DiskOfferingResponse:
 
 def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
     """The response of one template. Images are in every zone, so the zone is the one that was asked about."""
-    owner = call.directory.owner(obj.meta.namespace)
+    owner = whose(call, obj.meta.namespace)
     in_catalogue = obj.meta.namespace == call.cloud.catalogue
     ready = condition(obj.status.conditions, Type.READY)
     usable = ready is None or ready.true
@@ -130,10 +144,7 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
         id=obj.meta.uid,
         name=name_of(obj),
         displaytext=obj.spec.display_name or obj.meta.name,
-        account="system" if in_catalogue else owner.account,
-        domainid=owner.domainid,
-        domain=owner.domain,
-        domainpath=owner.domainpath,
+        **(owner | ({"account": "system"} if in_catalogue else {})),
         created=date(obj.meta.creation_timestamp),
         zoneid=zone.meta.uid if zone else None,
         zonename=zone.meta.name if zone else None,
@@ -147,4 +158,5 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
         checksum=obj.spec.checksum,
         url=obj.spec.url if mine else None,
         bootable=obj.spec.bootable,
+        tags=tag_responses(obj.meta),
     )

@@ -8,6 +8,8 @@ from ipaddress import IPv4Network
 
 from operators.api.call import Call
 from operators.api.cloud import VM, Network, Port, Zone, name_of
+from operators.api.responses.owned import OwnedResponse, whose
+from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, Long, date
 from operators.contract import names
 from operators.contract.compute import COMPUTE_OFFERING, RunPolicy
@@ -41,16 +43,12 @@ class NicResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualMachineResponse:
+class VirtualMachineResponse(OwnedResponse):
     """A virtual machine."""
 
     id: str
     name: str
     displayname: str
-    account: str
-    domainid: str | None
-    domain: str
-    domainpath: str
     created: Date | None
     state: str
     haenable: bool
@@ -79,7 +77,7 @@ class VirtualMachineResponse:
     displayvm: bool = True
     isdynamicallyscalable: bool = False
     deleteprotection: bool
-    tags: tuple[str, ...] = ()
+    tags: tuple[TagResponse, ...] = ()
 
 
 def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
@@ -88,15 +86,12 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
     offering = cloud.named(COMPUTE_OFFERING, spec.offering)
     image = cloud.image(spec.image, meta.namespace) if spec.image else None
     host = cloud.named(HOST, vm.status.host_name) if call.caller.root and vm.status.host_name else None
-    zone, nics, owner = zone_of(call, vm), nics_of(call, vm), call.directory.owner(meta.namespace)
+    zone, nics = zone_of(call, vm), nics_of(call, vm)
     return VirtualMachineResponse(
         id=meta.uid,
         name=name_of(vm),
         displayname=meta.annotations.get(names.ANNOTATION_DISPLAY_NAME) or name_of(vm),
-        account=owner.account,
-        domainid=owner.domainid,
-        domain=owner.domain,
-        domainpath=owner.domainpath,
+        **whose(call, meta.namespace),
         created=date(meta.creation_timestamp),
         state=state_of(call, vm),
         haenable=spec.ha_enabled,
@@ -116,6 +111,7 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
         ipaddress=nics[0].ipaddress if nics else None,
         instancename=names.domain(meta.namespace, meta.name, meta.uid) if call.caller.root else None,
         deleteprotection=spec.delete_protection,
+        tags=tag_responses(meta),
     )
 
 

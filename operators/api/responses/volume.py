@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from operators.api.call import Call
 from operators.api.cloud import VM, Volume, name_of
+from operators.api.responses.owned import OwnedResponse, whose
 from operators.api.responses.virtualmachine import HYPERVISOR, state_of
+from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, Long, date
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import STORAGE_POOL, ZONE
@@ -18,15 +20,11 @@ ROOT, DATA = "ROOT", "DATADISK"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeResponse:
+class VolumeResponse(OwnedResponse):
     """A disk."""
 
     id: str
     name: str
-    account: str
-    domainid: str | None
-    domain: str
-    domainpath: str
     created: Date | None
     state: str
     type: str
@@ -50,13 +48,13 @@ class VolumeResponse:
     displayvolume: bool = True
     destroyed: bool = False
     isextractable: bool = False
-    tags: tuple[str, ...] = ()
+    tags: tuple[TagResponse, ...] = ()
 
 
 def volume(call: Call, obj: Volume) -> VolumeResponse:
     """The response of one volume; its pool is only for the root admin to see."""
     cloud, meta, spec = call.cloud, obj.meta, obj.spec
-    owner, vm = call.directory.owner(meta.namespace), user_of(call, obj)
+    vm = user_of(call, obj)
     offering = cloud.named(DISK_OFFERING, spec.disk_offering)
     pool = cloud.named(STORAGE_POOL, obj.status.pool or spec.pool) if obj.status.pool or spec.pool else None
     zone = cloud.named(ZONE, pool.spec.zone if pool else "default")
@@ -66,10 +64,7 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
     return VolumeResponse(
         id=meta.uid,
         name=name_of(obj),
-        account=owner.account,
-        domainid=owner.domainid,
-        domain=owner.domain,
-        domainpath=owner.domainpath,
+        **whose(call, meta.namespace),
         created=date(meta.creation_timestamp),
         state=_state(obj),
         type=type_of(obj),
@@ -88,6 +83,7 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
         storageid=shown.meta.uid if shown else None,
         templateid=image.meta.uid if image else None,
         templatename=image.meta.name if image else None,
+        tags=tag_responses(meta),
     )
 
 

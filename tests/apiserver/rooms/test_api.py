@@ -41,7 +41,7 @@ def test_its_role_reads_secrets_of_users_alone() -> None:
         for rule in body.get("rules", ()) if body["kind"] in ("Role", "ClusterRole") else ():
             if "secrets" in rule["resources"]:
                 assert (body["kind"], body["metadata"]["namespace"]) == ("Role", SECRETS)
-                assert rule["verbs"] == ["get", "create"]
+                assert rule["verbs"] == ["get", "create", "patch"]
 
 
 @pytest.fixture

@@ -214,6 +214,6 @@ async def test_a_crash_is_an_answer(world: World, monkeypatch: pytest.MonkeyPatc
     def crash(*args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("operators.api.commands.fabric.listing", crash)
+    monkeypatch.setattr("operators.api.commands.zones.listing", crash)
     status, body = await world.ask("admin", "listZones")
     assert (status, body["listzonesresponse"]["errorcode"]) == (530, 530)

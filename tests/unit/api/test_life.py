@@ -90,7 +90,7 @@ async def test_a_machine_of_kubectl_is_one_of_the_api(world: World) -> None:
     await world.job("alice", begun["jobid"])
     body = world.server.read(VIRTUAL_MACHINE, Key("alice", "db"))
     assert body is not None
-    assert body["spec"] == spec | {"runPolicy": "Stopped", "rebootRequest": 0}, "its user's spec, with the one change"
+    assert body["spec"] == spec | {"runPolicy": "Stopped"}, "its user's spec, with the one change"
 
 
 async def test_power_waits_for_the_deployment(world: World) -> None:

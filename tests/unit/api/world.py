@@ -41,8 +41,9 @@ PEOPLE = {
     "carol": ("carol", "sales", "DomainAdmin"),
     "alice": ("alice", "east", "User"),
     "bob": ("bob", "root", "User"),
+    "eve": ("eve", "west", "DomainAdmin"),
 }
-DOMAINS = {"root": {}, "sales": {"parent": "root"}, "east": {"parent": "sales"}}
+DOMAINS = {"root": {}, "sales": {"parent": "root"}, "east": {"parent": "sales"}, "west": {"parent": "root"}}
 THINGS: tuple[tuple[Kind[Any, Any], str, str, Json], ...] = (
     (ZONE, "", "default", {"dns": ["10.9.9.9"]}),
     (RACK, "", "default", {}),
@@ -103,6 +104,13 @@ class World:
                 return told
             await asyncio.sleep(0.01)
         raise AssertionError(told)
+
+    async def settled(self) -> None:
+        """Wait until the engine and the puppets have nothing more to write."""
+        seen = -1
+        while len(self.server.log) != seen:
+            seen = len(self.server.log)
+            await asyncio.sleep(0.1)
 
     async def ids(self, user: str) -> dict[str, str]:
         """What a deployment needs, as that user finds it."""

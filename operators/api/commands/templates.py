@@ -1,0 +1,249 @@
+"""Templates of root disks, which are Images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from operators.api import errors, naming
+from operators.api.call import Call, OwnerArgs, TaggedListArgs, asked, listing, place_to_make, tagged
+from operators.api.changing import given, remove, update
+from operators.api.cloud import Image, Zone, name_of
+from operators.api.declare import (
+    Answer,
+    Listing,
+    Single,
+    Started,
+    boolean,
+    command,
+    string,
+    uuid,
+    uuids,
+)
+from operators.api.jobs import DELETION, job_id
+from operators.api.responses.done import Done
+from operators.api.responses.offerings import TemplateResponse, template
+from operators.api.responses.virtualmachine import HYPERVISOR
+from operators.contract.codec import to_wire
+from operators.contract.fabric import ZONE
+from operators.contract.identity import Resource
+from operators.contract.storage import IMAGE, ImageSpec
+
+FILTERS = frozenset(["featured", "self", "selfexecutable", "sharedexecutable", "executable", "community", "all"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListTemplates(TaggedListArgs):
+    """Arguments."""
+
+    templatefilter: str = string(
+        "featured, self, selfexecutable, sharedexecutable, executable, community or (for admins) all", required=True
+    )
+    id: Image | None = uuid("ID of the template", IMAGE)
+    ids: tuple[Image, ...] = uuids("IDs of templates", IMAGE)
+    name: str = string("Name of the template")
+    zoneid: Zone | None = uuid("The zone to show them in; they are in every zone", ZONE)
+    hypervisor: str = string("Templates of this hypervisor; all are of KVM")
+    isready: bool | None = boolean("Whether they can be used now", default=None)
+
+
+@command(
+    "listTemplates",
+    "Lists templates of root disks.",
+    item=TemplateResponse,
+    key="template",
+    refused="""arch extensionid forcks imagestoreid isvnf oscategoryid parenttemplateid storageid templatetype""",
+    ignored="details showicon showremoved showunique",
+)
+async def list_templates(call: Call, args: ListTemplates) -> Answer:
+    """Those of the catalogue are featured and everybody's; others are their account's, unless public."""
+    filter_ = args.templatefilter.lower()
+    if filter_ not in FILTERS:
+        raise errors.invalid(f"Please specify a valid template filter: one of {', '.join(sorted(FILTERS))}")
+    if filter_ == "all" and not call.caller.root:
+        raise errors.denied("Only ROOT admins are allowed to specify template filter all")
+    zones = call.cloud.all(ZONE)
+    zone = args.zoneid or (zones[0] if len(zones) == 1 else None)
+    ids = {each.meta.uid for each in args.ids}
+
+    def wanted(obj: Image) -> bool:
+        return (
+            call.directory.sees(call.caller, obj)
+            and tagged(obj.meta, args.tags)
+            and (not ids or obj.meta.uid in ids)
+            and asked(args, obj, name_of(obj))
+            and args.hypervisor.lower() in ("", HYPERVISOR.lower())
+            and args.isready in (None, template(call, obj, zone).isready)
+            and _filtered(call, obj, filter_)
+        )
+
+    return listing(args, call.cloud.all(IMAGE, None, wanted), lambda obj: template(call, obj, zone))
+
+
+def _filtered(call: Call, obj: Image, filter_: str) -> bool:
+    featured = obj.meta.namespace == call.cloud.catalogue
+    mine = obj.meta.namespace == call.caller.account.meta.name
+    match filter_:
+        case "featured":
+            return featured
+        case "self" | "selfexecutable":
+            return mine
+        case "sharedexecutable":
+            return False
+        case "community":
+            return obj.spec.public and not featured
+        case "executable":
+            return featured or mine or obj.spec.public
+    return True
+
+
+FORMATS = {"qcow2": "qcow2", "raw": "raw"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterTemplate(OwnerArgs):
+    """Arguments."""
+
+    name: str = string("Name of the template", required=True)
+    displaytext: str = string("What people read in place of the name", length=4096)
+    format: str = string("QCOW2 or RAW", required=True)
+    hypervisor: str = string("KVM; there is no other", required=True)
+    url: str = string("Where to fetch it: http:// or https://", required=True, length=2048)
+    checksum: str = string("{SHA-256} or sha256: and its digits. Without it nobody could tell what was fetched")
+    ispublic: bool = boolean("Whether other accounts may use it")
+    zoneid: Zone | None = uuid("The zone to show it in; it is in every zone", ZONE)
+
+
+@command(
+    "registerTemplate",
+    "Registers a template. It is fetched where a virtual machine first needs it.",
+    item=TemplateResponse,
+    key="template",
+    refused="arch deployasis details extensionid externaldetails forcks templatetag",
+    ignored="""bits isdynamicallyscalable isextractable isfeatured isrouting ostypeid passwordenabled requireshvm
+        sshkeyenabled templatetype zoneids directdownload""",
+)
+async def register_template(call: Call, args: RegisterTemplate) -> Answer:
+    """The Image that kubectl would make. CloudStack answers with a list of one."""
+    if args.hypervisor.lower() != HYPERVISOR.lower():
+        raise errors.invalid(f"no host runs {args.hypervisor}: hypervisor must be {HYPERVISOR}")
+    if args.format.lower() not in FORMATS:
+        raise errors.invalid(f"format {args.format} is not supported: it must be QCOW2 or RAW")
+    if not args.checksum:
+        raise errors.invalid("checksum is needed: {SHA-256} and the digits of the file behind the url")
+    spec = ImageSpec(
+        url=args.url,
+        checksum=_checksum(args.checksum),
+        format=FORMATS[args.format.lower()],
+        display_name=args.displaytext or args.name,
+        public=args.ispublic,
+    )
+    where = place_to_make(call, args)
+    body = await naming.create(call, IMAGE, where, args.name, to_wire(spec), amounts={Resource.IMAGES: 1})
+    return Listing(1, [template(call, IMAGE.parse(body), args.zoneid)])
+
+
+def _checksum(text: str) -> str:
+    """CloudStack writes `{SHA-256}digits`; bare digits of the right number are taken for the same."""
+    digits = text.lower().removeprefix("{sha-256}").removeprefix("sha256:")
+    if len(digits) != 64 or any(each not in "0123456789abcdef" for each in digits):
+        raise errors.invalid("checksum must be {SHA-256} and 64 hexadecimal digits: others are not supported")
+    return f"sha256:{digits}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class One:
+    """Arguments: a template."""
+
+    id: Image = uuid("ID of the template", IMAGE, required=True)
+
+
+def _own(call: Call, image: Image) -> Image:
+    """An image that the caller may change: one of the catalogue, or of another's, it only sees."""
+    if call.caller.root or call.directory.owns(call.caller, image.meta.namespace):
+        return image
+    raise errors.denied(f"template {name_of(image)} belongs to another account")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateTemplate(One):
+    """Arguments."""
+
+    name: str = string("What the template is called from now on")
+    displaytext: str = string("What people read in place of the name from now on", length=4096)
+
+
+@command(
+    "updateTemplate",
+    "Gives a template other names. What it is made of stays as it is.",
+    item=TemplateResponse,
+    key="template",
+    refused="""arch bootable cleanupdetails details forceupdateostype forcks format isrouting templatetag
+        templatetype""",
+    ignored="sortkey isdynamicallyscalable ostypeid passwordenabled requireshvm sshkeyenabled",
+)
+async def update_template(call: Call, args: UpdateTemplate) -> Answer:
+    """The names."""
+    named = await update(call, _own(call, args.id), given(displayName=args.displaytext), name=args.name)
+    return Single(template(call, named, None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteTemplate(One):
+    """Arguments."""
+
+    zoneid: Zone | None = uuid("The zone to take it out of; it is in all or none", ZONE)
+
+
+@command(
+    "deleteTemplate",
+    "Deletes a template; virtual machines that were made from it keep their disks.",
+    item=Done,
+    asynchronous=True,
+    refused="issystem",
+    ignored="forced",
+)
+async def delete_template(call: Call, args: DeleteTemplate) -> Answer:
+    """Storage lets it go once no disk needs it."""
+    await remove(call, _own(call, args.id))
+    return Started(job_id(args.id.meta.uid, DELETION))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateTemplatePermissions(One):
+    """Arguments."""
+
+    ispublic: bool | None = boolean("Whether other accounts may use it", default=None)
+
+
+@command(
+    "updateTemplatePermissions",
+    "Says who may use a template: everybody, or its account alone.",
+    item=Done,
+    refused="accounts op projectids",
+    ignored="isextractable isfeatured",
+)
+async def update_template_permissions(call: Call, args: UpdateTemplatePermissions) -> Answer:
+    """The owner's own `spec.public`."""
+    await update(call, _own(call, args.id), given(public=args.ispublic))
+    return Single(Done())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionResponse:
+    """Who may use a template."""
+
+    id: str
+    ispublic: bool
+    domainid: str | None
+
+
+@command(
+    "listTemplatePermissions",
+    "Tells who may use a template.",
+    item=PermissionResponse,
+    key="templatepermission",
+)
+async def list_template_permissions(call: Call, args: One) -> Answer:
+    """Everybody, or its account alone."""
+    shown = template(call, _own(call, args.id), None)
+    return Single(PermissionResponse(id=shown.id, ispublic=shown.ispublic, domainid=shown.domainid))
