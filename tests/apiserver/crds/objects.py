@@ -27,6 +27,9 @@ SPECS: dict[str, Json] = {
     "ComputeOffering": {"cpus": 1, "memory": "128Mi", "hostTags": ["ssd"]},
     "AffinityGroup": {"type": "AntiAffinity", "policy": "Preferred"},
     "PlacementPlan": {"offering": "tiny", "image": "tiny", "placement": {"zone": "default"}, "affinityGroups": ["web"]},
+    "UserData": {"data": "#!/bin/sh\n"},
+    "Project": {"domain": "root", "members": [{"account": "team-a", "role": "Admin"}], "limits": {"cpus": 8}},
+    "AccessRole": {"type": "User", "rules": [{"command": "list*", "permission": "Allow"}]},
     "Instance": {
         "hostName": "node1",
         "virtualMachine": REF,
@@ -113,13 +116,17 @@ SPECS: dict[str, Json] = {
 KINDS = {kind.kind: kind for kind in ALL}
 
 
+PREFIX = {"Project": "project-"}
+"""What a name must begin with."""
+
+
 def good(kind: str, name: str = "") -> Json:
     """A body of the kind that the API server accepts."""
     spec = deepcopy(SPECS[kind])
     body = {
         "apiVersion": KINDS[kind].api_version,
         "kind": kind,
-        "metadata": {"name": name or kind.lower()},
+        "metadata": {"name": PREFIX.get(kind, "") + (name or kind.lower())},
         "spec": spec,
     }
     if kind == "Host" and name:

@@ -69,6 +69,8 @@ REFUSED: list[Change] = [
     ("IPRange", {}, {"zone": "other"}, RANGE),
     ("Domain", {}, {"parent": "other"}, "parent cannot change"),
     ("Account", {}, {"domain": "other"}, "domain cannot change"),
+    ("Project", {}, {"domain": "other"}, "domain cannot change"),
+    ("AccessRole", {}, {"type": "Admin"}, "type cannot change"),
     ("User", {}, {"account": "other"}, "account cannot change"),
     ("Flow", {}, {"operation": "Destroy"}, FLOW),
     ("Flow", {}, {"target": {"uid": "another"}}, FLOW),

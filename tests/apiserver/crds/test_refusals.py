@@ -175,6 +175,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Domain", {"spec.parent": None}, "every Domain but root needs spec.parent, and root has none"),
     ("Domain", {"metadata.name": "root"}, "every Domain but root needs spec.parent, and root has none"),
     ("Domain", {"spec.parent": "domain"}, "a Domain cannot be its own parent"),
+    ("Account", {"metadata.name": "project-x"}, "the account's namespace would be one of a Project"),
+    ("Account", {"spec.limits": {"gpus": 1}}, "a limit is one of virtualMachines"),
+    ("Account", {"spec.limits": {"cpus": -2}}, "should be greater than or equal to 0"),
+    ("Project", {"metadata.name": "apollo"}, "metadata.name must begin with project-"),
+    ("AccessRole", {"spec.rules": [{"command": "list Zones", "permission": "Allow"}]}, "should match"),
+    ("UserData", {"spec.data": ""}, "should be at least 1 chars long"),
     ("Account", {"metadata.name": "kube-system"}, "the account's namespace would be one of Kubernetes' own"),
     (
         "Account",

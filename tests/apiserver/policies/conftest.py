@@ -21,6 +21,8 @@ from tests.apiserver.crds.objects import KINDS, bent, good
 AnyKind: TypeAlias = Kind[Any, Any]
 CHART = Path(__file__).resolve().parents[3] / "charts" / "cloudstack"
 SYSTEM = "cloudstack-system"
+SECRETS = "cloudstack-identity"
+"""Where the API's users have their keys."""
 AGENT = "cloudstack-agent"
 AGENT_USER = f"system:serviceaccount:{SYSTEM}:{AGENT}"
 SECURITY = {
@@ -51,7 +53,7 @@ def rendered(*options: str) -> tuple[Json, ...]:
 @pytest.fixture(scope="session")
 def chart(control_plane: ControlPlane, admin: Client) -> None:
     """The chart's security in force: the API server takes up policies a moment after they are made."""
-    for name in (SYSTEM, "team-a"):
+    for name in (SYSTEM, SECRETS, "team-a"):
         admin.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     kubectl = [
         str(control_plane.kubectl),

@@ -16,6 +16,12 @@ USERS = {
 }
 
 
+USERS_SECRETS = "Role/cloudstack-api-secrets"
+"""In a namespace with nothing else; tests/apiserver/rooms/test_api.py has more about it."""
+API = "ClusterRole/cloudstack-api"
+"""It acts for people, so it writes what they write."""
+
+
 def roles() -> dict[str, list[Json]]:
     """The rules of every role, those for people aside."""
     return {
@@ -40,7 +46,8 @@ def grants() -> Iterator[tuple[str, str, str]]:
 def test_no_wildcards_and_no_secrets() -> None:
     for role, verb, resource in grants():
         assert "*" not in (verb + resource), (role, verb, resource)
-        assert not resource.startswith("secrets"), (role, verb, resource)
+        if role != USERS_SECRETS:
+            assert not resource.startswith("secrets"), (role, verb, resource)
         assert verb not in ("impersonate", "escalate", "bind"), (role, verb, resource)
 
 
@@ -82,6 +89,8 @@ def test_only_agents_write_the_status_of_host_side_objects(kind: object) -> None
 
 def test_machines_and_networks_are_made_by_people_only() -> None:
     for role, verb, resource in grants():
+        if role == API:
+            continue
         if resource.split(".")[0] in ("virtualmachines", "networks", "images") and not resource.endswith("/finalizers"):
             assert verb not in ("create", "delete", "update"), (role, verb, resource)
 

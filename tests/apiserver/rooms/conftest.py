@@ -17,7 +17,7 @@ import yaml
 from tests.apiserver.client import Client
 from tests.apiserver.control_plane import HOST, ControlPlane, free_ports
 from tests.apiserver.kernel.processes import REPO, until
-from tests.apiserver.policies.conftest import SYSTEM, rendered
+from tests.apiserver.policies.conftest import SECRETS, SYSTEM, rendered
 
 
 class Room:
@@ -78,7 +78,9 @@ Start: TypeAlias = Callable[..., Room]
 @pytest.fixture(scope="session")
 def rights(control_plane: ControlPlane, admin: Client) -> None:
     """The chart's accounts, roles and policies. Applied, since others of this session may have them in force already."""
-    namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in (SYSTEM, "rooms")]
+    namespaces = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in (SYSTEM, SECRETS, "rooms")
+    ]
     kubectl = [str(control_plane.kubectl), f"--kubeconfig={control_plane.kubeconfig}", "apply", "--server-side"]
     for bodies in (namespaces, rendered()):
         text = yaml.safe_dump_all(bodies)

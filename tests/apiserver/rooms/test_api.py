@@ -26,18 +26,16 @@ from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from tests.apiserver.client import Client
 from tests.apiserver.control_plane import HOST, ControlPlane, free_ports
 from tests.apiserver.kernel.processes import until
-from tests.apiserver.policies.conftest import rendered
+from tests.apiserver.policies.conftest import SECRETS, rendered
 from tests.apiserver.rooms.conftest import Room, Start, as_account
 from tests.apiserver.rooms.test_orchestration import NS, Cloud
 
-ON = "--set=components.api.replicas=1"
-SECRETS = "cloudstack-identity"
 KEY, SECRET_KEY = "0123456789abcdefghij", "zyxwvutsrq"
 CHECKSUM = "sha256:" + "0" * 64
 
 
 def test_its_role_reads_secrets_of_users_alone() -> None:
-    for body in rendered(ON):
+    for body in rendered():
         for rule in body.get("rules", ()) if body["kind"] in ("Role", "ClusterRole") else ():
             if "secrets" in rule["resources"]:
                 assert (body["kind"], body["metadata"]["namespace"]) == ("Role", SECRETS)
@@ -47,7 +45,6 @@ def test_its_role_reads_secrets_of_users_alone() -> None:
 @pytest.fixture
 def cs(control_plane: ControlPlane, admin: Client, rights: None, tmp_path: Path) -> Iterator[CloudStack]:
     """The API at work, and a client of a user who is a root admin with the account `rooms`."""
-    _apply(control_plane, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SECRETS}}, *rendered(ON)])
     data = {KEY: base64.b64encode(SECRET_KEY.encode()).decode()}
     _apply(
         control_plane,
