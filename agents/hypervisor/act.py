@@ -15,9 +15,12 @@ from agents.hypervisor.model import (
     Detach,
     Grow,
     Keep,
+    Resize,
     Resume,
     Start,
+    Suspend,
     Throttle,
+    Unpause,
     WriteSeed,
 )
 from operators.contract.reasons import Reason
@@ -41,6 +44,9 @@ _VERB = {
     Keep: "keeping the record of the start",
     AskToEnd: "asking the guest to end",
     CutPower: "cutting the guest's power",
+    Resize: "giving the guest another size",
+    Suspend: "pausing the guest",
+    Unpause: "letting the paused guest go on",
     Resume: "resuming the guest",
     Clear: "removing the domain",
     Attach: "attaching a disk",
@@ -65,6 +71,16 @@ async def _act(action: Action, hypervisor: Hypervisor, files: Files, clock: Cloc
             await hypervisor.shutdown(uuid, insist=insist)
         case CutPower(uuid=uuid):
             await hypervisor.destroy(uuid)
+        case Resize(uuid=uuid, record=record):
+            await hypervisor.resize(uuid, record.cpus, record.memory)
+            await hypervisor.record(uuid, record)
+        case Suspend(uuid=uuid, record=record):
+            # The record first: whoever finds the guest paused must know by whom.
+            await hypervisor.record(uuid, replace(record, paused=True))
+            await hypervisor.suspend(uuid)
+        case Unpause(uuid=uuid, record=record):
+            await hypervisor.resume(uuid)
+            await hypervisor.record(uuid, replace(record, paused=False))
         case Resume(uuid=uuid):
             await hypervisor.resume(uuid)
         case Clear(uuid=uuid):

@@ -17,6 +17,8 @@ PREFIX = "cloudstack"
 MIB = 1024 * 1024
 TB_CACHE = 32
 """MiB for translated code, per guest under software emulation; QEMU's default is a gibibyte."""
+PERIOD = 100_000
+"""Microseconds over which a limit of processor time is held."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 ET.register_namespace(PREFIX, METADATA)
@@ -39,9 +41,14 @@ def domain(spec: DomainSpec, machine: Machine) -> str:
     _text(root, "uuid", spec.uuid)
     ET.SubElement(root, "metadata").append(record_element(spec.record))
     _text(root, "memory", str(-(-spec.memory // MIB)), unit="MiB")
-    _text(root, "vcpu", str(spec.cpus))
+    most = max(spec.cpus, spec.max_cpus)
+    _text(root, "vcpu", str(most), **({"current": str(spec.cpus)} if most > spec.cpus else {}))
     if machine.shares:
-        _text(ET.SubElement(root, "cputune"), "shares", str(max(2, spec.cpu_weight)))
+        tune = ET.SubElement(root, "cputune")
+        _text(tune, "shares", str(max(2, spec.cpu_weight)))
+        if spec.cpu_limit:
+            _text(tune, "global_period", str(PERIOD))
+            _text(tune, "global_quota", str(spec.cpu_limit * PERIOD // 100))
     os = ET.SubElement(root, "os")
     _text(os, "type", "hvm", arch="x86_64", machine="pc")
     ET.SubElement(os, "boot", dev="hd")
@@ -156,6 +163,10 @@ def record_element(record: Record) -> ET.Element:
             "reboot": str(record.reboot),
             "boot": record.boot,
             "started-at": record.started_at,
+            "reset": str(record.reset),
+            "cpus": str(record.cpus),
+            "memory": str(record.memory),
+            "paused": "yes" if record.paused else "",
         },
     )
 
@@ -177,6 +188,10 @@ def parse_record(text: str) -> Record | None:
             int(element.attrib["reboot"]),
             element.attrib["boot"],
             element.attrib.get("started-at", ""),
+            int(element.attrib.get("reset", "0")),
+            int(element.attrib.get("cpus", "0")),
+            int(element.attrib.get("memory", "0")),
+            bool(element.attrib.get("paused", "")),
         )
     except (ET.ParseError, KeyError, ValueError):
         return None

@@ -35,6 +35,14 @@ class Record:
     """Which boot of the host that was."""
     started_at: str = ""
     """When the start succeeded."""
+    reset: int = 0
+    """The Instance's `spec.resetRequest` at that time."""
+    cpus: int = 0
+    """How many processors the guest was last given; 0 in a record of an earlier release."""
+    memory: int = 0
+    """Bytes of memory that it was last given."""
+    paused: bool = False
+    """Whether the guest stands still because its Instance said so, and not by somebody's hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,10 @@ class DomainSpec:
     """Bytes."""
     cpu_weight: int
     record: Record
+    max_cpus: int = 0
+    """Up to how many processors it can be given while it runs; as many as `cpus` when 0."""
+    cpu_limit: int = 0
+    """Percent of one processor that it may use at most; 0 for no limit."""
     disks: tuple[DiskDevice, ...] = ()
     nics: tuple[NicDevice, ...] = ()
     seed: str = ""
@@ -168,8 +180,17 @@ class Hypervisor(Protocol):
     async def destroy(self, uuid: str) -> None:
         """Cut a domain's power; fine if it is off or unknown."""
 
+    async def suspend(self, uuid: str) -> None:
+        """Have a running guest stand still; fine if it does."""
+
     async def resume(self, uuid: str) -> None:
         """Let a paused guest go on."""
+
+    async def resize(self, uuid: str, cpus: int, memory: int) -> None:
+        """Give a running guest so many processors and bytes of memory, within what it was started with."""
+
+    async def tunes(self) -> bool:
+        """Whether guests are weighed against each other and limited, as their definitions say."""
 
     async def undefine(self, uuid: str) -> None:
         """Forget a domain that is off; fine if it is unknown."""

@@ -104,7 +104,7 @@ class Instances:
         timing = Timing(
             asked=None if asked is None else now - asked,
             waited=now - self._silent.get(key, now),
-            deadline=self._stop_deadline,
+            deadline=self._stop_deadline if (own := instance.spec.stop_deadline) is None else float(own),
             hold=max(0.0, failed.until - now) if failed else 0.0,
             failure=failed.message if failed else "",
             leaving={
@@ -221,6 +221,7 @@ def status(instance: Instance, seen: Seen) -> InstanceStatus:
             power=stopped,
             start_observed=before.start_observed,
             reboot_observed=before.reboot_observed,
+            reset_observed=before.reset_observed,
         )
     record = domain.record if domain.record and domain.record.started_at else None
     return InstanceStatus(
@@ -230,5 +231,6 @@ def status(instance: Instance, seen: Seen) -> InstanceStatus:
         started_at=record.started_at if record else before.started_at,
         start_observed=record.start if record else before.start_observed,
         reboot_observed=record.reboot if record else before.reboot_observed,
+        reset_observed=record.reset if record else before.reset_observed,
         console_log=seen.console_path,
     )

@@ -103,8 +103,17 @@ class LibvirtHypervisor:
     async def destroy(self, uuid: str) -> None:
         await self._link.call(_destroy, uuid)
 
+    async def suspend(self, uuid: str) -> None:
+        await self._link.call(_suspend, uuid)
+
     async def resume(self, uuid: str) -> None:
         await self._link.call(lambda connection: connection.lookupByUUIDString(uuid).resume())
+
+    async def resize(self, uuid: str, cpus: int, memory: int) -> None:
+        await self._link.call(_resize, uuid, cpus, memory)
+
+    async def tunes(self) -> bool:
+        return (await self._machine()).shares
 
     async def undefine(self, uuid: str) -> None:
         await self._link.call(_undefine, uuid)
@@ -252,6 +261,25 @@ def _destroy(connection: Any, uuid: str) -> None:
     except libvirt.libvirtError:
         if found.isActive():
             raise
+
+
+def _suspend(connection: Any, uuid: str) -> None:
+    found = _find(connection, uuid)
+    try:
+        if found is not None and found.isActive():
+            found.suspend()
+    except libvirt.libvirtError:
+        if found.isActive() and _POWER.get(found.state()[0]) is not Power.PAUSED:
+            raise
+
+
+def _resize(connection: Any, uuid: str, cpus: int, memory: int) -> None:
+    found = connection.lookupByUUIDString(uuid)
+    _, _, has_memory, has_cpus, _ = found.info()
+    if has_cpus != cpus:
+        found.setVcpusFlags(cpus, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    if has_memory != memory // 1024:
+        found.setMemoryFlags(memory // 1024, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def _undefine(connection: Any, uuid: str) -> None:

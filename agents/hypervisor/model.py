@@ -74,6 +74,8 @@ class Seen:
     """Why that start failed."""
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
     """The disks that the guest was asked to let go of, by serial."""
+    tunes: bool = True
+    """Whether the hypervisor weighs and limits processors."""
     waited: float = 0.0
     """Seconds for which the plan has been on its way without a word to anybody."""
     full: str = ""
@@ -127,6 +129,30 @@ class CutPower:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """Give a running guest other numbers of processors or bytes; `record` says which."""
+
+    uuid: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Have the guest stand still, as its Instance says."""
+
+    uuid: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Unpause:
+    """Let a guest go on that stands still because its Instance said so."""
+
+    uuid: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
 class Resume:
     """Let a guest go on that was paused when its disk could not be written."""
 
@@ -175,4 +201,19 @@ class Throttle:
     disk: DiskDevice
 
 
-Action: TypeAlias = WriteSeed | Start | Keep | AskToEnd | CutPower | Resume | Clear | Attach | Detach | Grow | Throttle
+Action: TypeAlias = (
+    WriteSeed
+    | Start
+    | Keep
+    | AskToEnd
+    | CutPower
+    | Resize
+    | Suspend
+    | Unpause
+    | Resume
+    | Clear
+    | Attach
+    | Detach
+    | Grow
+    | Throttle
+)

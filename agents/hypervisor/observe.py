@@ -17,6 +17,9 @@ from operators.contract.storage import DISK
 from operators.kernel.cache import Cache
 from operators.kernel.clock import Clock, stamp
 
+USUAL_WEIGHT = 100
+"""The CPU weight of who asks for none: nobody misses it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -40,10 +43,12 @@ async def observe(
 ) -> tuple[Wanted, Seen]:
     """Everything that the plan of one Instance needs to know."""
     wanted = Wanted(instance)
-    domain, boot, trouble = None, "", ""
+    domain, boot, trouble, tunes = None, "", "", True
     try:
         domain = await hypervisor.domain(wanted.uuid)
         boot = await hypervisor.boot()
+        if _tuned(instance) and domain is not None:
+            tunes = await hypervisor.tunes()
     except HypervisorError as error:
         trouble = str(error)
     on_disk, log_exists = await files.look(wanted.uuid)
@@ -51,6 +56,7 @@ async def observe(
     return wanted, Seen(
         domain=domain,
         trouble=trouble,
+        tunes=tunes,
         boot=boot,
         now=stamp(clock.now()),
         disks=tuple(_disk(cache, instance.meta.namespace, each) for each in spec.disks),
@@ -67,6 +73,11 @@ async def observe(
         leaving=timing.leaving,
         waited=timing.waited,
     )
+
+
+def _tuned(instance: Instance) -> bool:
+    """Whether the Instance asks for processors by weight or limit, which some hosts cannot give."""
+    return instance.spec.cpu_limit > 0 or instance.spec.cpu_weight != USUAL_WEIGHT
 
 
 def _disk(cache: Cache, namespace: str, wanted: InstanceDisk) -> Part:

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agents.hypervisor import hotplug
 from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, NicDevice, Record
-from agents.hypervisor.model import Action, AskToEnd, Clear, CutPower, Keep, Resume, Seen, Start, Wanted, WriteSeed
+from agents.hypervisor.model import (
+    Action,
+    AskToEnd,
+    Clear,
+    CutPower,
+    Keep,
+    Resize,
+    Resume,
+    Seen,
+    Start,
+    Suspend,
+    Unpause,
+    Wanted,
+    WriteSeed,
+)
 from operators.contract.compute import Power
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
@@ -28,6 +44,8 @@ def plan(want: Wanted, seen: Seen) -> Plan:
         return _end(want, seen)
     domain = seen.domain
     if domain is not None and domain.active:
+        if want.instance.spec.power is Power.RUNNING and _reset_due(want, domain.record):
+            return [CutPower(want.uuid)], Retry(Reason.STARTING, "the guest is being reset", 0.0)
         if want.instance.spec.power is Power.STOPPED or _reboot_due(want, domain.record):
             return _stop(want, seen)
         return _keep(want, domain, seen)
@@ -50,6 +68,9 @@ def _end(want: Wanted, seen: Seen) -> Plan:
 def _stop(want: Wanted, seen: Seen) -> Plan:
     """Ask first, remind, and cut the power at the deadline. The guest's end is an event that brings us back."""
     if seen.domain and seen.domain.power is Power.PAUSED:
+        if seen.domain.record and seen.domain.record.paused:
+            again = Retry(Reason.STOPPING, "the guest goes on, so that it can be asked to end", 0.0)
+            return [Unpause(want.uuid, seen.domain.record)], again
         return [CutPower(want.uuid)], Retry(Reason.STOPPING, "a paused guest cannot be asked to end", 0.0)
     asked = seen.asked
     if asked is None:
@@ -74,14 +95,35 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
         # It was started by a run that was cut off, or asked for while it ran already: nothing is left to do for that.
         reboot = spec.reboot_request if record is None else record.reboot
         since = (record.started_at if record else "") or seen.now
-        kept = Record(want.instance.meta.uid, spec.start_request, reboot, seen.boot, since)
+        reset = spec.reset_request if record is None else record.reset
+        cpus, memory = (spec.cpus, int(spec.memory)) if record is None else (record.cpus, record.memory)
+        kept = Record(want.instance.meta.uid, spec.start_request, reboot, seen.boot, since, reset, cpus, memory)
         return [Keep(want.uuid, kept)], Retry(Reason.STARTING, "the guest is there", 0.0)
+    if spec.paused and domain.power is Power.RUNNING:
+        return [Suspend(want.uuid, record)], Retry(Reason.PAUSED, "the guest is being paused", 0.0)
     if domain.power is Power.PAUSED:
+        if spec.paused:
+            return [], Done(Reason.PAUSED, "the guest stands still until spec.paused is taken back")
+        if record.paused:
+            return [Unpause(want.uuid, record)], Retry(Reason.STARTING, "the guest goes on", 0.0)
         if domain.pause_reason == "IOError":
             message = "the guest is paused since it could not write to a disk: free space in its pool"
             return [Resume(want.uuid)], Retry(Reason.STORAGE_ERROR, message, RESUME_AGAIN)
         return [], Blocked(Reason.HYPERVISOR_ERROR, "the guest was paused by somebody: `virsh resume` lets it go on")
-    return hotplug.plan(want, domain, seen)
+    if record.paused:  # it was let go on, and the agent was killed before it wrote so
+        return [Keep(want.uuid, replace(record, paused=False))], Retry(Reason.STARTING, "the guest goes on", 0.0)
+    if (record.cpus, record.memory) != (spec.cpus, int(spec.memory)):
+        sized = replace(record, cpus=spec.cpus, memory=int(spec.memory))
+        return [Resize(want.uuid, sized)], Retry(Reason.STARTING, "the guest is being given another size", 0.0)
+    untuned = "its host's libvirt has no cpu cgroup, so the offering's CPU weight and limit have no effect there"
+    actions, outcome = hotplug.plan(want, domain, seen)
+    if isinstance(outcome, Done) and not seen.tunes:
+        return actions, Done(Reason.RUNNING, untuned)
+    return actions, outcome
+
+
+def _reset_due(want: Wanted, record: Record | None) -> bool:
+    return record is not None and record.reset < want.instance.spec.reset_request
 
 
 def _reboot_due(want: Wanted, record: Record | None) -> bool:
@@ -97,6 +139,7 @@ def _start_due(want: Wanted, seen: Seen) -> bool:
         or record.boot != seen.boot
         or record.start < want.instance.spec.start_request
         or record.reboot < want.instance.spec.reboot_request
+        or record.reset < want.instance.spec.reset_request
     )
 
 
@@ -127,7 +170,17 @@ def definition(want: Wanted, seen: Seen) -> DomainSpec:
         cpus=spec.cpus,
         memory=int(spec.memory),
         cpu_weight=spec.cpu_weight,
-        record=Record(want.instance.meta.uid, spec.start_request, spec.reboot_request, seen.boot),
+        record=Record(
+            want.instance.meta.uid,
+            spec.start_request,
+            spec.reboot_request,
+            seen.boot,
+            reset=spec.reset_request,
+            cpus=spec.cpus,
+            memory=int(spec.memory),
+        ),
+        max_cpus=spec.most_cpus,
+        cpu_limit=spec.cpu_limit,
         disks=tuple(part.device for part in seen.disks if isinstance(part.device, DiskDevice)),
         nics=tuple(part.device for part in seen.nics if isinstance(part.device, NicDevice)),
         seed=seen.seed_path if spec.cloud_init else "",

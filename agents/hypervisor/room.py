@@ -47,7 +47,7 @@ class Room:
 
     def hold(self, instance: Instance) -> None:
         """A guest runs, or is about to be started."""
-        self._held[instance.spec.virtual_machine.uid] = instance.spec.cpus, int(instance.spec.memory)
+        self._held[instance.spec.virtual_machine.uid] = instance.spec.cpus, instance.spec.most_memory
 
     def leave(self, uuid: str) -> bool:
         """A guest is off; whether that made room."""

@@ -215,12 +215,27 @@ class SimulatedHypervisor:
         await self._call(self._host.latencies.destroy)
         self._host.ended(uuid, "Destroyed")
 
+    async def suspend(self, uuid: str) -> None:
+        await self._call(self._host.latencies.look)
+        domain = self._known(uuid)
+        if domain.power is Power.RUNNING:
+            self._host.domains[uuid] = replace(domain, power=Power.PAUSED, pause_reason="User")
+            self._host.tell(uuid)
+
     async def resume(self, uuid: str) -> None:
         await self._call(self._host.latencies.look)
         domain = self._known(uuid)
         if domain.power is Power.PAUSED:
             self._host.domains[uuid] = replace(domain, power=Power.RUNNING, pause_reason="")
             self._host.tell(uuid)
+
+    async def resize(self, uuid: str, cpus: int, memory: int) -> None:
+        await self._call(self._host.latencies.look)
+        self._known(uuid)
+        self._host.specs[uuid] = replace(self._host.specs[uuid], cpus=cpus, memory=memory)
+
+    async def tunes(self) -> bool:
+        return True
 
     async def undefine(self, uuid: str) -> None:
         await self._call(self._host.latencies.define)
@@ -268,7 +283,9 @@ class SimulatedHypervisor:
 
     async def _end_later(self, uuid: str) -> None:
         await self._clock.sleep(self._host.latencies.shutdown)
-        self._host.ended(uuid, "Shutdown")
+        domain = self._host.domains.get(uuid)
+        if domain is not None and domain.power is Power.RUNNING:
+            self._host.ended(uuid, "Shutdown")
 
     async def _call(self, seconds: float) -> None:
         if not self._host.up:

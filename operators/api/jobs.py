@@ -95,7 +95,7 @@ def attached(call: Call, volume: Volume) -> tuple[int, str]:
     vm = next(iter(call.cloud.machines_with(volume)), None)
     if vm is None:
         return FAILED, "the volume was detached again"
-    if volume.status.attached_to or vm.spec.run_policy is RunPolicy.STOPPED:
+    if volume.status.attached_to or vm.spec.wanted is RunPolicy.STOPPED:
         return SUCCEEDED, ""
     status, message = settled(vm)
     return (FAILED, message) if status == FAILED else (PENDING, "")

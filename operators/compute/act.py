@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operators.compute import restarts
 from operators.compute.capacity import Claim, Ledger
-from operators.compute.model import Action, Ascertain, Instance, LetGo, Put, Remove
+from operators.compute.model import Action, Ascertain, Expunge, Instance, LetGo, Put, Remove
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, Power
@@ -25,6 +25,9 @@ async def act(action: Action, store: Store, ledger: Ledger) -> None:
             if orphan:
                 await _certain(instance, store)
             await store.delete(INSTANCE, instance.key, uid=instance.meta.uid)
+        case Expunge(vm=machine):
+            meta = machine.meta
+            await store.delete(VIRTUAL_MACHINE, meta.key, uid=meta.uid, resource_version=meta.resource_version)
         case Ascertain(vm=vm, instance=key):
             await store.get(INSTANCE, key)  # which shows it to the cache, if it is there
             ledger.settle(vm)

@@ -40,7 +40,7 @@ class Claim:
             vm_uid=spec.virtual_machine.uid,
             host=spec.host_name,
             cpus=spec.cpus if active else 0,
-            memory=int(spec.memory) if active else 0,
+            memory=spec.most_memory if active else 0,
             volumes=tuple(disk.volume for disk in spec.disks),
             disks=disks,
         )
@@ -189,7 +189,7 @@ class Ledger:
             disks.extend(self._unplaced(instance))
             if active(instance):
                 cpus += instance.spec.cpus
-                memory += instance.spec.memory
+                memory += instance.spec.most_memory
         self._outdated.discard(host)
         total = self._totals[host] = _Total(cpus, memory, spaces, volumes, tuple(disks))
         return total

@@ -20,6 +20,7 @@ from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
+from operators.contract.quantity import Duration
 from operators.contract.reasons import Reason
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from operators.kernel.controller import Report
@@ -45,6 +46,7 @@ class Machines:
         self._cache = context.cache
         self._ledger = ledger
         self._policy = policy
+        self._grace = float(Duration.parse(context.env.get("EXPUNGE_DELAY") or "24h"))
         self._catalogue = catalogue
         self._placeless: set[Key] = set()
         """Keys that wait for a host; whatever may make room marks them."""
@@ -120,6 +122,7 @@ class Machines:
             self._ledger,
             catalogue=self._catalogue,
             policy=self._policy,
+            grace=self._grace,
             now=self._context.clock.now().timestamp(),
             waited=now - self._silent.get(key, now),
             said=now - self._said.get(key, now),

@@ -117,6 +117,8 @@ class Seen:
     policy: Policy = Policy.SPREAD
     avoid: str = ""
     """The host whose agent had no room for it, after all."""
+    grace: float = 86400.0
+    """Seconds for which a destroyed virtual machine can be recovered."""
 
     @property
     def instance(self) -> Instance | None:
@@ -186,4 +188,14 @@ class Ascertain:
     instance: Key
 
 
-Action: TypeAlias = Put | Remove | LetGo | Ascertain
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    """Delete a VirtualMachine that its user destroyed, as it is: whoever recovers it meanwhile keeps it."""
+
+    vm: VM
+
+    def __str__(self) -> str:
+        return str(self.vm.key)
+
+
+Action: TypeAlias = Put | Remove | Expunge | LetGo | Ascertain

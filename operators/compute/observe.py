@@ -11,8 +11,15 @@ from operators.compute.hosts import host_views
 from operators.compute.model import VM, HostNow, Instance, PortView, Seen, Volume, VolumeView, Wanted
 from operators.compute.plan import refused
 from operators.compute.scheduler import DiskNeed, Policy
+from operators.compute.sizes import live
 from operators.contract import names
-from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE, Power, RunPolicy
+from operators.contract.compute import (
+    COMPUTE_OFFERING,
+    INSTANCE,
+    VIRTUAL_MACHINE,
+    Power,
+    RunPolicy,
+)
 from operators.contract.fabric import HOST, ZONE
 from operators.contract.meta import Key, Meta, condition
 from operators.contract.networking import PORT
@@ -29,6 +36,7 @@ def observe(
     *,
     catalogue: str,
     policy: Policy,
+    grace: float,
     now: float,
     waited: float,
     said: float,
@@ -42,7 +50,7 @@ def observe(
     orphans = tuple(each for each in named if each.spec.virtual_machine.uid != uid)
     if vm is None:
         return Wanted(key, None), Seen(orphans=orphans, now=now, waited=waited)
-    seen = survey(vm, cache, ledger, catalogue, policy, hosts=_to_place(vm, own))
+    seen = survey(vm, cache, ledger, catalogue, policy, hosts=_to_place(vm, own, cache))
     return Wanted(key, vm), replace(
         seen,
         ports=tuple(_port(vm, number, cache) for number in range(len(vm.spec.nics))),
@@ -55,6 +63,7 @@ def observe(
         waited=waited,
         said=said if _says_no_host_fits(vm) else None,
         avoid=avoid,
+        grace=grace,
     )
 
 
@@ -77,11 +86,14 @@ def _standing(instance: Instance) -> tuple[bool, str, str]:
     return instance.meta.deleting, instance.meta.creation_timestamp, instance.meta.name
 
 
-def _to_place(vm: VM, own: list[Instance]) -> bool:
+def _to_place(vm: VM, own: list[Instance], cache: Cache) -> bool:
     """Whether the scheduler is asked: nothing else needs to look at all hosts."""
-    if vm.spec.run_policy is not RunPolicy.RUNNING:
+    if vm.spec.wanted is not RunPolicy.RUNNING:
         return False
-    return not own or own[0].spec.power is not Power.RUNNING or refused(own[0])
+    if not own or own[0].spec.power is not Power.RUNNING or refused(own[0]):
+        return True
+    offering, now = cache.get(COMPUTE_OFFERING, Key("", vm.spec.offering)), own[0].spec
+    return live(vm, offering.spec if offering else None, now).cpus > now.cpus
 
 
 def _says_no_host_fits(vm: VM) -> bool:

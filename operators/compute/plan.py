@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from operators.compute import restarts
+from operators.compute import grace, restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
 from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, unusable
 from operators.compute.scheduler import choose
+from operators.compute.sizes import live
 from operators.compute.waiting import addresses, hindrance, patient, plugging
 from operators.contract import names
 from operators.contract.compute import InstanceSpec, Power, RunPolicy
@@ -47,6 +48,14 @@ def _plan(vm: VM, seen: Seen) -> Plan:
         return [], Blocked(
             Reason.DELETING, f"an earlier virtual machine of this name is being cleared from host {host}"
         )
+    actions, outcome = _live(vm, seen)
+    if vm.spec.destroyed:
+        last, outcome = grace.expire(vm, seen, outcome)
+        return [*actions, *last], outcome
+    return actions, outcome
+
+
+def _live(vm: VM, seen: Seen) -> Plan:
     surplus = [action for instance in seen.instances[1:] for action in _clear(instance)]
     if seen.instance is None:
         return _make(vm, seen)
@@ -77,7 +86,7 @@ def _make(vm: VM, seen: Seen) -> Plan:
     """There is no Instance yet."""
     if seen.uncertain is not None:
         return [Ascertain(vm.key, seen.uncertain)], Retry(Reason.PROGRESSING, "the API server did not answer", 0.0)
-    if vm.spec.run_policy is RunPolicy.STOPPED:
+    if vm.spec.wanted is RunPolicy.STOPPED:
         return [], Done(Reason.STOPPED, "it gets a host when it is first started")
     if (lack := missing(vm, seen)) is not None:
         return [], lack
@@ -98,15 +107,50 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
         host = instance.spec.host_name
         return _clear(instance), Blocked(Reason.DELETING, f"its Instance on host {host} is being replaced")
     running = instance.spec.power is Power.RUNNING
-    if vm.spec.run_policy is RunPolicy.STOPPED:
-        stop: list[Action] = [_put(vm, instance, _well(instance), power=Power.STOPPED)] if running else []
+    if vm.spec.wanted is RunPolicy.STOPPED:
+        deadline = vm.spec.stop_deadline
+        stop: list[Action] = []
+        if running:
+            stop = [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=deadline)]
         return stop, _stopped(seen, instance)
     if not running:
         return _start(vm, seen, instance)
-    if vm.spec.reboot_request > instance.spec.reboot_request:
-        action = _put(vm, instance, _well(instance), reboot_request=vm.spec.reboot_request)
+    if vm.spec.reboot_request > instance.spec.reboot_request or vm.spec.reset_request > instance.spec.reset_request:
+        action = _put(vm, instance, _well(instance), **_live_wishes(vm))
         return [action], Blocked(Reason.STARTING, "the guest is being rebooted")
+    if _live_wishes(vm) != {name: getattr(instance.spec, name) for name in _live_wishes(vm)}:
+        action = _put(vm, instance, restarts.kept(instance.meta.annotations), **_live_wishes(vm))
+        return [action], Blocked(Reason.PROGRESSING, "its host is being told of the change")
+    if (resized := _resized(vm, seen, instance)) is not None:
+        action = _put(vm, replace(instance, spec=resized), restarts.kept(instance.meta.annotations))
+        return [action], Blocked(Reason.PROGRESSING, "its host is being told of the new size")
     return _running(vm, seen, instance)
+
+
+def _resized(vm: VM, seen: Seen, instance: Instance) -> InstanceSpec | None:
+    """The Instance with the size that its running guest can be given now; None when it has it, or there is no room."""
+    asked = live(vm, seen.offering, instance.spec)
+    if asked == instance.spec:
+        return None
+    if asked.cpus > instance.spec.cpus and seen.offering is not None:
+        here = instance.spec.host_name
+        room = need(vm, seen.offering, seen)
+        # The memory that its balloon gave back was never given to anybody else.
+        room = replace(room, cpus=asked.cpus, memory=instance.spec.most_memory)
+        if choose(room, [host for host in seen.hosts if host.name == here], seen.policy, prefer=here).host != here:
+            asked = replace(asked, cpus=instance.spec.cpus)
+    return None if asked == instance.spec else asked
+
+
+def _live_wishes(vm: VM) -> dict[str, object]:
+    """What a guest's host follows while the guest runs, by field of the Instance."""
+    spec = vm.spec
+    return {
+        "paused": spec.paused,
+        "stop_deadline": spec.stop_deadline,
+        "reboot_request": spec.reboot_request,
+        "reset_request": spec.reset_request,
+    }
 
 
 def _stopped(seen: Seen, instance: Instance) -> Outcome:
@@ -147,15 +191,23 @@ def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
     if now != spec.disks:
         action = _put(vm, instance, restarts.kept(instance.meta.annotations), disks=now)
         return [action], Blocked(Reason.ATTACHING, f"host {spec.host_name} is told of its Volumes")
-    heard = status.start_observed >= spec.start_request and status.reboot_observed >= spec.reboot_request
+    heard = (
+        status.start_observed >= spec.start_request
+        and status.reboot_observed >= spec.reboot_request
+        and status.reset_observed >= spec.reset_request
+    )
     realised = condition(status.conditions, Type.REALISED)
     if heard and status.power == Power.RUNNING and realised is not None and realised.true:
         lack = next(filter(None, (unusable(volume, spec.host_name) for volume in seen.volumes)), None)
         return [], lack or hindrance(seen) or plugging(seen) or addresses(seen) or Done(Reason.RUNNING)
+    if heard and spec.paused and status.power == Power.PAUSED and realised is not None and realised.true:
+        return [], Done(Reason.PAUSED, realised.message)
     if refused(instance) and missing(vm, seen) is None:
         return _elsewhere(vm, seen, instance)
     ended = heard and bool(status.started_at) and status.power in (Power.STOPPED, Power.CRASHED)
     if ended and realised is not None and realised.reason in (Reason.CRASHED, Reason.STOPPED):
+        if vm.spec.run_policy is RunPolicy.RERUN_ON_FAILURE and status.stop_reason == "Shutdown":
+            return [], Done(Reason.STOPPED, f"{realised.message}; raise spec.rebootRequest by one to start it again")
         return _again(vm, seen, instance, realised.message)
     return [], hindrance(seen) or _starting(instance)
 

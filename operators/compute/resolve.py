@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from operators.compute.model import VM, Seen, VolumeView
 from operators.compute.scheduler import DiskNeed, Need
+from operators.compute.sizes import refusal, size_of
 from operators.contract import names
 from operators.contract.compute import (
     CloudInit,
@@ -26,6 +27,8 @@ def missing(vm: VM, seen: Seen) -> Blocked | None:
     if seen.offering is None:
         name = vm.spec.offering
         return Blocked(Reason.OFFERING_NOT_FOUND, f"there is no ComputeOffering {name}: make it, or name another")
+    if (why := refusal(vm, seen.offering)) != "":
+        return Blocked(Reason.INVALID, why)
     zone = vm.spec.placement.zone
     if zone and zone not in seen.zones:
         return Blocked(Reason.ZONE_NOT_FOUND, f"there is no Zone {zone}: make it, or take it out of spec.placement")
@@ -61,11 +64,11 @@ def unusable(volume: VolumeView, host: str = "") -> Blocked | None:
 
 def need(vm: VM, offering: ComputeOfferingSpec, seen: Seen) -> Need:
     """What the scheduler is to find a host for."""
-    placement = vm.spec.placement
+    placement, size = vm.spec.placement, size_of(vm, offering)
     return Need(
         namespace=vm.meta.namespace,
-        cpus=offering.cpus,
-        memory=int(offering.memory),
+        cpus=size.cpus,
+        memory=int(size.memory),
         host_tags=offering.host_tags,
         zone=placement.zone,
         group=placement.group,
@@ -85,15 +88,18 @@ def disks(vm: VM, seen: Seen) -> tuple[DiskNeed, ...]:
 
 def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, start_request: int) -> InstanceSpec:
     """The Instance on a host, to be started."""
-    name, namespace = vm.meta.name, vm.meta.namespace
+    name, namespace, size = vm.meta.name, vm.meta.namespace, size_of(vm, offering)
     ports = [names.port(name, number) for number in range(len(vm.spec.nics))]
     return InstanceSpec(
         host_name=host,
         virtual_machine=ObjectRef(name, vm.meta.uid, namespace, vm.kind.kind),
         domain=names.domain(namespace, name, vm.meta.uid),
-        cpus=offering.cpus,
-        memory=offering.memory,
+        cpus=size.cpus,
+        memory=size.memory,
+        max_cpus=size.max_cpus,
+        max_memory=size.memory,
         cpu_weight=offering.cpu_weight,
+        cpu_limit=offering.cpu_limit,
         disks=tuple(InstanceDisk(disk_on(volume, host), volume.name, serial(volume.name)) for volume in seen.volumes),
         nics=tuple(InstanceNic(port, names.port_binding(port, host)) for port in ports),
         cloud_init=CloudInit(
@@ -103,7 +109,10 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
             user_data=vm.spec.user_data.inline,
         ),
         power=Power.RUNNING,
+        paused=vm.spec.paused,
+        stop_deadline=vm.spec.stop_deadline,
         reboot_request=vm.spec.reboot_request,
+        reset_request=vm.spec.reset_request,
         start_request=start_request,
     )
 
@@ -140,6 +149,8 @@ def differences(now: InstanceSpec, asked: InstanceSpec) -> str:
         said.append(f"{asked.memory} of memory instead of {now.memory}")
     if now.cpu_weight != asked.cpu_weight:
         said.append(f"CPU weight {asked.cpu_weight} instead of {now.cpu_weight}")
+    if now.cpu_limit != asked.cpu_limit:
+        said.append(f"a CPU limit of {asked.cpu_limit}% instead of {now.cpu_limit}%")
     before, after = ([disk.volume for disk in spec.disks] for spec in (now, asked))
     if before != after and set(before) == set(after):  # others come and go while it runs
         said.append("its Volumes in another order")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from operators.compute import restarts, waiting
+from operators.compute import grace, restarts, waiting
 from operators.compute.model import VM, Seen
 from operators.compute.resolve import differences, instance_spec, unusable
+from operators.compute.sizes import refusal
 from operators.contract.compute import Power, VirtualMachineStatus
 from operators.contract.meta import Condition, condition
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
@@ -19,6 +20,8 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
             phase=phase(vm, seen, outcome),
             addresses=_addresses(seen),
             reboot_observed=before.reboot_observed,
+            reset_observed=before.reset_observed,
+            destroyed_at=grace.since(vm, seen),
             restarts=before.restarts,
         )
     told = instance.status
@@ -28,7 +31,9 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
         instance=instance.meta.name,
         addresses=_addresses(seen),
         reboot_observed=max(before.reboot_observed, told.reboot_observed),
-        started_at=told.started_at if told.power == Power.RUNNING else "",
+        reset_observed=max(before.reset_observed, told.reset_observed),
+        started_at=told.started_at if told.power in (Power.RUNNING, Power.PAUSED) else "",
+        destroyed_at=grace.since(vm, seen),
         restarts=max(before.restarts, restarts.kept(instance.meta.annotations).total),
     )
 
@@ -79,6 +84,8 @@ def restart_required(vm: VM, seen: Seen) -> Condition | None:
     if instance is None or seen.offering is None or instance.spec.power is not Power.RUNNING or vm.meta.deleting:
         return None
     asked = instance_spec(vm, seen.offering, seen, instance.spec.host_name, instance.spec.start_request)
+    if (why := refusal(vm, seen.offering)) != "":
+        return Condition(Type.RESTART_REQUIRED, "True", Reason.INVALID, f"the guest keeps its size: {why}")
     changed = differences(instance.spec, asked)
     if not changed:
         return None
@@ -86,6 +93,7 @@ def restart_required(vm: VM, seen: Seen) -> Condition | None:
     return Condition(Type.RESTART_REQUIRED, "True", Reason.RESTART_REQUIRED, message)
 
 
+_AS_ASKED = (Reason.STOPPED, Reason.PAUSED, Reason.DESTROYED)
 _PHASES = {
     Reason.STOPPING: "Stopping",
     Reason.STARTING: "Starting",
@@ -103,7 +111,7 @@ def phase(vm: VM, seen: Seen, outcome: Outcome) -> str:
     if vm.meta.deleting:
         return "Deleting"
     if isinstance(outcome, Done):
-        return "Stopped" if outcome.reason == Reason.STOPPED else "Running"
+        return str(outcome.reason) if outcome.reason in _AS_ASKED else "Running"
     if known := _PHASES.get(Reason(outcome.reason)) if outcome.reason in tuple(Reason) else None:
         return known
     if isinstance(outcome, Rejected):

@@ -16,6 +16,8 @@ PATIENCE_FOR_OTHERS = 1.0
 SAY_AGAIN = 10.0
 """Seconds between two wordings of why no host fits. What is free where changes with every guest that comes or goes, and
 a hundred guests that wait must not make each of these a hundred writes."""
+TICK = 0.001
+"""Seconds that are not worth waiting for: what is left by rounding must not have a key run again and again."""
 _NOT_FOUND = frozenset(
     {
         Reason.OFFERING_NOT_FOUND,
@@ -98,8 +100,8 @@ def patience(reason: str) -> float:
 def patient(outcome: Outcome, seen: Seen) -> Outcome:
     """The same outcome, with a return to it when it has lasted long enough to be said."""
     if isinstance(outcome, Blocked) and outcome.reason == Reason.NO_HOST_FITS and seen.said is not None:
-        return Retry(outcome.reason, outcome.message, left) if (left := SAY_AGAIN - seen.said) > 0 else outcome
-    if isinstance(outcome, Blocked) and (left := patience(outcome.reason) - seen.waited) > 0:
+        return Retry(outcome.reason, outcome.message, left) if (left := SAY_AGAIN - seen.said) > TICK else outcome
+    if isinstance(outcome, Blocked) and (left := patience(outcome.reason) - seen.waited) > TICK:
         return Retry(outcome.reason, outcome.message, left)
     return outcome
 

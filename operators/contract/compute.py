@@ -14,6 +14,9 @@ class RunPolicy(StrEnum):
     """What a user wants of a VirtualMachine's power."""
 
     RUNNING = "Running"
+    """Kept running: a guest that ends, however it does, is started again."""
+    RERUN_ON_FAILURE = "RerunOnFailure"
+    """Started again when it crashes; a guest that shuts itself down stays off."""
     STOPPED = "Stopped"
 
 
@@ -57,6 +60,10 @@ class VirtualMachineSpec:
     """A virtual machine, as its user states it. Exactly one of `image` and `root_volume` is given."""
 
     offering: str
+    cpus: int = 0
+    """With a custom offering, and in its range; the offering's own number when left out."""
+    memory: Quantity | None = None
+    """With a custom offering, and in its range; the offering's own size when left out."""
     image: str = ""
     """An Image of the same namespace, else of the catalogue; or `namespace/name` of a public one."""
     root_volume: str = ""
@@ -77,8 +84,22 @@ class VirtualMachineSpec:
     """Names of AffinityGroups in the same namespace; followed when a host is chosen for it."""
     ha_enabled: bool = False
     delete_protection: bool = False
+    paused: bool = False
+    """Whether a running guest stands still, in memory, until this is taken back."""
+    stop_deadline: Duration | None = None
+    """How long the guest gets to end before its power is cut; the host's own default when left out."""
     reboot_request: int = 0
-    """Raised by one, the guest is rebooted once; compare `status.rebootObserved`."""
+    """Raised by one, the guest is asked to end and started again, once; compare `status.rebootObserved`."""
+    reset_request: int = 0
+    """Raised by one, the guest's power is cut and it is started again, once; compare `status.resetObserved`."""
+    destroyed: bool = False
+    """Off, and removed for good once its grace period is over; until then, taking this back recovers it."""
+
+    @property
+    def wanted(self) -> RunPolicy:
+        """Whether it is to run (Running) or not (Stopped), all fields that have a say in it considered."""
+        off = self.destroyed or self.run_policy is RunPolicy.STOPPED
+        return RunPolicy.STOPPED if off else RunPolicy.RUNNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +114,38 @@ class VirtualMachineStatus:
     addresses: tuple[str, ...] = ()
     """The addresses of its NICs, first NIC first."""
     reboot_observed: int = 0
+    reset_observed: int = 0
     started_at: str = ""
+    destroyed_at: str = ""
+    """When `spec.destroyed` was first seen: its grace period began."""
     restarts: int = 0
     """How often the guest was started again after it crashed."""
     conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
+class CustomRange:
+    """The sizes that a custom offering lets its users choose, both ends included."""
+
+    min_cpus: int
+    max_cpus: int
+    min_memory: Quantity
+    max_memory: Quantity
+
+
+@dataclass(frozen=True, slots=True)
 class ComputeOfferingSpec:
-    """A size of virtual machine."""
+    """A size of virtual machine. `cpus` and `memory` are what a custom one gives to those who choose nothing."""
 
     cpus: int
     memory: Quantity
+    custom: CustomRange | None = None
+    """Present in an offering whose users choose their own size; running guests can be given more processors then."""
     display_name: str = ""
     cpu_weight: int = 100
     """Relative share of a busy host's processors, 1 to 10000."""
+    cpu_limit: int = 0
+    """Percent of one processor that all of its processors may use together at most, for example 150; 0 for no limit."""
     host_tags: frozenset[str] = frozenset()
     """Tags that a Host must all carry."""
     ha: bool = False
@@ -225,7 +263,8 @@ class CloudInit:
 class InstanceSpec:
     """A virtual machine on one host, fully resolved. Written by Compute.
 
-    `power`, disks and the counters change at any time; sizes and cloud-init only together with a start; the rest never.
+    `power`, `paused`, disks, the counters, and `cpus` and `memory` up to their maxima change at any time; other
+    sizes and cloud-init only together with a start; the rest never.
     """
 
     host_name: str
@@ -234,14 +273,34 @@ class InstanceSpec:
     """The libvirt domain's name. Its uuid is the VirtualMachine's uid."""
     cpus: int
     memory: Quantity
+    max_cpus: int = 0
+    """Up to how many processors the guest can have without a restart; as many as `cpus` when 0."""
+    max_memory: Quantity | None = None
+    """What the guest was started with, and so the most it can have without a restart; `memory` when left out."""
     cpu_weight: int = 100
+    cpu_limit: int = 0
+    """Percent of one processor that it may use at most; 0 for no limit."""
     disks: tuple[InstanceDisk, ...] = ()
     nics: tuple[InstanceNic, ...] = ()
     cloud_init: CloudInit | None = None
     power: Power = Power.RUNNING
+    paused: bool = False
+    stop_deadline: Duration | None = None
+    """How long the guest gets to end; the agent's own default when left out."""
     reboot_request: int = 0
+    reset_request: int = 0
     start_request: int = 0
     """Raised by Compute to have a guest that ended by itself started again."""
+
+    @property
+    def most_cpus(self) -> int:
+        """Up to how many processors it can have without a restart."""
+        return max(self.cpus, self.max_cpus)
+
+    @property
+    def most_memory(self) -> int:
+        """Bytes that the guest can make use of, whatever its balloon was asked to give back."""
+        return max(int(self.memory), int(self.max_memory or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +327,7 @@ class InstanceStatus:
     started_at: str = ""
     start_observed: int = 0
     reboot_observed: int = 0
+    reset_observed: int = 0
     console_log: str = ""
     disks: tuple[AttachedDisk, ...] = ()
     """What the guest has now, while there is one."""

@@ -27,7 +27,7 @@ def key_of(vm: Obj[VirtualMachineSpec, VirtualMachineStatus], operation: Operati
 
 def inputs_of(spec: VirtualMachineSpec) -> Mapping[str, str]:
     """The intent that a Flow records, as its `spec.inputs` says it."""
-    return {RUN_POLICY: spec.run_policy.value, REBOOT_REQUEST: str(spec.reboot_request)}
+    return {RUN_POLICY: spec.wanted.value, REBOOT_REQUEST: str(spec.reboot_request)}
 
 
 def flow_of(vm: Obj[VirtualMachineSpec, VirtualMachineStatus], operation: Operation) -> Json:

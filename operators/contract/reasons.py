@@ -35,6 +35,8 @@ class Reason(StrEnum):
     AS_SPECIFIED = "AsSpecified"
     RUNNING = "Running"
     STOPPED = "Stopped"
+    PAUSED = "Paused"
+    DESTROYED = "Destroyed"
     IN_USE = "InUse"
     RELEASED = "Released"
     HELD = "Held"

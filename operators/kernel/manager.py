@@ -278,11 +278,11 @@ class OwnStore:
             self._must_lead()
             return self._seen(kind, await self._store.merge(kind, meta, change))
 
-    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
+    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str, resource_version: str = "") -> None:
         """Delete; the watch will show it."""
         async with self._slots:
             self._must_lead()
-            await self._store.delete(kind, key, uid=uid)
+            await self._store.delete(kind, key, uid=uid, resource_version=resource_version)
 
     def _must_lead(self) -> None:
         if not self._manager.leading():

@@ -150,7 +150,7 @@ class MemoryServer:
         if record and owners and all(owner["uid"] in self._gone for owner in owners):
             self.delete("garbage-collector", kind, key, record.body["metadata"]["uid"])
 
-    def delete(self, manager: str, kind: AnyKind, key: Key, uid: str = "") -> None:
+    def delete(self, manager: str, kind: AnyKind, key: Key, uid: str = "", version: str = "") -> None:
         """Ask for an object's deletion; without a uid, of whatever has the name."""
 
         def mark(before: _Record | None) -> _Record:
@@ -159,6 +159,8 @@ class MemoryServer:
             meta = before.body["metadata"]
             if uid and meta["uid"] != uid:
                 raise Conflict(f'{kind.crd} "{key}": its uid is {meta["uid"]}, not {uid}')
+            if version and meta["resourceVersion"] != version:
+                raise Conflict(f'{kind.crd} "{key}": it has changed')
             if "deletionTimestamp" in meta:
                 return before
             ending = meta | {"deletionTimestamp": stamp(self.clock.now())}
@@ -276,12 +278,13 @@ class MemoryStore(Store):
 
         return self.server.change(self.manager, "merge", kind, meta.key, patch)
 
-    async def delete(self, kind: AnyKind, key: Key, *, uid: str) -> None:
+    async def delete(self, kind: AnyKind, key: Key, *, uid: str, resource_version: str = "") -> None:
         await self.server.hook("delete", kind, key)
         try:
-            self.server.delete(self.manager, kind, key, uid)
-        except (NotFound, Conflict):
-            return
+            self.server.delete(self.manager, kind, key, uid, resource_version)
+        except (NotFound, Conflict) as error:
+            if resource_version and isinstance(error, Conflict):
+                raise
 
 
 _SETTABLE = ("labels", "annotations", "finalizers", "ownerReferences")

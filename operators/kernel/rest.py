@@ -143,12 +143,15 @@ class RestStore:
         params = {"fieldManager": self._manager}
         return _parsed(await self._write("merge", kind, "PATCH", self._url(kind, meta.key), body, MERGE, params))
 
-    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
+    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str, resource_version: str = "") -> None:
         """Ask for the deletion of that very object, its dependents after it. Gone, or another one by now, is fine."""
-        options: Json = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        guard = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+        options: Json = {"propagationPolicy": "Background", "preconditions": guard}
         try:
             await self._write("delete", kind, "DELETE", self._url(kind, key), options, JSON, {})
-        except (NotFound, Conflict):
+        except (NotFound, Conflict) as error:
+            if resource_version and isinstance(error, Conflict):
+                raise
             log.debug("already_gone", kind=kind.kind, key=str(key))
 
     def _as(self, part: str = "") -> dict[str, str]:

@@ -76,5 +76,7 @@ class Store(Protocol):
 
         As a person changes what is theirs: no controller does. `change` holds spec, data, labels or annotations."""
 
-    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
-        """Ask for the deletion of that very object. Missing is fine."""
+    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str, resource_version: str = "") -> None:
+        """Ask for the deletion of that very object. Missing is fine.
+
+        With a version, of that very state of it, else Conflict: for what its user may take back until then."""

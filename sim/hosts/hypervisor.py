@@ -141,6 +141,15 @@ class Driver:
     async def destroy(self, uuid: str) -> None:
         await self._do(uuid, 0.2, lambda: self._host.end_guest(uuid, "Destroyed"))
 
+    async def suspend(self, uuid: str) -> None:
+        def suspend() -> None:
+            self._known(uuid)
+            machine = self._host.machine
+            if uuid in machine.running and machine.paused.setdefault(uuid, "User") == "User":
+                self._host.tell(uuid)
+
+        await self._do(uuid, 0.002, suspend)
+
     async def resume(self, uuid: str) -> None:
         def resume() -> None:
             self._known(uuid)
@@ -148,6 +157,18 @@ class Driver:
                 self._host.tell(uuid)
 
         await self._do(uuid, 0.002, resume)
+
+    async def resize(self, uuid: str, cpus: int, memory: int) -> None:
+        def resize() -> None:
+            machine = self._host.machine
+            if uuid not in machine.running:
+                raise HypervisorError(f"domain {uuid} is not running")
+            machine.running[uuid] = replace(machine.running[uuid], cpus=cpus, memory=memory)
+
+        await self._do(uuid, 0.01, resize)
+
+    async def tunes(self) -> bool:
+        return True
 
     async def undefine(self, uuid: str) -> None:
         def undefine() -> None:

@@ -41,7 +41,7 @@ async def update_virtual_machine(call: Call, args: UpdateVirtualMachine) -> Answ
     """The caller's own spec, as kubectl would write it."""
     if args.name:
         naming.virtual_machine(args.name)
-        if args.id.spec.run_policy is RunPolicy.RUNNING:
+        if args.id.spec.wanted is RunPolicy.RUNNING:
             raise errors.invalid(f"Virtual machine {name_of(args.id)} must be stopped before its host name can change")
     spec = given(haEnabled=args.haenable, deleteProtection=args.deleteprotection, hostname=args.name.lower())
     spec |= _user_data(args.id, args.userdata, args.userdataid)
@@ -67,7 +67,7 @@ class ResetUserData(OwnerArgs):
 )
 async def reset_user_data(call: Call, args: ResetUserData) -> Answer:
     """The caller's own `spec.userData`."""
-    if args.id.spec.run_policy is RunPolicy.RUNNING:
+    if args.id.spec.wanted is RunPolicy.RUNNING:
         raise errors.invalid(f"Virtual machine {name_of(args.id)} must be stopped before its user data can change")
     spec = _user_data(args.id, args.userdata, args.userdataid)
     return Single(virtual_machine(call, await update(call, args.id, spec)))

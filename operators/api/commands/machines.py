@@ -8,7 +8,7 @@ from operators.api import errors
 from operators.api.call import Call, TaggedListArgs, contains, is_or_any, listing, owned
 from operators.api.changing import change
 from operators.api.cloud import VM, ComputeOffering, Host, HostGroup, Image, Network, Rack, Zone, name_of
-from operators.api.declare import Answer, Started, boolean, command, string, uuid, uuids
+from operators.api.declare import Answer, Single, Started, boolean, command, string, uuid, uuids
 from operators.api.jobs import job_of
 from operators.api.responses.done import Done
 from operators.api.responses.virtualmachine import VirtualMachineResponse, state_of, virtual_machine, zone_of
@@ -160,7 +160,7 @@ async def stop(call: Call, args: Stop) -> Answer:
 )
 async def reboot(call: Call, args: One) -> Answer:
     """The caller's own `spec.rebootRequest`, raised by one."""
-    if args.id.spec.run_policy is RunPolicy.STOPPED:
+    if args.id.spec.wanted is RunPolicy.STOPPED:
         raise errors.invalid(f"Unable to reboot virtual machine {name_of(args.id)}: it is stopped")
     return await _power(call, args.id, Operation.REBOOT)
 
@@ -170,6 +170,8 @@ async def _power(call: Call, vm: VM, operation: Operation) -> Answer:
 
     def make(now: VM) -> Json:
         _must_be_settled(call, now)
+        if now.spec.destroyed:
+            raise errors.invalid(f"Virtual machine {name_of(now)} is destroyed: recover it first")
         if operation is Operation.REBOOT:
             return {"spec": {"rebootRequest": now.spec.reboot_request + 1}}
         policy = RunPolicy.RUNNING if operation is Operation.START else RunPolicy.STOPPED
@@ -193,37 +195,70 @@ def _must_be_settled(call: Call, vm: VM) -> None:
 class Destroy(One):
     """Arguments."""
 
-    expunge: bool = boolean("Whether nothing shall be left to recover, which is always so")
+    expunge: bool = boolean("Whether it goes at once and for good; otherwise it can be recovered for a while")
 
 
 @command(
     "destroyVirtualMachine",
-    "Destroys a virtual machine and its root disk, at once and for good; its data volumes stay.",
+    "Destroys a virtual machine: off at once, gone with its root disk after a grace period; data volumes stay.",
     item=VirtualMachineResponse,
     key="virtualmachine",
     asynchronous=True,
     refused="volumeids",
 )
 async def destroy(call: Call, args: Destroy) -> Answer:
-    """The one object, and its Flow."""
-    return await _destroyed(call, args.id)
+    """The caller's own `spec.destroyed`, or with `expunge` the deletion of the object."""
+    vm = args.id
+    if vm.spec.delete_protection:
+        raise errors.invalid(f"Virtual machine {name_of(vm)} is protected against deletion")
+    if args.expunge:
+        return await _expunge(call, vm)
+    return Started(await job_of(call, await _destroyed(call, vm, destroyed=True), Operation.STOP))
 
 
 @command(
     "expungeVirtualMachine",
-    "Destroys a virtual machine, as destroyVirtualMachine does: there is nothing to recover after that either.",
+    "Deletes a virtual machine and its root disk at once and for good; its data volumes stay.",
     item=Done,
     asynchronous=True,
 )
 async def expunge(call: Call, args: One) -> Answer:
-    """The one object, and its Flow."""
-    return await _destroyed(call, args.id)
+    """Delete the object of a destroyed virtual machine."""
+    if not args.id.spec.destroyed:
+        raise errors.invalid(f"Virtual machine {name_of(args.id)} is not destroyed: destroy it first")
+    return await _expunge(call, args.id)
 
 
-async def _destroyed(call: Call, vm: VM) -> Answer:
+@command(
+    "recoverVirtualMachine",
+    "Recovers a destroyed virtual machine that was not expunged yet; it is then stopped.",
+    item=VirtualMachineResponse,
+    key="virtualmachine",
+)
+async def recover(call: Call, args: One) -> Answer:
+    """Take `spec.destroyed` back; stopped, as CloudStack has it."""
+    if not args.id.spec.destroyed:
+        raise errors.invalid(f"Virtual machine {name_of(args.id)} is not destroyed")
+    return Single(virtual_machine(call, await _destroyed(call, args.id, destroyed=False)))
+
+
+async def _destroyed(call: Call, vm: VM, *, destroyed: bool) -> VM:
+    """Write `spec.destroyed`, and nothing else but what goes with it."""
+
+    def make(now: VM) -> Json:
+        if now.meta.deleting:
+            raise errors.invalid(f"Virtual machine {name_of(now)} is being destroyed")
+        if now.spec.destroyed is destroyed:
+            return {}
+        return {
+            "spec": {"destroyed": True} if destroyed else {"destroyed": False, "runPolicy": RunPolicy.STOPPED.value}
+        }
+
+    return await change(call, vm, make)
+
+
+async def _expunge(call: Call, vm: VM) -> Answer:
     """Delete the object; its Destroy Flow is of the generation that the deletion made."""
-    if vm.spec.delete_protection:
-        raise errors.invalid(f"Virtual machine {name_of(vm)} is protected against deletion")
     await call.store.delete(VIRTUAL_MACHINE, vm.key, uid=vm.meta.uid)
     body = await call.store.get(VIRTUAL_MACHINE, vm.key)
     newest = VIRTUAL_MACHINE.parse(body) if body is not None else None

@@ -121,12 +121,12 @@ def state_of(call: Call, vm: VM) -> str:
         return "Expunging"
     if call.cloud.given_up(vm):
         return "Error"
-    runs = vm.spec.run_policy is RunPolicy.RUNNING
+    runs = vm.spec.wanted is RunPolicy.RUNNING
     ready = condition(vm.status.conditions, Type.READY)
     if ready is None or ready.observed_generation < vm.meta.generation:
         return "Starting" if runs else "Stopping" if vm.status.instance else "Stopped"
     if ready.true:
-        return "Running" if runs else "Stopped"
+        return "Destroyed" if vm.spec.destroyed else "Running" if runs else "Stopped"
     if ready.reason in NOBODY_KNOWS:
         return "Unknown"
     return "Starting" if runs else "Stopping"

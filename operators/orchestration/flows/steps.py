@@ -58,7 +58,7 @@ def compute(flow: Flow, vm: VM, instances: Sequence[Instance]) -> StepNow:
     ready = condition(vm.status.conditions, Type.READY)
     if operation is Operation.DEPLOY:
         # It follows the spec, even one that changed on the way.
-        policy, generation = vm.spec.run_policy, vm.meta.generation
+        policy, generation = vm.spec.wanted, vm.meta.generation
     else:
         policy = RunPolicy.STOPPED if operation is Operation.STOP else RunPolicy.RUNNING
         generation = flow.spec.target_generation
@@ -67,7 +67,7 @@ def compute(flow: Flow, vm: VM, instances: Sequence[Instance]) -> StepNow:
             state = StepState.SKIPPED if operation is Operation.DEPLOY else StepState.DONE
             return _step(COMPUTE, state, where, Reason.STOPPED, "its run policy is Stopped")
         return _step(COMPUTE, StepState.RUNNING, where, Reason.STOPPING, "the guest is being stopped")
-    running = any(instance.status.power == Power.RUNNING for instance in instances)
+    running = any(instance.status.power in (Power.RUNNING, Power.PAUSED) for instance in instances)
     if ready is not None and ready.true and ready.observed_generation >= generation and running:
         asked = intent_of(flow)
         if operation is Operation.REBOOT and asked and vm.status.reboot_observed < asked.reboot_request:

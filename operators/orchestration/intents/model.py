@@ -19,7 +19,7 @@ class Wanted:
     @property
     def intent(self) -> Intent:
         """What it asks of the machine's power."""
-        return Intent(self.vm.spec.run_policy, self.vm.spec.reboot_request)
+        return Intent(self.vm.spec.wanted, self.vm.spec.reboot_request)
 
 
 @dataclass(frozen=True, slots=True)

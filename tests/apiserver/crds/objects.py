@@ -24,7 +24,12 @@ SPECS: dict[str, Json] = {
         "placement": {"zone": "default"},
         "affinityGroups": ["web"],
     },
-    "ComputeOffering": {"cpus": 1, "memory": "128Mi", "hostTags": ["ssd"]},
+    "ComputeOffering": {
+        "cpus": 1,
+        "memory": "128Mi",
+        "hostTags": ["ssd"],
+        "custom": {"minCpus": 1, "maxCpus": 4, "minMemory": "128Mi", "maxMemory": "4Gi"},
+    },
     "AffinityGroup": {"type": "AntiAffinity", "policy": "Preferred"},
     "PlacementPlan": {"offering": "tiny", "image": "tiny", "placement": {"zone": "default"}, "affinityGroups": ["web"]},
     "UserData": {"data": "#!/bin/sh\n"},

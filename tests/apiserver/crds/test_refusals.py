@@ -34,7 +34,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("VirtualMachine", {"spec.offering": None}, "spec.offering: Required value"),
     ("VirtualMachine", {"spec.offering": ""}, "spec.offering in body should be at least 1 chars long"),
     ("VirtualMachine", {"spec.image": "a/b/c"}, "spec.image in body should match"),
-    ("VirtualMachine", {"spec.runPolicy": "Maybe"}, 'supported values: "Running", "Stopped"'),
+    ("VirtualMachine", {"spec.runPolicy": "Maybe"}, 'supported values: "Running", "RerunOnFailure", "Stopped"'),
     ("VirtualMachine", {"spec.rootDiskSize": "20 GB"}, "spec.rootDiskSize in body should match"),
     ("VirtualMachine", {"spec.rootDiskSize": "5K"}, "spec.rootDiskSize in body should match"),
     ("VirtualMachine", {"spec.rootDiskSize": "1k"}, "rootDiskSize must be between 1Mi and 64Ti"),
@@ -56,6 +56,15 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("VirtualMachine", {"spec.nics.0.mac": "02-00-0a-01-01-05"}, "must be a unicast MAC address in lower case"),
     ("VirtualMachine", {"spec.nics.0.mac": "03:00:0a:01:01:05"}, "must be a unicast MAC address in lower case"),
     ("VirtualMachine", {"spec.nics.0.mac": "02:00:0A:01:01:05"}, "must be a unicast MAC address in lower case"),
+    ("VirtualMachine", {"spec.stopDeadline": "soon"}, "spec.stopDeadline in body should match"),
+    (
+        "VirtualMachine",
+        {"spec.deleteProtection": True, "spec.destroyed": True},
+        "deleteProtection forbids to destroy it: set deleteProtection to false first",
+    ),
+    ("VirtualMachine", {"spec.cpus": 300}, "spec.cpus in body should be less than or equal to 256"),
+    ("ComputeOffering", {"spec.custom.minCpus": 5}, "minCpus must not be greater than maxCpus"),
+    ("ComputeOffering", {"spec.custom.minMemory": "5Gi"}, "minMemory must not be greater than maxMemory"),
     # What its guest gets.
     (
         "VirtualMachine",

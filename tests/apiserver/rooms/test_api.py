@@ -123,7 +123,7 @@ def test_a_life(cs: CloudStack, admin: Client, start: Start) -> None:
     spec = admin.get(VIRTUAL_MACHINE, "api-web", NS)["spec"]
     assert (spec["runPolicy"], spec["offering"], len(spec["nics"])) == ("Stopped", "tiny", 2)
 
-    destroying = cs.destroyVirtualMachine(id=begun["id"])
+    destroying = cs.destroyVirtualMachine(id=begun["id"], expunge=True)
     cloud.free("api-web")
     assert _job(cs, destroying["jobid"])["jobstatus"] == 1
     until(lambda: cs.listVirtualMachines(name="api-web") == {}, what="it is gone from the list")

@@ -11,6 +11,7 @@ import pytest
 
 from operators.contract.compute import Power
 from operators.contract.meta import condition
+from operators.contract.quantity import Duration, Quantity
 from tests.host.hypervisor.conftest import MIB, World
 
 pytestmark = pytest.mark.timeout(300)
@@ -260,3 +261,49 @@ def test_kvm_is_taken_only_once_it_proved_itself(world: World) -> None:
 def test_no_process_is_left(world: World) -> None:
     found = subprocess.run(["pgrep", "-fc", "guest=team-a-vm"], capture_output=True, text=True).stdout.strip()
     assert found in ("", "0")
+
+
+async def test_pause_and_reset(world: World) -> None:
+    key = await world.instance()
+    await world.booted(key)
+    first = world.qemu(key)
+    await world.change(key, paused=True)
+    await world.until(lambda: world.status(key).power == Power.PAUSED)
+    assert world.holds(key, "Realised")
+    await world.kill_agent()
+    await world.start_agent()
+    await world.change(key, paused=False)
+    await world.until(lambda: world.status(key).power == Power.RUNNING)
+    assert world.qemu(key) == first, "the very guest went on"
+    await world.change(key, paused=True)
+    await world.until(lambda: world.status(key).power == Power.PAUSED)
+    await world.change(key, paused=False, reset_request=2)
+    took = await world.until(lambda: world.status(key).reset_observed == 2)
+    assert took < 10, "not asked, but cut off"
+    assert world.status(key).power == Power.RUNNING
+    await world.booted(key)
+    again = world.qemu(key)
+    assert again != first
+    await world.change(key, power=Power.STOPPED, stop_deadline=Duration(0))
+    await world.until(lambda: world.status(key).power == Power.STOPPED, 10)
+
+
+async def test_processors_and_memory_of_a_running_guest(world: World) -> None:
+    key = await world.instance(memory=192)
+    await world.change(key, max_cpus=3, power=Power.STOPPED)
+    await world.until(lambda: world.status(key).power == Power.STOPPED, 40)
+    await world.change(key, max_cpus=3, max_memory=Quantity(192 * MIB), power=Power.RUNNING, start_request=1)
+    await world.booted(key)
+    name, first = world.virsh("list", "--name"), world.qemu(key)
+    await world.change(key, cpus=3, memory=Quantity(128 * MIB))
+    await world.until(lambda: "3" in world.virsh("vcpucount", name, "--live", "--active").split())
+
+    def given_back() -> bool:
+        said = dict(line.split() for line in world.virsh("dommemstat", name).splitlines())
+        return int(said["actual"]) == 128 * 1024
+
+    await world.until(given_back, 60)  # the guest's own balloon has to do it
+    assert world.holds(key, "Realised")
+    assert world.qemu(key) == first
+    await world.change(key, cpus=1, memory=Quantity(192 * MIB))
+    await world.until(lambda: not given_back(), 60)

@@ -55,7 +55,7 @@ class PipeStore(Store):
     async def finalize(self, kind: Kind[Any, Any], meta: Meta, finalizers: Sequence[str]) -> Json | None:
         raise errors.Forbidden("finalize")
 
-    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str) -> None:
+    async def delete(self, kind: Kind[Any, Any], key: Key, *, uid: str, resource_version: str = "") -> None:
         raise errors.Forbidden("delete")
 
     async def _ask(self, verb: str, **said: Any) -> Any:

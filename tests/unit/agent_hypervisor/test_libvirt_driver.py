@@ -8,7 +8,7 @@ from agents.hypervisor import domainxml, libvirt_driver
 from agents.hypervisor.driver import Record
 from operators.contract.compute import Power
 
-RECORD = Record("uid", 1, 2, "boot", "2026-11-21T10:00:00Z")
+RECORD = Record("uid", 1, 2, "boot", "2026-11-21T10:00:00Z", reset=4, paused=True)
 
 
 class Ending:

@@ -20,10 +20,13 @@ from agents.hypervisor.model import (
     Keep,
     Leaving,
     Part,
+    Resize,
     Resume,
     Seen,
     Start,
+    Suspend,
     Throttle,
+    Unpause,
     Wanted,
     WriteSeed,
 )
@@ -36,7 +39,7 @@ from operators.kernel.outcome import Blocked, Done, Outcome, Retry
 SPEC = InstanceSpec(
     "a", ObjectRef("web", "vm-uid"), "team-a-web", 1, Quantity(128 << 20), cloud_init=CloudInit("vm-uid", "web")
 )
-RECORD = Record("instance-uid", 0, 0, "boot-1", "2026-11-21T12:00:00Z")
+RECORD = Record("instance-uid", 0, 0, "boot-1", "2026-11-21T12:00:00Z", cpus=1, memory=128 << 20)
 ROOT = DiskDevice("/pool/web.qcow2", "web-root", size=1 << 30)
 DATA = DiskDevice("/pool/data.qcow2", "data", size=1 << 30)
 HAS = (Attached("vda", ROOT),)
@@ -45,6 +48,7 @@ OFF = replace(UP, power=Power.STOPPED, stop_reason="Crashed")
 DISK = Part("web-root-d0", ROOT, "web-root")
 MORE = Part("data-d0", DATA, "data")
 NIC = Part("web-nic0-x", NicDevice("csbr1", "cst1", "02:00:00:00:00:01", 1450))
+PAUSED = replace(UP, power=Power.PAUSED, pause_reason="User", record=replace(RECORD, paused=True))
 READY = Seen(boot="boot-1", now="2026-11-21T12:00:01Z", disks=(DISK,), nics=(NIC,), seed="s", seed_wanted="s")
 
 
@@ -106,6 +110,19 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     ("reboot", {"reboot_request": 1}, {"domain": UP}, [AskToEnd], "Stopping"),
     ("reboot, second half", {"reboot_request": 1}, {"domain": OFF}, [Start], "Starting"),
     ("reboot done", {"reboot_request": 1}, {"domain": replace(UP, record=record(reboot=1))}, [], "Running"),
+    ("reset", {"reset_request": 1}, {"domain": UP}, [CutPower], "Starting"),
+    ("reset of a paused guest", {"reset_request": 1}, {"domain": replace(UP, power=Power.PAUSED)}, [CutPower], "Starting"),
+    ("reset, second half", {"reset_request": 1}, {"domain": replace(OFF, stop_reason="Destroyed")}, [Start], "Starting"),
+    ("reset done", {"reset_request": 1}, {"domain": replace(UP, record=record(reset=1))}, [], "Running"),
+    ("reset of a stopped guest", {"reset_request": 1} | STOPPED, {"domain": OFF}, [], "Stopped"),
+    ("more processors", {"cpus": 2}, {"domain": UP}, [Resize], "Starting"),
+    ("a record of an earlier release", {}, {"domain": replace(UP, record=record(cpus=0))}, [Resize], "Starting"),
+    ("pause", {"paused": True}, {"domain": UP}, [Suspend], "Paused"),
+    ("paused", {"paused": True}, {"domain": PAUSED}, [], "Paused"),
+    ("goes on", {}, {"domain": PAUSED}, [Unpause], "Starting"),
+    ("went on, unrecorded", {}, {"domain": replace(PAUSED, power=Power.RUNNING)}, [Keep], "Starting"),
+    ("stop of what was paused here", STOPPED, {"domain": PAUSED}, [Unpause], "Stopping"),
+    ("stop with its own deadline", STOPPED, {"domain": UP, "asked": 6.0, "deadline": 6.0}, [CutPower], "Stopping"),
     ("disk full", {}, {"domain": replace(UP, power=Power.PAUSED, pause_reason="IOError")}, [Resume], "StorageError"),
     ("suspended by hand", {}, {"domain": replace(UP, power=Power.PAUSED, pause_reason="User")}, [], "HypervisorError"),
     ("no libvirtd", {}, {"trouble": "libvirtd does not answer"}, [], "HypervisorError"),
@@ -169,7 +186,7 @@ class Host:
                 has = tuple(Attached(f"vd{number}", disk) for number, disk in enumerate(spec.disks))
                 started = Domain(spec.uuid, spec.name, Power.RUNNING, record=kept, disks=has)
                 self.seen = replace(self.seen, domain=started, asked=None)
-            case Keep(record=kept):
+            case Keep(record=kept) | Resize(record=kept):
                 assert domain
                 self.seen = replace(self.seen, domain=replace(domain, record=kept))
             case AskToEnd() | CutPower():

@@ -49,7 +49,17 @@ async def test_the_whole_life(world: World) -> None:
     operations = [body["spec"]["operation"] for body in world.server.all(FLOW)]
     assert sorted(operations) == ["Deploy", "Reboot", "Start", "Stop"], "one Flow an operation, whoever made it"
 
-    begun = await world.call("alice", "destroyVirtualMachine", id=vm, expunge="true")
+    begun = await world.call("alice", "destroyVirtualMachine", id=vm)
+    done = await world.job("alice", begun["jobid"])
+    assert done["jobresult"]["virtualmachine"]["state"] == "Destroyed"
+    status, refused = await world.ask("alice", "startVirtualMachine", id=vm)
+    assert status == 431
+    assert "recover it first" in refused["startvirtualmachineresponse"]["errortext"]
+    recovered = await world.call("alice", "recoverVirtualMachine", id=vm)
+    assert recovered["virtualmachine"]["id"] == vm
+    begun = await world.call("alice", "destroyVirtualMachine", id=vm)
+    await world.job("alice", begun["jobid"])
+    begun = await world.call("alice", "expungeVirtualMachine", id=vm)
     done = await world.job("alice", begun["jobid"])
     assert done["jobstatus"] == 1
     assert await world.call("alice", "listVirtualMachines") == {}

@@ -170,7 +170,7 @@ async def _settle(store: MemoryStore, kind: Kind[Any, Any], body: Json) -> None:
 async def _make(store: MemoryStore, vm: VM) -> None:
     """Its Instance, with the power that is asked for."""
     key = Key(vm.meta.namespace, names.instance(vm.meta.name, "node1"))
-    power = vm.spec.run_policy.value
+    power = vm.spec.wanted.value
     ref = {"name": vm.meta.name, "uid": vm.meta.uid}
     spec = {"hostName": "node1", "domain": "d", "cpus": 1, "memory": "128Mi", "power": power, "virtualMachine": ref}
     made = await store.apply(INSTANCE, INSTANCE.body(key, spec=spec, ownerReferences=[to_wire(vm.owner)]))

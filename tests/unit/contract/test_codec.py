@@ -72,11 +72,15 @@ def test_camel_case(name: str) -> None:
 def test_what_is_empty_is_left_out() -> None:
     assert to_wire(VirtualMachineSpec(offering="tiny", image="tiny")) == {
         "offering": "tiny",
+        "cpus": 0,
         "image": "tiny",
         "runPolicy": "Running",
         "haEnabled": False,
         "deleteProtection": False,
+        "paused": False,
         "rebootRequest": 0,
+        "resetRequest": 0,
+        "destroyed": False,
     }
 
 

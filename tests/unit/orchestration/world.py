@@ -220,13 +220,13 @@ class World:
             if body is not None:
                 await store.finalize(INSTANCE, INSTANCE.parse(body).meta, [])
             return
-        if not gone and (body is not None or vm.spec.run_policy == "Running"):
+        if not gone and (body is not None or vm.spec.wanted == "Running"):
             spec = {
                 "hostName": "h1",
                 "domain": "d",
                 "cpus": 1,
                 "memory": "128Mi",
-                "power": vm.spec.run_policy.value,
+                "power": vm.spec.wanted.value,
                 "virtualMachine": {"name": vm.meta.name, "uid": vm.meta.uid},
             }
             finalizers = [names.finalizer("compute")]
@@ -246,7 +246,7 @@ class World:
             status = {"power": power, "observedGeneration": instance.meta.generation}
             await store.apply_status(INSTANCE, instance.key, status, resource_version="")
         running = power == "Running"
-        right = power == vm.spec.run_policy.value or (body is None and vm.spec.run_policy == "Stopped")
+        right = power == vm.spec.wanted.value or (body is None and vm.spec.run_policy == "Stopped")
         told = told or _condition("True" if right else "False", "AsSpecified" if right else "WaitingForVolumes")
         status = {
             "observedGeneration": vm.meta.generation,
