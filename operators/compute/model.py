@@ -44,6 +44,8 @@ class VolumeView:
     expected: bool = False
     """Orchestration makes it, so it need not be there yet."""
     exists: bool = True
+    taken: bool = False
+    """Somebody made one of that name for something else."""
     deleting: bool = False
     ready: bool = False
     reason: str = ""
@@ -67,6 +69,8 @@ class PortView:
     """A Port of the virtual machine."""
 
     name: str
+    taken: bool = False
+    """Somebody made one of that name for something else."""
     exists: bool = False
     ready: bool = False
     ip: str = ""

@@ -136,6 +136,8 @@ def _volume(vm: VM, name: str, cache: Cache, ledger: Ledger, catalogue: str, *, 
         return VolumeView(
             name, root, expected=True, deleting=volume.meta.deleting, used_by=used_by, disk=names.disk(name)
         )
+    if volume is not None and made and _taken(volume.meta, vm):
+        return VolumeView(name, root, expected=True, taken=True, used_by=used_by, disk=names.disk(name))
     offering_name = volume.spec.disk_offering if volume else vm.spec.root_disk_offering or "standard"
     offering = cache.get(DISK_OFFERING, Key("", offering_name))
     if volume is None:
@@ -189,6 +191,11 @@ def disk_need(volume: Volume, cache: Cache, catalogue: str) -> DiskNeed:
     )
 
 
+def _taken(meta: Meta, vm: VM) -> bool:
+    """Whether the object has the name of one that Orchestration makes for the VirtualMachine, and nobody's owner."""
+    return not any(owner.kind == vm.kind.kind for owner in meta.owner_references)
+
+
 def _strange(meta: Meta, vm: VM) -> bool:
     """Whether a VirtualMachine owns the object, and not this one."""
     owners = [owner.uid for owner in meta.owner_references if owner.kind == vm.kind.kind]
@@ -210,6 +217,8 @@ def _port(vm: VM, number: int, cache: Cache) -> PortView:
     port = cache.get(PORT, Key(vm.meta.namespace, name))
     if port is None or port.meta.deleting or _strange(port.meta, vm):
         return PortView(name)
+    if _taken(port.meta, vm):
+        return PortView(name, taken=True)
     ready = condition(port.status.conditions, Type.READY)
     return PortView(
         name,

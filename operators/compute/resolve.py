@@ -37,7 +37,15 @@ def missing(vm: VM, seen: Seen) -> Blocked | None:
             f"there is no AffinityGroup {seen.unknown_group} in this namespace: make it, or take it out of the spec"
         )
         return Blocked(Reason.AFFINITY_GROUP_NOT_FOUND, message)
+    for port in seen.ports:
+        if port.taken:
+            return _name_taken("Port", port.name)
     return next((found for volume in seen.volumes if (found := unusable(volume)) is not None), None)
+
+
+def _name_taken(kind: str, name: str) -> Blocked:
+    message = f"{kind} {name} is somebody's own, and the virtual machine needs one of that name: delete it, or "
+    return Blocked(Reason.NAME_TAKEN, f"{message}name the virtual machine otherwise")
 
 
 def unusable(volume: VolumeView, host: str = "") -> Blocked | None:
@@ -46,6 +54,8 @@ def unusable(volume: VolumeView, host: str = "") -> Blocked | None:
     if host and volume.bound and volume.host not in ("", host):
         message = f"Volume {name} is on host {volume.host}, which host {host} does not reach: move it, or take it out"
         return Blocked(Reason.NO_HOST_FITS, message)
+    if volume.taken:
+        return _name_taken("Volume", name)
     if volume.used_by:
         message = f"Volume {name} is attached to VirtualMachine {volume.used_by}: take it out of that one's spec first"
         return Blocked(Reason.STILL_ATTACHED, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from operators.contract.codec import to_wire
 from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, STORAGE_POOL, ZONE
 from operators.contract.meta import Condition, Key, condition, holds
+from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import VOLUME
 from operators.kernel.store import StoreError
@@ -369,6 +371,24 @@ async def test_changed_offering_is_never_silently_ignored() -> None:
         assert (host.specs[uuid].cpus, len(host.specs[uuid].disks)) == (2, 2)
         assert cloud.ready().true
         assert condition(cloud.vm().status.conditions, "RestartRequired") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "spec"), [(VOLUME, "web-root", {"size": "1Gi"}), (PORT, "web-nic0", {"network": "backplane"})]
+)
+@virtual
+async def test_what_a_user_made_of_a_dependents_name_is_not_taken_for_it(kind: Any, name: str, spec: Any) -> None:
+    async with world() as cloud:
+        cloud.orchestrates = False
+        await cloud.put(kind, name, spec, NS)
+        await cloud.apply(nics=[{"network": "backplane"}])
+        await cloud.settle(5)
+        assert cloud.ready().reason == "NameTaken" and name in cloud.ready().message
+        assert cloud.instances() == []
+        cloud.server.delete("kubectl", kind, Key(NS, name))
+        cloud.orchestrates = True
+        await cloud.settle(5)
+        assert cloud.ready().true
 
 
 @virtual
