@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from agents.storage.marks import MARK
 from operators.contract import names
 from operators.contract.orchestration import FlowState
 from operators.contract.quantity import Quantity
@@ -463,7 +464,7 @@ def _strange_files(run: Run, host: Host) -> Complaints:
              if each["spec"]["hostName"] == host.name}  # fmt: skip
     making = {each["metadata"]["uid"] for each in (*run.all(DISK), *run.all(COPY))}
     for path in host.files.files(POOL_ROOT):
-        if any(f"/.{uid}." in path for uid in making):
+        if path.endswith(f"/{MARK}") or any(f"/.{uid}." in path for uid in making):
             continue
         if path not in known and path not in run.kept and path not in run.orphans:
             yield f"{host.name} has a file {path}, and no Disk or ImageCopy stands for it"

@@ -29,6 +29,10 @@ class PoolOffline(Exception):
     """The pool cannot be used at present; the text says why and what to do."""
 
 
+class Unmarked(PoolOffline):
+    """The folder is there, but nothing says that it is the pool's."""
+
+
 class Missing(Exception):
     """The pool is fine, but its folder has not been made yet, so there is no file in it either."""
 
@@ -49,6 +53,12 @@ class PoolFolder:
     makes: bool
     """Whether the folder is made when it is missing. Never for a shared one: an empty folder would stand in for a
     file system that is not mounted."""
+    uid: str = ""
+    """Of its StoragePool."""
+    marks: bool = False
+    """Whether it is for us to mark a folder that is not marked yet."""
+    check: Callable[..., None] | None = None
+    """Sees that the open folder is the pool's; see `marks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,8 @@ def pool_folder(pool: PoolFolder, *, make: bool) -> Iterator[int]:
         for step in steps:
             above, here = here, _down(here, step, make=make and pool.makes)
             os.close(above)
+        if pool.check is not None:
+            pool.check(here, pool, make=make)
         yield here
     except FileNotFoundError as error:
         if pool.makes:

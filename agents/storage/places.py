@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agents.storage import qcow2
+from agents.storage import marks, qcow2
 from agents.storage.folders import Missing, Place, PoolFolder, PoolOffline, Strange, inner_folder, open_file
 from agents.storage.qcow2 import Header
 from operators.contract.fabric import STORAGE_POOL
@@ -21,13 +21,24 @@ class Pools:
 
     cache: Cache
     root: str
+    node: str = ""
+    """Given by who may mark a pool."""
 
     def folder(self, name: str) -> PoolFolder:
         """A pool by its name. Raises PoolOffline when there is none."""
         pool = self.cache.get(STORAGE_POOL, Key("", name))
         if pool is None:
             raise PoolOffline(f"there is no StoragePool {name}; make it again, its files are still there")
-        return PoolFolder(name, self.root, pool.spec.path.rstrip("/"), makes=pool.spec.type == "Directory")
+        own, status = pool.spec.type == "Directory", pool.status
+        return PoolFolder(
+            name,
+            self.root,
+            pool.spec.path.rstrip("/"),
+            makes=own,
+            uid=pool.meta.uid,
+            marks=own or (bool(self.node) and status.marker == self.node and not status.marked),
+            check=marks.check,
+        )
 
 
 def header_at(place: Place) -> Header | None:

@@ -114,6 +114,13 @@ class HypervisorReport:
     """Domains on the host that no Instance stands for; reported and left alone."""
 
 
+class Mark(StrEnum):
+    """What a storage agent found of a pool's mark in its folder."""
+
+    PRESENT = "Present"
+    ABSENT = "Absent"
+
+
 @dataclass(frozen=True, slots=True)
 class PoolReport:
     """One pool of the host, as the storage agent sees it."""
@@ -123,6 +130,8 @@ class PoolReport:
     capacity: Quantity = NOTHING
     free: Quantity = NOTHING
     """Rounded, so that a report changes only when it matters."""
+    mark: str = ""
+    """One of Mark: whether the folder says that it is the pool's."""
     message: str = ""
 
 
@@ -183,6 +192,10 @@ class StoragePoolStatus:
     observed_generation: int = 0
     capacity: Quantity | None = None
     free: Quantity | None = None
+    marker: str = ""
+    """The Host whose agent puts the pool's mark into a shared folder, once."""
+    marked: bool = False
+    """Whether some host has found the mark: from then on a folder without it is another folder."""
     conditions: tuple[Condition, ...] = ()
 
 

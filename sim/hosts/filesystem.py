@@ -153,6 +153,16 @@ class FileSystem:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
         del folder.entries[name]
 
+    def link(
+        self, old: str, new: str, *, src_dir_fd: int | None, dst_dir_fd: int | None, follow_symlinks: bool
+    ) -> None:
+        """link(2)."""
+        source, name = self._at(old, src_dir_fd)
+        target, other = self._at(new, dst_dir_fd)
+        if other in target.entries:
+            raise FileExistsError(errno.EEXIST, "File exists", new)
+        target.entries[other] = source.entries[name]
+
     def rename(self, old: str, new: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
         """rename(2)."""
         source, name = self._at(old, src_dir_fd)

@@ -22,7 +22,7 @@ from agents.network.routers import controller as router_controller
 from agents.network.routers import dnsmasq
 from agents.network.routers import observe as router_observe
 from agents.network.segments import observe as segment_observe
-from agents.storage import folders, places, qcow2, qemuimg
+from agents.storage import folders, marks, places, qcow2, qemuimg
 from agents.storage.disks import act as disk_act
 from agents.storage.failure import Failed
 from agents.storage.fetching import download, imports, inspection
@@ -44,7 +44,7 @@ def install() -> None:
     """Once per Python process; the simulated world is found by the running actor, so that many runs can follow."""
     hypervisor_handlers.agent_of = _agent_of
     os_ = Os()
-    for module in (folders, places, qcow2, disk_act, download, inspection, pool_observe):
+    for module in (folders, marks, places, qcow2, disk_act, download, inspection, pool_observe):
         module.os = os_  # type: ignore[attr-defined]
     for name in ("create", "resize", "check_unused", "info", "convert"):
         setattr(qemuimg.QemuImg, name, globals()[f"_{name}"])

@@ -57,6 +57,8 @@ print(json.dumps({"link": links, "netns": spaces, "rule": elements, "dnsmasq": d
 """
 
 _SHARED = "/pools/shared/"
+_MARK = "/.cloudstack-pool"
+"""A pool's own file, there as long as its folder."""
 
 
 @dataclass(frozen=True, order=True)
@@ -100,6 +102,7 @@ def on_host(cloud: Cloud, host: str) -> set[Thing]:
     found = {Thing(host, "domain", uuid) for uuid in json.loads(ask("hypervisor", _DOMAINS))}
     own = json.loads(ask("hypervisor", _FILES, "/var/lib/cloudstack/seeds", "/var/log/cloudstack"))
     pools = json.loads(ask("storage", _FILES, "/var/lib/cloudstack/pools"))
+    pools = [path for path in pools if not path.endswith(_MARK)]
     found |= {Thing("shared" if _SHARED in path else host, "file", path) for path in [*own, *pools]}
     network = json.loads(ask("network", _NETWORK))
     return found | {Thing(host, what, name) for what, names in network.items() for name in names}

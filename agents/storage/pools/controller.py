@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from agents.storage import folders
-from agents.storage.folders import Place, PoolFolder, PoolOffline, off_loop
+from agents.storage.folders import Place, PoolFolder, PoolOffline, Unmarked, off_loop
 from agents.storage.places import Pools
 from agents.storage.pools.model import HostReportObj, Leftover, Probe, Seen, Sweep
 from agents.storage.pools.observe import probe, strangers, uid_of
@@ -59,7 +59,7 @@ class HostPools:
         self._context = context
         self._cache = context.cache
         self._node = settings.node
-        self._pools = Pools(context.cache, settings.pool_root)
+        self._pools = Pools(context.cache, settings.pool_root, settings.node)
         self._foreign = Foreign()
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
@@ -118,7 +118,7 @@ class HostPools:
         try:
             return await off_loop(probe, folder)
         except PoolOffline as error:
-            return Probe(folder.name, problem=str(error))
+            return Probe(folder.name, problem=str(error), unmarked=isinstance(error, Unmarked))
 
     def _cached(self, pool: str) -> tuple[frozenset[str], frozenset[str]]:
         objects = [each for kind in KINDS for each in self._cache.all(kind) if each.spec.pool == pool]

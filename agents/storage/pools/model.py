@@ -19,6 +19,8 @@ class Probe:
     pool: str
     problem: str = ""
     """Why it is offline."""
+    unmarked: bool = False
+    """Whether that is because nothing says yet that the folder is the pool's."""
     capacity: int = 0
     free: int = 0
     files: tuple[str, ...] = ()

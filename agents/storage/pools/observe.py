@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
-from agents.storage.folders import Missing, Place, PoolFolder, PoolOffline, inner_folder, pool_folder
+from agents.storage.folders import Missing, Place, PoolFolder, PoolOffline, Unmarked, inner_folder, pool_folder
 from agents.storage.pools.model import Probe
 
 FOLDERS = ("volumes", "images")
@@ -27,7 +27,7 @@ def probe(pool: PoolFolder) -> Probe:
             files=tuple(_files(pool)),
         )
     except PoolOffline as error:
-        return Probe(pool.name, problem=str(error))
+        return Probe(pool.name, problem=str(error), unmarked=isinstance(error, Unmarked))
     except OSError as error:
         return Probe(pool.name, problem=f"it cannot be read: {error.strerror}; look at the host's disks")
 

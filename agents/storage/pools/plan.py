@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.storage.pools.model import HostReportObj, Probe, Seen, Sweep
-from operators.contract.fabric import PoolReport, StorageReport
+from operators.contract.fabric import Mark, PoolReport, StorageReport
 from operators.contract.quantity import Quantity, readable
 from operators.kernel.outcome import Done, Outcome
 
@@ -36,10 +36,14 @@ def step_of(capacity: int) -> int:
 
 def _pool(probe: Probe, said: PoolReport | None) -> PoolReport:
     if probe.problem:
-        return PoolReport(probe.pool, online=False, message=probe.problem[:1024])
+        return PoolReport(
+            probe.pool, online=False, mark=Mark.ABSENT if probe.unmarked else "", message=probe.problem[:1024]
+        )
     step = step_of(probe.capacity)
     free = probe.free // step * step
     if said is not None and said.online and said.free <= probe.free < said.free + 2 * step:
         # Still true and hardly lower: near a step's edge it would go up and down with every log line written.
         free = said.free
-    return PoolReport(probe.pool, online=True, capacity=readable(probe.capacity), free=Quantity(free))
+    return PoolReport(
+        probe.pool, online=True, capacity=readable(probe.capacity), free=Quantity(free), mark=Mark.PRESENT
+    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from operators.contract.fabric import PoolReport, StoragePoolStatus
+from operators.contract.fabric import Mark, PoolReport, StoragePoolStatus
 from operators.contract.quantity import readable
 from operators.contract.reasons import Reason
-from operators.fabric_monitoring.pools.model import Seen, Wanted
+from operators.fabric_monitoring.pools.model import Seen, View, Wanted
 from operators.kernel.outcome import Blocked, Done, Outcome
 
 NOTABLE = 100
@@ -24,6 +24,10 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[object], Outcome]:
     if not up:
         hosts = ", ".join(view.host for view in reported[:5])
         return [], Blocked(Reason.HOST_DOWN, f"it is reached by {hosts} only, which cannot be reached")
+    marker = want.pool.status.marker or _marker(seen)
+    if marker and not _marked(want, seen):
+        message = f"its folder is to be marked by host {marker}; if that is gone for good, make the StoragePool anew"
+        return [], Blocked(Reason.PROVISIONING, message)
     view = up[0]
     why = (view.report.message if view.report else "") or "its folder cannot be used"
     return [], Blocked(Reason.POOL_OFFLINE, f"{view.host} says: {why}")
@@ -32,13 +36,30 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[object], Outcome]:
 def figures(want: Wanted, seen: Seen) -> StoragePoolStatus:
     """Capacity and free space: the least that any host sees, rounded, and as last written when it hardly changed."""
     usable, last = _usable(seen), want.pool.status
+    marked = _marked(want, seen)
+    # It stays that host, whatever becomes of it: were another named, two folders might be marked.
+    marker = "" if marked else last.marker or _marker(seen)
     if not usable:
-        return StoragePoolStatus(capacity=last.capacity, free=last.free)
+        return StoragePoolStatus(capacity=last.capacity, free=last.free, marker=marker, marked=marked)
     capacity = readable(min(report.capacity for report in usable))
     free = readable(min(report.free for report in usable))
     if last.free is not None and last.capacity == capacity and abs(free - last.free) * NOTABLE <= capacity:
         free = last.free
-    return StoragePoolStatus(capacity=capacity, free=free)
+    return StoragePoolStatus(capacity=capacity, free=free, marker=marker, marked=marked)
+
+
+def _marked(want: Wanted, seen: Seen) -> bool:
+    """Whether some host has ever found the mark."""
+    return want.pool.status.marked or any(view.report and view.report.mark == Mark.PRESENT for view in seen.views)
+
+
+def _marker(seen: Seen) -> str:
+    """The host that is to mark a shared folder which nobody has marked: one alone, or two folders would be."""
+    return next((view.host for view in seen.views if view.reachable and _unmarked(view)), "")
+
+
+def _unmarked(view: View) -> bool:
+    return view.report is not None and view.report.mark == Mark.ABSENT
 
 
 def _usable(seen: Seen) -> list[PoolReport]:

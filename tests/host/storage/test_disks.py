@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -102,7 +103,9 @@ async def test_open_disk_is_neither_grown_nor_removed_until_it_is_closed(host: A
     guest = qemu(path)  # type: ignore[operator]
     spec = host.server.read(DISK, disk.key)["spec"] | {"size": "32Mi"}  # type: ignore[index]
     await host.store.apply(DISK, DISK.body(disk.key, spec=spec))
-    await host.verdict(DISK, "data", "RestartRequired")
+    found = await host.until(DISK, "data", lambda obj: obj.status.observed_generation == 2)
+    assert "its hypervisor grows it" in found.status.conditions[0].message
+    assert found.status.virtual_size == Quantity.parse("8Mi"), "what the guest has is what is said"
     await host.store.delete(DISK, disk.key, uid=disk.meta.uid)
     said = await host.verdict(DISK, "data", "StillAttached", "Released")
     assert "open in a running guest" in said.message
@@ -111,6 +114,19 @@ async def test_open_disk_is_neither_grown_nor_removed_until_it_is_closed(host: A
     guest.wait()
     await host.until(DISK, "data", lambda obj: any(c.type == "Released" and c.true for c in obj.status.conditions))
     assert not path.exists()
+
+
+async def test_disk_that_its_hypervisor_grew_is_seen_to_have_grown(host: Agent, qemu: object) -> None:
+    disk = await host.disk(size="8Mi")
+    await host.verdict(DISK, "data", "AsSpecified")
+    guest = qemu(host.pool / disk.spec.path)  # type: ignore[operator]
+    spec = host.server.read(DISK, disk.key)["spec"] | {"size": "32Mi"}  # type: ignore[index]
+    await host.store.apply(DISK, DISK.body(disk.key, spec=spec))
+    await host.until(DISK, "data", lambda obj: obj.status.observed_generation == 2)
+    guest.stdin.write("truncate 32M\n")
+    guest.stdin.flush()
+    await host.until(DISK, "data", lambda obj: obj.status.virtual_size == Quantity.parse("32Mi"))
+    assert guest.poll() is None
 
 
 async def test_deleted_disk_leaves_nothing_and_a_kept_one_its_file(host: Agent) -> None:
@@ -201,7 +217,7 @@ async def test_planted_link_in_the_way_takes_the_pool_offline(host: Agent, tmp_p
     outside.mkdir()
     link = host.root / linked
     if linked == "local" and link.exists():
-        link.rmdir()
+        shutil.rmtree(link)
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(outside)
     await host.disk()

@@ -341,3 +341,31 @@ def test_the_verdict(told: str, pulses: tuple[Pulse, ...], state: str | None, re
     verdict = judge(Wanted(host), Seen(dict(zip(AGENTS, pulses, strict=True))))
     assert (verdict and verdict.state) == (state and HostState(state))
     assert verdict is None or verdict.reachable.status == reachable
+
+
+@virtual
+async def test_one_host_marks_a_shared_folder_and_from_then_on_one_without_is_another() -> None:
+    async with fabric() as cloud:
+        await cloud.monitor()
+        spec = {"type": "SharedDirectory", "path": "/pools/shared", "group": "blue"}
+        await cloud.user.apply(STORAGE_POOL, STORAGE_POOL.body(Key("", "shared"), spec=spec))
+        await cloud.host("n0", report=False)
+        for name in ("n1", "n2"):
+            await cloud.host(name, report=False)
+            await cloud.user.apply(HOST, HOST.body(Key("", name), spec={"node": name, "group": "blue"}))
+        for name in ("n0", "n1", "n2"):
+            await cloud.report(name, pool="shared", online=False, mark="Absent", message="no mark")
+        await asyncio.sleep(5)
+        assert (cloud.pool("shared").status.marker, cloud.pool("shared").status.marked) == ("n1", False)
+        assert "marked by host n1" in cloud.told("Ready", "shared", STORAGE_POOL).message
+        cloud.silence("hypervisor", "storage", "network", host="n1")
+        await asyncio.sleep(120)
+        assert cloud.pool("shared").status.marker == "n1", "were it another, two folders might be marked"
+        await cloud.report("n2", pool="shared", mark="Present")
+        await asyncio.sleep(5)
+        assert (cloud.pool("shared").status.marker, cloud.pool("shared").status.marked) == ("", True)
+        assert cloud.told("Ready", "shared", STORAGE_POOL).true
+        await cloud.report("n2", pool="shared", online=False, mark="Absent", message="is it mounted here?")
+        await asyncio.sleep(5)
+        said = cloud.told("Ready", "shared", STORAGE_POOL)
+        assert (said.reason, cloud.pool("shared").status.marker) == ("PoolOffline", "") and "mounted" in said.message
