@@ -53,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=f"{text} (on KUBECONFIG's cluster, if that is set)")
         command.add_argument("--nodes", type=int, default=3, help="how many workers of the local cluster (default 3)")
+    simulated = commands.add_parser("simulate", help="have simulated hosts beside the real ones (after deploy)")
+    simulated.add_argument("--hosts", type=int, default=100, help="how many (default 100); 0 for none any more")
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
     commands.add_parser("bin", help="print the folder of kubectl and helm")
     image = commands.add_parser("image", help="build the project's image, or load images into the nodes")
@@ -80,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def dispatch(given: argparse.Namespace, layout: Layout) -> int:
     """Do what the parsed command line says."""
-    from dev import doctor, image, status
+    from dev import doctor, image, simulate, status
 
     if given.command == "kubeconfig":
         print(layout.kubeconfig)
@@ -92,6 +94,9 @@ def dispatch(given: argparse.Namespace, layout: Layout) -> int:
         return doctor.report(layout)
     if given.command == "packages":
         ensure_packages(missing_for_venv)
+        return 0
+    if given.command == "simulate":
+        simulate.simulate(layout, given.hosts)
         return 0
     if given.command in ("deploy", "demo"):
         return _project(given, layout)

@@ -22,6 +22,7 @@ COMPONENTS = {
     "agent-hypervisor": "agents.hypervisor.handlers",
     "agent-storage": "agents.storage.handlers",
     "agent-network": "agents.network.handlers",
+    "simulator": "agents.simulator.handlers",
 }
 """Each component's name and the module that declares it as COMPONENT; imported only when it is run."""
 

@@ -65,6 +65,7 @@ def _view(
         reachable_message=reachable.message if reachable else "its agents have not been heard of yet",
         schedulable=spec.schedulable and not host.meta.deleting,
         maintenance=spec.maintenance,
+        simulated=spec.simulated,
         zone=spec.zone,
         zone_enabled=spec.zone in zones,
         policy=_POLICIES.get(zones[spec.zone].scheduling) if spec.zone in zones else None,

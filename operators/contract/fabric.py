@@ -66,6 +66,8 @@ class HostSpec:
     tags: frozenset[str] = frozenset()
     schedulable: bool = True
     maintenance: bool = False
+    simulated: bool = False
+    """Whether no node stands behind it but the simulator; only what asks for its zone or name goes there."""
     overcommit: Overcommit = field(default_factory=Overcommit)
 
 

@@ -137,6 +137,15 @@ def local_pool(host: str) -> str:
     return joined("local", host)
 
 
+SIMULATED = "simulated-"
+"""How the names of simulated hosts begin; no node may be called so."""
+
+
+def simulated_host(number: int) -> str:
+    """The simulated Host of a number, from 1 on."""
+    return f"{SIMULATED}{number:03d}"
+
+
 def user_secret(user: str) -> str:
     """The Secret of a User, in the namespace that holds those alone (environment `IDENTITY_NAMESPACE`)."""
     return joined("user", user)

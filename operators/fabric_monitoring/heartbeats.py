@@ -20,7 +20,11 @@ from operators.kernel.clock import Clock, parse_stamp
 LATE_AFTER = 20.0
 """Seconds of silence after which a host is suspected: two beats missed."""
 SILENT_AFTER = 40.0
-"""Seconds of silence after which an agent counts as gone; also the grace for those never heard since our own start."""
+"""Seconds of silence after which an agent counts as gone; also the grace for those never heard since our own start.
+
+A Lease that says a longer duration beats less often, and has both times in proportion: those of simulated hosts do."""
+LONGEST = 3600.0
+"""Seconds of silence after which an agent counts as gone, whatever its Lease says."""
 
 Lease: TypeAlias = Obj[LeaseSpec, Nothing]
 
@@ -48,14 +52,15 @@ class _Agent:
     """When we last saw it change."""
     recent: bool = False
     judged: Pulse = Pulse.UNKNOWN
+    silent_after: float = SILENT_AFTER
 
     def pulse(self, now: float) -> Pulse:
         silence = now - (self.since if self.heard is None else self.heard)
-        if silence >= SILENT_AFTER:
+        if silence >= self.silent_after:
             return Pulse.SILENT
         if self.heard is None:
             return Pulse.PRESUMED if self.recent else Pulse.UNKNOWN
-        return Pulse.LATE if silence >= LATE_AFTER else Pulse.FRESH
+        return Pulse.LATE if silence >= self.silent_after * LATE_AFTER / SILENT_AFTER else Pulse.FRESH
 
 
 class Heartbeats:
@@ -74,8 +79,10 @@ class Heartbeats:
         if agent is None:
             # It may be an old one, so it is no sign of life yet.
             self._agents[whose] = agent = _Agent(lease.spec.renew_time, now, lease.key, recent=self._recent(lease))
+            agent.silent_after = _patience(lease)
             agent.judged = agent.pulse(now)
             return (Key("", whose[0]),)
+        agent.silent_after = _patience(lease)
         if agent.renewed == lease.spec.renew_time:
             return ()
         agent.lease, agent.renewed, agent.heard = lease.key, lease.spec.renew_time, now
@@ -129,7 +136,11 @@ class Heartbeats:
             age = self._clock.now() - parse_stamp(lease.spec.renew_time)
         except ValueError:
             return False
-        return abs(age.total_seconds()) < SILENT_AFTER
+        return abs(age.total_seconds()) < _patience(lease)
+
+
+def _patience(lease: Lease) -> float:
+    return min(LONGEST, max(SILENT_AFTER, float(lease.spec.lease_duration_seconds)))
 
 
 def _whose(lease: Lease) -> tuple[str, str] | None:

@@ -33,6 +33,12 @@ def zone_enabled(need: Need, host: HostView) -> str:
     return "" if host.zone_enabled else f"zone {host.zone} is disabled or does not exist"
 
 
+def simulated(need: Need, host: HostView) -> str:
+    """Nothing goes to a simulated host by chance: no guest would run."""
+    asked = need.zone == host.zone or need.host == host.name
+    return "simulated, which spec.placement does not ask for" if host.simulated and not asked else ""
+
+
 def chosen_zone(need: Need, host: HostView) -> str:
     """The user's choice of zone."""
     return "" if need.zone in ("", host.zone) else f"in zone {host.zone}, not {need.zone}"
@@ -163,6 +169,7 @@ FILTERS: Mapping[str, Filter] = {
     "Maintenance": maintenance,
     "Schedulable": schedulable,
     "ZoneEnabled": zone_enabled,
+    "Simulated": simulated,
     "Zone": chosen_zone,
     "Group": chosen_group,
     "Host": chosen_host,

@@ -87,6 +87,8 @@ class HostView:
     reachable_message: str = ""
     schedulable: bool = True
     maintenance: bool = False
+    simulated: bool = False
+    """Whether no node stands behind it."""
     zone: str = "default"
     zone_enabled: bool = True
     policy: Policy | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from operators.contract import names
 from operators.contract.reasons import Reason
 from operators.fabric_admin.hosts.model import (
     Action,
@@ -26,7 +27,7 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
     """Make what is missing and never write it again; a Host goes when nothing is on it."""
     host = want.host
     if host is None:
-        here = want.node is not None and want.node.has_agents
+        here = want.node is not None and want.node.has_agents and not want.name.startswith(names.SIMULATED)
         return [MakeHost(want.name, want.node)] if want.node and here else [], Done()
     if host.meta.deleting:
         return _removing(host, seen)
@@ -36,7 +37,7 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
 def accepted(want: Wanted, host: Host, seen: Seen) -> Outcome:
     """Whether the Host's spec can be followed."""
     spec = host.spec
-    if want.node is None:
+    if want.node is None and not spec.simulated:
         return Blocked(
             Reason.NODE_GONE,
             f"there is no node {spec.node} in the cluster: bring it back, or delete this Host if it is gone for good",
@@ -55,7 +56,7 @@ def accepted(want: Wanted, host: Host, seen: Seen) -> Outcome:
 def _missing(want: Wanted, host: Host, seen: Seen) -> Iterator[Action]:
     if FINALIZER not in host.meta.finalizers:
         yield Hold(host.meta)
-    if want.node is None or not want.node.has_agents:
+    if not host.spec.simulated and (want.node is None or not want.node.has_agents):
         return
     if seen.report is None:
         yield MakeReport(host.owner, host.spec.overcommit)
