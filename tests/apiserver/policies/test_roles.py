@@ -91,6 +91,12 @@ def test_machines_and_networks_are_made_by_people_only() -> None:
     for role, verb, resource in grants():
         if role == API:
             continue
+        if (role, verb, resource) == (
+            "ClusterRole/cloudstack-compute",
+            "delete",
+            "virtualmachines.compute.cloudstack.dev",
+        ):
+            continue  # of those that their users destroyed, once their grace period has passed
         if resource.split(".")[0] in ("virtualmachines", "networks", "images") and not resource.endswith("/finalizers"):
             assert verb not in ("create", "delete", "update"), (role, verb, resource)
 
