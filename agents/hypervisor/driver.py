@@ -124,6 +124,14 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy of a disk of a running guest that is being made."""
+
+    target: str
+    """Path of the file that it is copied into."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a hypervisor says of itself and its host."""
 
@@ -206,3 +214,21 @@ class Hypervisor(Protocol):
 
     async def throttle(self, uuid: str, target: str, disk: DiskDevice) -> None:
         """Put a guest's disk under the limits of `disk`."""
+
+    async def backup(self, uuid: str) -> Backup | None:
+        """The copy that is being made of a running guest's disk."""
+
+    async def begin_backup(self, uuid: str, disk: str, target: str) -> None:
+        """Begin to copy a running guest's disk, as it is now, into a file made for it; the guest goes on meanwhile."""
+
+    async def backup_failure(self, uuid: str) -> str | None:
+        """Why the copy that ended last failed; empty when it is whole, None when nothing is known of one."""
+
+    async def end_backup(self, uuid: str) -> None:
+        """Break a copy off; fine if there is none."""
+
+    async def freeze(self, uuid: str) -> None:
+        """Have the guest's file systems hold still, by its agent."""
+
+    async def thaw(self, uuid: str) -> None:
+        """Have them go on; fine if they do."""

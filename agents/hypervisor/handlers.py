@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from agents.hypervisor import console
+from agents.hypervisor.captures.controller import Captures
 from agents.hypervisor.driver import Hypervisor, Listeners
 from agents.hypervisor.files import Files, HostFiles
 from agents.hypervisor.instances import Instances
@@ -17,6 +18,7 @@ from agents.hypervisor.simulated import SimulatedFiles, SimulatedHypervisor, sim
 from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.networking import PORT_BINDING
+from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK
 from operators.kernel.component import Component, Env
 from operators.kernel.controller import Watch
@@ -34,11 +36,12 @@ class Agent:
         self.files = files
         self.instances = Instances(context, hypervisor, files, settings.stop_deadline)
         self.inventory = Inventory(context, hypervisor, settings)
+        self.captures = Captures(context, hypervisor)
 
     @property
     def controllers(self) -> Sequence[AnyController]:
         """What the kernel runs."""
-        return self.instances, self.inventory
+        return self.instances, self.inventory, self.captures
 
     def background(self) -> Sequence[Awaitable[None]]:
         """What runs beside the controllers."""
@@ -88,7 +91,7 @@ def _agent(context: Context) -> Agent:
 def watches(env: Env) -> Sequence[Watch]:
     """This host's objects only; the API server selects them."""
     own = f"spec.hostName={env.get('NODE_NAME', '')}"
-    return [Watch(kind, field_selector=own) for kind in (INSTANCE, DISK, PORT_BINDING, HOST_REPORT)]
+    return [Watch(kind, field_selector=own) for kind in (INSTANCE, DISK, DISK_SNAPSHOT, PORT_BINDING, HOST_REPORT)]
 
 
 COMPONENT = Component(

@@ -11,9 +11,19 @@ from xml.etree import ElementTree as ET
 import libvirt
 import structlog
 
-from agents.hypervisor import accelerator, boot, domainxml
+from agents.hypervisor import accelerator, backups, boot, domainxml
 from agents.hypervisor.domainxml import METADATA, PREFIX, Machine
-from agents.hypervisor.driver import Attached, DiskDevice, Domain, DomainSpec, Facts, HypervisorError, Listeners, Record
+from agents.hypervisor.driver import (
+    Attached,
+    Backup,
+    DiskDevice,
+    Domain,
+    DomainSpec,
+    Facts,
+    HypervisorError,
+    Listeners,
+    Record,
+)
 from agents.hypervisor.link import Link
 from operators.contract.compute import Power
 
@@ -133,6 +143,24 @@ class LibvirtHypervisor:
         await self._link.call(
             lambda connection: connection.lookupByUUIDString(uuid).setBlockIoTune(target, limits, live)
         )
+
+    async def backup(self, uuid: str) -> Backup | None:
+        return await self._link.call(backups.running, uuid)
+
+    async def begin_backup(self, uuid: str, disk: str, target: str) -> None:
+        await self._link.call(backups.begin, uuid, disk, target)
+
+    async def backup_failure(self, uuid: str) -> str | None:
+        return await self._link.call(backups.failure, uuid)
+
+    async def end_backup(self, uuid: str) -> None:
+        await self._link.call(backups.end, uuid)
+
+    async def freeze(self, uuid: str) -> None:
+        await self._link.call(backups.freeze, uuid)
+
+    async def thaw(self, uuid: str) -> None:
+        await self._link.call(backups.thaw, uuid)
 
 
 # What follows runs in threads, each on one connection.

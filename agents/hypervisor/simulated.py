@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from agents.hypervisor import seed
 from agents.hypervisor.driver import (
     Attached,
+    Backup,
     DiskDevice,
     Domain,
     DomainSpec,
@@ -77,6 +78,8 @@ class SimulatedHost:
     """The records that the running guests were started with."""
     starts: list[str] = field(default_factory=list)
     """Every start there was, by uuid: what tests count."""
+    backups: list[str] = field(default_factory=list)
+    """Every copy of a disk that was begun, by its target."""
     listeners: list[Callable[[str], None]] = field(default_factory=list)
     connections: list[asyncio.Event] = field(default_factory=list)
 
@@ -280,6 +283,30 @@ class SimulatedHypervisor:
         if not self._known(uuid).active:
             raise HypervisorError("the domain is not running")
         return self._host.disks.setdefault(uuid, [])
+
+    async def backup(self, uuid: str) -> Backup | None:
+        """A copy is done as soon as it is begun: there is nothing to copy."""
+        await self._call(self._host.latencies.look)
+        return None
+
+    async def begin_backup(self, uuid: str, disk: str, target: str) -> None:
+        await self._call(self._host.latencies.look)
+        if not self._known(uuid).active:
+            raise HypervisorError("simulated: the guest does not run")
+        self._host.backups.append(target)
+
+    async def backup_failure(self, uuid: str) -> str | None:
+        await self._call(self._host.latencies.look)
+        return "" if self._host.backups else None
+
+    async def end_backup(self, uuid: str) -> None:
+        await self._call(self._host.latencies.look)
+
+    async def freeze(self, uuid: str) -> None:
+        await self._call(self._host.latencies.look)
+
+    async def thaw(self, uuid: str) -> None:
+        await self._call(self._host.latencies.look)
 
     async def _end_later(self, uuid: str) -> None:
         await self._clock.sleep(self._host.latencies.shutdown)

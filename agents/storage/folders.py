@@ -22,7 +22,7 @@ T = TypeVar("T")
 ANSWER = 30.0
 """Seconds within which a pool's file system must answer; one on a lost network may hang for ever."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_SPEC_PATH = re.compile(r"(volumes|images)/([0-9A-Za-z-]{1,64}\.qcow2)")
+_SPEC_PATH = re.compile(r"(volumes|images|snapshots)/([0-9A-Za-z-]{1,64}\.qcow2)")
 
 
 class PoolOffline(Exception):
@@ -63,7 +63,7 @@ class PoolFolder:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one file of ours is: in one of the two folders of a pool."""
+    """Where one file of ours is: in one of the folders of a pool."""
 
     pool: PoolFolder
     folder: str
@@ -74,7 +74,7 @@ class Place:
         """The place of a `spec.path`. Raises Strange when it has not the shape that Storage gives it."""
         match = _SPEC_PATH.fullmatch(path)
         if match is None:
-            raise Strange(f"the path {path!r} is not of the form volumes/<uid>.qcow2 or images/<uid>.qcow2")
+            raise Strange(f"the path {path!r} is not of the form volumes/<uid>.qcow2 (or images/, snapshots/)")
         return cls(pool, match[1], match[2])
 
     @property

@@ -10,7 +10,9 @@ from agents.storage.fetching.imports import Imports
 from agents.storage.pools.controller import EVERY, HostPools
 from agents.storage.qemuimg import QemuImg
 from agents.storage.settings import Settings
+from agents.storage.snapshots.controller import Snapshots
 from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
+from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK, IMAGE_COPY
 from operators.kernel import Watch
 from operators.kernel.component import Component, Env
@@ -23,6 +25,7 @@ def watches(env: Env) -> Sequence[Watch]:
     return (
         Watch(DISK, field_selector=own),
         Watch(IMAGE_COPY, field_selector=own),
+        Watch(DISK_SNAPSHOT, field_selector=own),
         Watch(HOST_REPORT, field_selector=own),
         Watch(STORAGE_POOL),
     )
@@ -33,7 +36,12 @@ def build(context: Context) -> Sequence[AnyController]:
     settings = Settings.read(context.env)
     qemu = QemuImg()
     imports = Imports(settings, qemu, context.clock)
-    return Disks(context, settings, qemu), Copies(context, settings, imports), HostPools(context, settings)
+    return (
+        Disks(context, settings, qemu),
+        Copies(context, settings, imports),
+        Snapshots(context, settings, qemu),
+        HostPools(context, settings),
+    )
 
 
 async def recheck(context: Context) -> None:

@@ -56,6 +56,25 @@ def present(place: Place, *files: str) -> tuple[str, ...]:
     return ()
 
 
+def beginning(place: Place, start: str) -> tuple[str, ...]:
+    """The files in the place's folder whose names begin so."""
+    with contextlib.suppress(Missing), inner_folder(place, make=False) as folder:
+        return tuple(sorted(file for file in os.listdir(folder) if file.startswith(start)))  # noqa: PTH208
+    return ()
+
+
+def blocks(place: Place) -> int:
+    """Bytes that the file at a place takes; none when there is no file."""
+    with contextlib.suppress(Missing), inner_folder(place, make=False) as folder:
+        fd = open_file(folder, place.file)
+        if fd is not None:
+            try:
+                return os.fstat(fd).st_blocks * 512
+            finally:
+                os.close(fd)
+    return 0
+
+
 def backed_by(place: Place, backing: str) -> tuple[str, ...]:
     """The files in the place's folder that are made from `backing`."""
     with contextlib.suppress(Missing), inner_folder(place, make=False) as folder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,10 @@ from operators.kernel import Problem, Retry
 
 PARALLEL = 4
 """Processes at a time; more only wait for the same disk."""
+COPIES = 2
+"""Copies of whole disks among them, so that others need not wait for those."""
+COPY = 24 * 3600.0
+"""Seconds that one may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class QemuImg:
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(PARALLEL)
+        self._copies = asyncio.Semaphore(COPIES)
 
     async def create(self, fd: int, size: int, backing: str = "") -> None:
         """Make the open, empty file a qcow2 disk. The backing file is only noted (`-u`): the caller has checked it."""
@@ -74,6 +80,14 @@ class QemuImg:
         paths = (_path(source), _path(target))
         arguments = ("convert", "-f", "raw", "-O", "qcow2", *paths)
         await self._run(*arguments, fds=(source, target), limits=limits, timeout=3600)
+
+    async def copy(self, layers: Sequence[int], target: int) -> None:
+        """Copy a disk, given by its open file and those behind it, into an open, empty file as a disk of its own.
+
+        Raises QemuImgError that is `locked` while a guest runs on it."""
+        async with self._copies:
+            arguments = ("convert", "-O", "qcow2", layered(layers), _path(target))
+            await self._run(*arguments, fds=(*layers, target), timeout=COPY)
 
     async def _run(
         self, *arguments: str, fds: tuple[int, ...], limits: Limits | None = None, timeout: float = 60
@@ -116,7 +130,14 @@ def _path(fd: int) -> str:
     return f"/proc/self/fd/{fd}"
 
 
+def layered(layers: Sequence[int]) -> str:
+    """A qcow2 disk by the descriptors of its file and of those behind it: no name in them is followed."""
+    spec: dict[str, Any] | None = None
+    for fd in reversed(layers):
+        spec = {"driver": "qcow2", "file": {"driver": "file", "filename": _path(fd)}, "backing": spec}
+    return f"json:{json.dumps(spec)}"
+
+
 def _alone(fd: int) -> str:
     """A qcow2 file without the file behind it."""
-    spec = {"driver": "qcow2", "file": {"driver": "file", "filename": _path(fd)}, "backing": None}
-    return f"json:{json.dumps(spec)}"
+    return layered((fd,))

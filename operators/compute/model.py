@@ -58,6 +58,8 @@ class VolumeView:
     pool: str = ""
     host: str = ""
     bound: bool = False
+    settling: bool = False
+    """Its place does not depend on ours, and is not known yet."""
     size: int = 0
     tags: frozenset[str] = frozenset()
     offering: str = ""

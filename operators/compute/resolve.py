@@ -66,6 +66,9 @@ def unusable(volume: VolumeView, host: str = "") -> Blocked | None:
     if not volume.exists and not volume.expected:
         message = f"there is no Volume {name} in this namespace: make it, or take it out of the spec"
         return Blocked(Reason.VOLUME_NOT_FOUND, message)
+    if volume.settling:
+        message = f"Volume {name} is being made from its snapshot, on the host where that is"
+        return Blocked(Reason.WAITING_FOR_VOLUMES, message)
     if volume.offering:
         message = f"there is no DiskOffering {volume.offering} for Volume {name}: make it, or name another"
         return Blocked(Reason.OFFERING_NOT_FOUND, message)

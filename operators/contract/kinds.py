@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from operators.contract import compute, fabric, identity, networking, orchestration, storage
+from operators.contract import compute, fabric, identity, networking, orchestration, snapshots, storage
 from operators.contract.meta import Kind
 
 ALL: tuple[Kind[Any, Any], ...] = (
     *compute.KINDS,
     *storage.KINDS,
+    *snapshots.KINDS,
     *networking.KINDS,
     *fabric.KINDS,
     *orchestration.KINDS,

@@ -25,6 +25,12 @@ LABEL_VM_UID = f"{DOMAIN}/vm-uid"
 """On every object made for one VirtualMachine: its uid."""
 LABEL_FLOW = f"{DOMAIN}/flow"
 """On every object made for one VirtualMachine: the Flow it was made in, so that logs and people can follow it."""
+LABEL_SCHEDULE = f"{DOMAIN}/snapshot-schedule"
+"""On a VolumeSnapshot that a SnapshotSchedule took: the schedule's uid."""
+LABEL_SCHEDULE_RULE = f"{DOMAIN}/snapshot-rule"
+"""On the same: which of its rules, `hourly`, `daily` or `weekly`."""
+ANNOTATION_SCHEDULED_FOR = f"{DOMAIN}/scheduled-for"
+"""On the same: the moment that it is for."""
 LABEL_COMPONENT = f"{DOMAIN}/component"
 LABEL_NODE = f"{DOMAIN}/node"
 """On an agent's heartbeat Lease: the node it beats for."""
@@ -105,6 +111,21 @@ def disk(volume: str) -> str:
 def disk_on(volume: str, host: str) -> str:
     """The Disk by which another host than that of the Volume's own Disk reaches the Volume's file on a shared pool."""
     return joined(volume, "d0", digest(host, length=5))
+
+
+def disk_snapshot(snapshot: str) -> str:
+    """The DiskSnapshot of a VolumeSnapshot."""
+    return snapshot
+
+
+def snapshot_path(uid: str) -> str:
+    """Where the file of the VolumeSnapshot of that uid is, beneath its pool's folder."""
+    return f"snapshots/{uid}.qcow2"
+
+
+def scheduled_snapshot(schedule: str, rule: str, moment: str) -> str:
+    """The VolumeSnapshot that a SnapshotSchedule's rule takes at a moment, given as `20261121t020000z`."""
+    return joined(schedule, rule, moment)
 
 
 def image_copy(image: str, pool: str) -> str:

@@ -26,6 +26,8 @@ class Type(StrEnum):
     ACCEPTED = "Accepted"
     SUCCEEDED = "Succeeded"
     RESTART_REQUIRED = "RestartRequired"
+    CAPTURED = "Captured"
+    REVERTED = "Reverted"
 
 
 class Reason(StrEnum):
@@ -41,6 +43,7 @@ class Reason(StrEnum):
     RELEASED = "Released"
     HELD = "Held"
     SUCCEEDED = "Succeeded"
+    CAPTURED = "Captured"
     AGENTS_BEATING = "AgentsBeating"
 
     # On the way: nobody needs to do anything.
@@ -60,6 +63,9 @@ class Reason(StrEnum):
     WAITING_FOR_FIRST_CONSUMER = "WaitingForFirstConsumer"
     WAITING_FOR_FLOW = "WaitingForFlow"
     RETRYING = "Retrying"
+    CAPTURING = "Capturing"
+    COPYING = "Copying"
+    REVERTING = "Reverting"
 
     # Somebody has to do something; it heals by itself once that is done.
     OFFERING_NOT_FOUND = "OfferingNotFound"
@@ -68,6 +74,12 @@ class Reason(StrEnum):
     VOLUME_NOT_FOUND = "VolumeNotFound"
     VIRTUAL_MACHINE_NOT_FOUND = "VirtualMachineNotFound"
     AFFINITY_GROUP_NOT_FOUND = "AffinityGroupNotFound"
+    SNAPSHOT_NOT_FOUND = "SnapshotNotFound"
+    BACKUP_NOT_FOUND = "BackupNotFound"
+    IMAGE_STORE_NOT_FOUND = "ImageStoreNotFound"
+    IMAGE_STORE_UNREACHABLE = "ImageStoreUnreachable"
+    GUEST_NOT_QUIESCED = "GuestNotQuiesced"
+    SNAPSHOTS_MISSED = "SnapshotsMissed"
     ZONE_NOT_FOUND = "ZoneNotFound"
     RACK_NOT_FOUND = "RackNotFound"
     HOST_GROUP_NOT_FOUND = "HostGroupNotFound"
@@ -130,6 +142,9 @@ ON_THE_WAY = frozenset(
         Reason.WAITING_FOR_FIRST_CONSUMER,
         Reason.WAITING_FOR_FLOW,
         Reason.RETRYING,
+        Reason.CAPTURING,
+        Reason.COPYING,
+        Reason.REVERTING,
     }
 )
 """Reasons for which nobody needs to do anything."""

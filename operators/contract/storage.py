@@ -36,6 +36,8 @@ class VolumeSource:
 
     image: str = ""
     """As `VirtualMachine.spec.image`."""
+    snapshot: str = ""
+    """A VolumeSnapshot of the same namespace. The Volume is made on the snapshot's pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,8 @@ class DiskSpec:
     format: str = "qcow2"
     image_copy: str = ""
     """`namespace/name` of the ImageCopy on the same pool that backs it; blank disk when empty."""
+    snapshot: str = ""
+    """Path beneath the pool's folder of the snapshot that its content is copied from."""
     keep: bool = False
     """Whether the file stays when the Disk is released (reclaim policy Retain, or another host takes it over)."""
     adopt: bool = False

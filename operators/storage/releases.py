@@ -1,4 +1,4 @@
-"""The end of Disks and ImageCopies: our finalizer comes off once the agent says that nothing is left on its host.
+"""The end of what we make for agents: our finalizer comes off once the agent says that nothing is left on its host.
 
 A controller of its own, and not a step of the Volume's or Image's, so that it happens even when the owner is gone.
 """
@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 from operators.contract import names
 from operators.contract.meta import Key, Kind, Obj, holds
 from operators.contract.reasons import Reason, Type
+from operators.contract.snapshots import DiskSnapshotSpec, DiskSnapshotStatus
 from operators.contract.storage import DiskSpec, DiskStatus, ImageCopySpec, ImageCopyStatus
 from operators.kernel import Blocked, Done, Outcome, Report
 from operators.kernel.manager import Context
 
 FINALIZER = names.finalizer("storage")
-Piece: TypeAlias = Obj[DiskSpec | ImageCopySpec, DiskStatus | ImageCopyStatus]
+Piece: TypeAlias = Obj[DiskSpec | ImageCopySpec | DiskSnapshotSpec, DiskStatus | ImageCopyStatus | DiskSnapshotStatus]
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,12 @@ class FileSystem:
             node = node.entries.get(step) if node is not None else None
         return node
 
+    def flattened(self, disk: Node) -> Node:
+        """A copy of a qcow2 file that stands on its own: only its header is kept here."""
+        head = bytearray(disk.data[:104].ljust(104, b"\0"))
+        head[8:20] = bytes(12)
+        return Node(False, 0o600, bytes(head), size=disk.size)
+
     def files(self, path: str) -> dict[str, Node]:
         """Every file beneath a folder, by path."""
         top = self.find(path)
@@ -213,7 +219,7 @@ class FileSystem:
         """fstat(2)."""
         node = self.node(fd)
         kind = stat.S_IFDIR if node.folder else stat.S_IFREG
-        return SimpleNamespace(st_mode=kind | node.mode, st_size=max(len(node.data), node.size))
+        return SimpleNamespace(st_mode=kind | node.mode, st_blocks=8, st_size=max(len(node.data), node.size))
 
     def fchmod(self, fd: int, mode: int) -> None:
         """fchmod(2)."""

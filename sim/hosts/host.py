@@ -152,6 +152,9 @@ class Host:
             return
         machine.live.pop(uuid, None)
         machine.paused.pop(uuid, None)
+        machine.frozen.discard(uuid)
+        if machine.backups.pop(uuid, None) is not None:
+            machine.backup_ends[uuid] = "the guest ended"
         machine.deaf.discard(uuid)
         if uuid in machine.defined:
             machine.ends[uuid] = how
@@ -159,6 +162,20 @@ class Host:
             self.network.spaces[""].links.pop(nic.tap, None)
         self.say("guest-off", f"{spec.name} {uuid} {how}")
         self.tell(uuid)
+
+    def end_backup(self, uuid: str, disk: str, target: str) -> None:
+        """A copy of a running guest's disk is whole, unless it was broken off or the guest ended."""
+        machine = self.machine
+        known, source = machine.backups.get(uuid), self.files.find(disk)
+        if known is None or known.target != target:
+            return
+        del machine.backups[uuid]
+        folder = self.files.find(target.rpartition("/")[0])
+        if folder is None or source is None or self.files.full:
+            machine.backup_ends[uuid] = "No space left on device"
+            return
+        folder.entries[target.rpartition("/")[2]] = self.files.flattened(source)
+        machine.backup_ends[uuid] = ""
 
     def tell(self, uuid: str) -> None:
         """An event about a domain, to whoever listens."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from agents.hypervisor import seed
 from agents.hypervisor.driver import (
     Attached,
+    Backup,
     DiskDevice,
     Domain,
     DomainSpec,
@@ -61,6 +62,11 @@ class Machine:
     listeners: dict[Listeners, asyncio.Event] = field(default_factory=dict)
     busy: dict[str, float] = field(default_factory=dict)
     """Until when each domain has a job."""
+    backups: dict[str, Backup] = field(default_factory=dict)
+    backup_ends: dict[str, str] = field(default_factory=dict)
+    """How the last copy of each running guest's disk ended; empty when it is whole."""
+    frozen: set[str] = field(default_factory=set)
+    """Guests whose file systems hold still."""
     deaf: set[str] = field(default_factory=set)
     """Guests that do not hear that they shall end."""
 
@@ -232,6 +238,39 @@ class Driver:
         disks = [change(each) if number == at else each for number, each in enumerate(spec.disks)]
         self._host.machine.running[uuid] = replace(spec, disks=tuple(disks))
         return disks[at]
+
+    async def backup(self, uuid: str) -> Backup | None:
+        return await self._do(uuid, 0.001, lambda: self._host.machine.backups.get(uuid))
+
+    async def begin_backup(self, uuid: str, disk: str, target: str) -> None:
+        def begin() -> None:
+            host = self._host
+            spec = host.machine.running.get(uuid)
+            if spec is None or disk not in (each.path for each in spec.disks):
+                raise HypervisorError(f"the guest has no disk {disk}")
+            if uuid in host.machine.backups:
+                raise HypervisorError("another backup is being made")
+            host.machine.backups[uuid] = Backup(target)
+            host.machine.backup_ends.pop(uuid, None)
+            host.later(host.rng.uniform(0.1, 2.0), host.end_backup, uuid, disk, target)
+
+        await self._do(uuid, 0.2, begin)
+
+    async def backup_failure(self, uuid: str) -> str | None:
+        return await self._do(uuid, 0.001, lambda: self._host.machine.backup_ends.get(uuid))
+
+    async def end_backup(self, uuid: str) -> None:
+        def end() -> None:
+            if self._host.machine.backups.pop(uuid, None) is not None:
+                self._host.machine.backup_ends[uuid] = "it was broken off"
+
+        await self._do(uuid, 0.002, end)
+
+    async def freeze(self, uuid: str) -> None:
+        await self._do(uuid, 0.01, lambda: self._host.machine.frozen.add(uuid))
+
+    async def thaw(self, uuid: str) -> None:
+        await self._do(uuid, 0.01, lambda: self._host.machine.frozen.discard(uuid))
 
     def _known(self, uuid: str) -> DomainSpec:
         try:

@@ -22,12 +22,13 @@ from agents.network.routers import controller as router_controller
 from agents.network.routers import dnsmasq
 from agents.network.routers import observe as router_observe
 from agents.network.segments import observe as segment_observe
-from agents.storage import folders, marks, places, qcow2, qemuimg
+from agents.storage import chains, copying, folders, marks, places, qcow2, qemuimg
 from agents.storage.disks import act as disk_act
 from agents.storage.failure import Failed
 from agents.storage.fetching import download, imports, inspection
 from agents.storage.pools import observe as pool_observe
 from agents.storage.qemuimg import QemuImgError
+from agents.storage.snapshots import act as snapshot_act
 from operators.contract.reasons import Reason
 from operators.kernel.manager import Context
 from sim.hosts import network
@@ -44,9 +45,11 @@ def install() -> None:
     """Once per Python process; the simulated world is found by the running actor, so that many runs can follow."""
     hypervisor_handlers.agent_of = _agent_of
     os_ = Os()
-    for module in (folders, marks, places, qcow2, disk_act, download, inspection, pool_observe):
+    for module in (
+        chains, copying, folders, marks, places, qcow2, disk_act, snapshot_act, download, inspection, pool_observe,
+    ):  # fmt: skip
         module.os = os_  # type: ignore[attr-defined]
-    for name in ("create", "resize", "check_unused", "info", "convert"):
+    for name in ("create", "resize", "check_unused", "info", "convert", "copy"):
         setattr(qemuimg.QemuImg, name, globals()[f"_{name}"])
     setattr(imports, "Download", Download)  # noqa: B010 - not exported for others than tests and us
     for name in ("ip", "ip_json", "fdb", "fdb_json", "nft", "nft_table"):
@@ -136,6 +139,16 @@ async def _info(self: Any, fd: int, form: str, limits: Any) -> dict[str, Any]:
 async def _convert(self: Any, source: int, target: int, limits: Any) -> None:
     await _tool(1.0)
     _host().files.node(target).data = header(IMAGE_SIZE)
+
+
+async def _copy(self: Any, layers: Any, target: int) -> None:
+    await _tool(1.0)
+    if _locked(layers[0]):
+        raise QemuImgError('qemu-img convert: Failed to get shared "write" lock')
+    files = _host().files
+    made = files.flattened(files.node(layers[0]))
+    node = files.node(target)
+    node.data, node.size = made.data, made.size
 
 
 # Images.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from agents.storage import folders, qcow2
-from agents.storage.disks.model import Action, Create, Remove, Resize, temporary
+from agents.storage.disks.model import Create, Remove, Resize, temporary
 from agents.storage.folders import Draft, Missing, Place, PoolOffline, Strange, in_thread, off_loop
 from agents.storage.qemuimg import QemuImg, QemuImgError, trouble
 from operators.contract.reasons import Reason
@@ -16,7 +16,7 @@ BUSY = 5.0
 """Seconds between looks at a file that QEMU has open; that it was closed, nothing tells."""
 
 
-async def act(action: Action, qemu: QemuImg) -> None:
+async def act(action: Create | Resize | Remove, qemu: QemuImg) -> None:
     """Do one action. Raises Problem."""
     try:
         match action:

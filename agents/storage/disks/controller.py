@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agents.storage.disks.act import act, in_use
-from agents.storage.disks.model import Action, Base, DiskObj, Seen
+from agents.storage.copying import copy
+from agents.storage.disks.act import MODE, act, in_use
+from agents.storage.disks.model import Action, Base, Copy, DiskObj, Remove, Seen, temporary
 from agents.storage.disks.plan import plan
 from agents.storage.folders import Place, PoolOffline, Strange, off_loop
+from agents.storage.jobs import Jobs
 from agents.storage.places import Pools, header_at
 from agents.storage.qemuimg import QemuImg, QemuImgError
 from agents.storage.settings import Settings
@@ -25,6 +27,8 @@ BY_POOL = "pool"
 """Index of Disks and ImageCopies: `spec.pool`."""
 BY_COPY = "image-copy"
 """Index of Disks: `spec.imageCopy`."""
+PARALLEL = 4
+"""Copies that may wait for qemu-img at a time."""
 
 
 class Disks:
@@ -36,10 +40,12 @@ class Disks:
     voice = Voice(Type.PROVISIONED)
 
     def __init__(self, context: Context, settings: Settings, qemu: QemuImg) -> None:
+        self._context = context
         self._store = context.store
         self._cache = context.cache
         self._node = settings.node
         self._qemu = qemu
+        self._copies = Jobs(context.clock, PARALLEL, "disk")
         self._pools = Pools(context.cache, settings.pool_root)
         self._cache.index(DISK, BY_POOL, lambda disk: (disk.spec.pool,))
         self._cache.index(DISK, BY_COPY, lambda disk: (disk.spec.image_copy,) if disk.spec.image_copy else ())
@@ -65,22 +71,43 @@ class Disks:
             return disk, Seen(offline=f"{error}; Storage must make the Disk anew")
         try:
             file = await off_loop(header_at, place)
-            base = None
+            base, origin = None, None
             if file is None and disk.spec.image_copy and not disk.meta.deleting:
                 base = await self._base(disk)
+            if file is None and disk.spec.snapshot and not disk.meta.deleting:
+                at = Place.at(place.pool, disk.spec.snapshot)
+                origin = at if await off_loop(header_at, at) is not None else None
         except PoolOffline as error:
             return disk, Seen(place, offline=str(error))
         except Strange as error:
             return disk, Seen(place, strange=str(error))
         in_use = file is not None and file.virtual_size < disk.spec.size and await self._in_use(place)
-        return disk, Seen(place, file=file, in_use=in_use, base=base)
+        copying = self._copies.state(disk.meta.uid)
+        return disk, Seen(place, file=file, in_use=in_use, base=base, origin=origin, copying=copying)
 
     def plan(self, wanted: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""
         return plan(wanted, seen)
 
     async def act(self, action: Action) -> None:
-        """See `act`."""
+        """See `act`; what takes long is begun."""
+        if isinstance(action, Remove):
+            await self._copies.stop(action.uid)
+        if isinstance(action, Copy):
+            self._copies.start(
+                action.disk.meta.uid,
+                action.place.pool.name,
+                lambda told: copy(
+                    action.origin,
+                    action.place,
+                    temporary(action.disk.meta.uid),
+                    self._qemu,
+                    MODE,
+                    size=action.disk.spec.size,
+                ),
+                lambda: self._context.poke(self.name, action.disk.key),
+            )
+            return
         await act(action, self._qemu)
 
     def report(self, wanted: DiskObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:

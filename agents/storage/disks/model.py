@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agents.storage.folders import Place
+from agents.storage.jobs import State
 from agents.storage.qcow2 import Header
 from operators.contract.meta import Obj
 from operators.contract.quantity import Quantity
@@ -42,6 +43,9 @@ class Seen:
     """Whether QEMU has it open for writing; looked at only when it is to grow."""
     base: Base | None = None
     """Looked up only when the file is to be made."""
+    origin: Place | None = None
+    """The snapshot that it is copied from, if it is there; looked up as `base`."""
+    copying: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,18 @@ class Create:
 
     def __str__(self) -> str:
         return f"{self.place.absolute}, {Quantity(self.size)} on {self.backing or 'nothing'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Begin to make the file from a snapshot."""
+
+    disk: DiskObj
+    origin: Place
+    place: Place
+
+    def __str__(self) -> str:
+        return f"{self.place.absolute}, {self.disk.spec.size}, from {self.origin.absolute}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,7 @@ class Remove:
         return self.place.absolute
 
 
-Action: TypeAlias = Create | Resize | Remove
+Action: TypeAlias = Create | Copy | Resize | Remove
 
 
 def temporary(uid: str) -> str:

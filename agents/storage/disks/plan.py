@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.storage.disks.model import Action, Base, Create, DiskObj, Remove, Resize, Seen
+from agents.storage.disks.model import Action, Base, Copy, Create, DiskObj, Remove, Resize, Seen
 from operators.contract.meta import holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
@@ -32,9 +32,10 @@ def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), _sight(disk, seen)
     if seen.file is None:
         return _make(disk, seen)
-    if bool(seen.file.backing) != bool(disk.spec.image_copy) and not disk.spec.adopt:
-        found = f"is made from {seen.file.backing}" if seen.file.backing else "is not made from an image"
-        return (), Retry(Reason.STORAGE_ERROR, f"{disk.spec.path} {found}, contrary to its Disk", after=BROKEN)
+    # One without is fine where its Disk was made from an image: a snapshot that was brought back stands on its own.
+    if seen.file.backing and not disk.spec.image_copy and not disk.spec.adopt:
+        message = f"{disk.spec.path} is made from {seen.file.backing}, contrary to its Disk"
+        return (), Retry(Reason.STORAGE_ERROR, message, after=BROKEN)
     if seen.file.virtual_size < disk.spec.size and seen.in_use:
         return (), Done(message="a running guest has it open: its hypervisor grows it", after=GROWS)
     if seen.file.virtual_size < disk.spec.size:
@@ -62,6 +63,8 @@ def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         # Made again it would be blank, or fresh from the image, and pass for the data that was written.
         message = f"{seen.place.absolute} was made and is gone; put it back (is the pool mounted?) or delete the Volume"
         return (), Retry(Reason.STORAGE_ERROR, message, after=BROKEN)
+    if disk.spec.snapshot:
+        return _copy(disk, seen)
     base = seen.base or Base()
     if base.problem:
         if base.ours:
@@ -71,6 +74,25 @@ def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         message = f"the image needs {Quantity(base.virtual_size)}, the Disk has only {disk.spec.size}"
         return (), Rejected(Reason.SIZE_TOO_SMALL, message)
     return (Create(seen.place, disk.meta.uid, disk.spec.size, base.backing),), Done()
+
+
+def _copy(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+    """Make it from a snapshot, which takes as long as there is data in it."""
+    assert seen.place is not None
+    job = seen.copying
+    if job is not None and job.running:
+        return (), Blocked(job.reason or Reason.COPYING, job.message or _copying(disk))
+    if job is not None and job.again_in > 0:
+        return (), Retry(job.reason, job.message, after=job.again_in)
+    if seen.origin is None:
+        message = f"{disk.spec.snapshot} is not in pool {disk.spec.pool}; delete the Volume, and make it from another"
+        return (), Retry(Reason.SNAPSHOT_NOT_FOUND, message, after=BROKEN)
+    said = Blocked(job.reason, job.message) if job is not None and job.reason else None
+    return (Copy(disk, seen.origin, seen.place),), said or Blocked(Reason.COPYING, _copying(disk))
+
+
+def _copying(disk: DiskObj) -> str:
+    return f"{disk.spec.snapshot} is being copied in pool {disk.spec.pool}"
 
 
 def _end(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:

@@ -16,6 +16,7 @@ from agents.storage.pools.plan import plan, storage_report
 from agents.storage.settings import Settings
 from operators.contract.fabric import HOST_REPORT, STORAGE_POOL, StorageReport
 from operators.contract.meta import Key, Kind
+from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK, IMAGE_COPY
 from operators.kernel import Outcome, Report
 from operators.kernel.manager import Context
@@ -26,7 +27,7 @@ EVERY = 60.0
 """Seconds between looks: how full a disk is, nothing tells."""
 FORGET = 100
 """Looks at pools after which other hosts' files are asked for anew."""
-KINDS: tuple[Kind[Any, Any], ...] = (DISK, IMAGE_COPY)
+KINDS: tuple[Kind[Any, Any], ...] = (DISK, IMAGE_COPY, DISK_SNAPSHOT)
 
 
 class Foreign:

@@ -24,7 +24,7 @@ class Probe:
     capacity: int = 0
     free: int = 0
     files: tuple[str, ...] = ()
-    """`folder/file` of everything in its two folders."""
+    """`folder/file` of everything in its folders."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from collections.abc import Iterable, Iterator
 from agents.storage.folders import Missing, Place, PoolFolder, PoolOffline, Unmarked, inner_folder, pool_folder
 from agents.storage.pools.model import Probe
 
-FOLDERS = ("volumes", "images")
-_TEMPORARY = re.compile(r"(?:volumes|images)/\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?:part|conv)")
+FOLDERS = ("volumes", "images", "snapshots")
+_TEMPORARY = re.compile(
+    r"(?:volumes|images|snapshots)/\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    r"\.(?:part|conv|swap|[0-9]+\.(?:capture|revert))"
+)
 """A file in the making, by the uid of the object that it is for."""
 
 

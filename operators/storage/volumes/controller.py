@@ -8,6 +8,7 @@ from typing import Any
 from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, StoragePoolSpec, StoragePoolStatus
 from operators.contract.meta import Key, Kind, Obj
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
 from operators.kernel import Outcome, Report
 from operators.kernel.manager import Context
@@ -22,6 +23,8 @@ from operators.storage.volumes.report import report
 
 BY_IMAGE = "image"
 """Index of Volumes: every key under which the Image that they name may be found."""
+BY_SNAPSHOT = "snapshot"
+"""Index of Volumes: the key of the VolumeSnapshot that they are made from."""
 BY_OFFERING = "offering"
 
 
@@ -41,6 +44,7 @@ class Volumes:
         observe.add_indexes(self._cache)
         self._promises = Promises(self._cache)
         self._cache.index(VOLUME, BY_IMAGE, self._image_keys)
+        self._cache.index(VOLUME, BY_SNAPSHOT, _snapshot_keys)
         self._cache.index(VOLUME, BY_OFFERING, lambda volume: (volume.spec.disk_offering,))
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
@@ -51,6 +55,7 @@ class Volumes:
             INSTANCE: observe.volumes_of,
             IMAGE: lambda image: self._made_from(image.key),
             IMAGE_COPY: lambda copy: self._made_from(_image_of(copy)),
+            VOLUME_SNAPSHOT: lambda snapshot: self._unplaced(BY_SNAPSHOT, str(snapshot.key)),
             DISK_OFFERING: lambda offering: (v.key for v in self._cache.by(VOLUME, BY_OFFERING, offering.meta.name)),
             STORAGE_POOL: self._near_pool,
             HOST_REPORT: lambda host_report: self._near_host(host_report.spec.host_name),
@@ -122,3 +127,8 @@ class Volumes:
 
 def _image_of(copy: CopyObj) -> Key:
     return Key(copy.meta.namespace, copy.spec.image.name)
+
+
+def _snapshot_keys(volume: VolumeObj) -> tuple[str, ...]:
+    name = volume.spec.source.snapshot
+    return (f"{volume.meta.namespace}/{name}",) if name else ()

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from operators.contract.compute import CatalogueStatus
 from operators.contract.meta import Obj
 from operators.contract.quantity import Quantity
+from operators.contract.snapshots import VolumeSnapshotSpec, VolumeSnapshotStatus
 from operators.contract.storage import (
     DiskOfferingSpec,
     DiskSpec,
@@ -24,6 +25,7 @@ VolumeObj: TypeAlias = Obj[VolumeSpec, VolumeStatus]
 DiskObj: TypeAlias = Obj[DiskSpec, DiskStatus]
 ImageObj: TypeAlias = Obj[ImageSpec, ImageStatus]
 CopyObj: TypeAlias = Obj[ImageCopySpec, ImageCopyStatus]
+SnapshotObj: TypeAlias = Obj[VolumeSnapshotSpec, VolumeSnapshotStatus]
 OfferingObj: TypeAlias = Obj[DiskOfferingSpec, CatalogueStatus]
 
 
@@ -60,6 +62,8 @@ class Seen:
     """What is there around one Volume."""
 
     offering: OfferingObj | None = None
+    snapshot: SnapshotObj | None = None
+    """What has the name of the VolumeSnapshot that the Volume is made from."""
     image: ImageObj | None = None
     holders: tuple[Holder, ...] = ()
     disk: DiskObj | None = None

@@ -12,6 +12,7 @@ from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, PoolRepor
 from operators.contract.meta import Key, Obj
 from operators.contract.pools import closed, reached
 from operators.contract.quantity import Quantity, factor
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE_COPY
 from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
@@ -58,11 +59,13 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
     disk = disk_of(cache, volume)
     namesake = cache.get(DISK, Key(volume.meta.namespace, names.disk(volume.meta.name)))
     pool = cache.get(STORAGE_POOL, Key("", disk.spec.pool)) if disk is not None else None
-    holders = tuple(_holder(each) for each in cache.by(INSTANCE, BY_VOLUME, str(volume.key)))
+    holders = holders_of(cache, volume)
     image = None
     if volume.spec.source.image and disk is None:
         image = lookup.find(cache, volume.spec.source.image, volume.meta.namespace, catalogue)
+    origin = volume.spec.source.snapshot
     return Seen(
+        snapshot=cache.get(VOLUME_SNAPSHOT, Key(volume.meta.namespace, origin)) if origin else None,
         offering=cache.get(DISK_OFFERING, Key("", volume.spec.disk_offering)),
         image=image,
         holders=holders,
@@ -75,6 +78,16 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         virtual_size=_virtual_size(cache, image) if image is not None else None,
         quiet=_quiet(_moments(cache, volume, disk), now),
     )
+
+
+def holders_of(cache: Cache, volume: VolumeObj) -> tuple[Holder, ...]:
+    """The Instances that list a Volume."""
+    return tuple(_holder(each) for each in cache.by(INSTANCE, BY_VOLUME, str(volume.key)))
+
+
+def reached_by(cache: Cache, disk: DiskObj, holders: Iterable[Holder]) -> frozenset[str]:
+    """Of the holders' hosts, those that reach a Disk's pool."""
+    return _reached(cache, disk, cache.get(STORAGE_POOL, Key("", disk.spec.pool)), holders)
 
 
 def _holder(instance: Obj[InstanceSpec, InstanceStatus]) -> Holder:

@@ -15,6 +15,7 @@ from operators.contract.quantity import Quantity
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.contract.storage import DiskLimits, DiskSpec, ReclaimPolicy
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
+from operators.storage.volumes import restore
 from operators.storage.volumes.model import (
     Action,
     Adjust,
@@ -93,6 +94,8 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
         return _promote(volume, seen)
     if volume.status.disk and volume.status.size:
         return _take_up(volume, seen, volume.status.size)
+    if volume.spec.source.snapshot:
+        return restore.place(volume, seen)
     least = _least(volume, seen)
     size = _size(volume, seen, least)
     if not seen.holders:

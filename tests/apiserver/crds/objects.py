@@ -51,6 +51,16 @@ SPECS: dict[str, Json] = {
     "DiskOffering": {"tags": ["ssd"]},
     "Image": {"url": "http://example.org/tiny.qcow2", "checksum": CHECKSUM},
     "Disk": {"hostName": "node1", "pool": "local-node1", "path": f"volumes/{UID}.qcow2", "volume": REF, "size": "1Gi"},
+    "VolumeSnapshot": {"volume": "ledger"},
+    "SnapshotSchedule": {"volume": "ledger", "daily": {"at": "02:30", "keep": 3}},
+    "DiskSnapshot": {
+        "hostName": "node1",
+        "pool": "local-node1",
+        "path": f"snapshots/{UID}.qcow2",
+        "snapshot": REF,
+        "volume": REF,
+        "source": f"volumes/{UID}.qcow2",
+    },
     "ImageCopy": {
         "hostName": "node1",
         "pool": "local-node1",

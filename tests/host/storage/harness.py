@@ -19,6 +19,7 @@ from agents.storage.handlers import COMPONENT
 from operators.contract import names
 from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
 from operators.contract.meta import Condition, Key, Kind, Obj, condition
+from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK, IMAGE_COPY
 from operators.kernel.clock import SystemClock
 from operators.kernel.manager import Manager
@@ -33,15 +34,17 @@ class Agent:
     """One storage agent and the world around it."""
 
     root: Path
+    node: str = NODE
     server: MemoryServer = field(default_factory=MemoryServer)
     env: dict[str, str] = field(default_factory=dict)
+    space: str = "team"
     manager: Manager | None = None
     task: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.server, "storage")
         allow = {"IMAGE_SOURCES_ALLOW": "127.0.0.0/8"}
-        self.env = {"NODE_NAME": NODE, "POOL_ROOT": str(self.root)} | allow | self.env
+        self.env = {"NODE_NAME": self.node, "POOL_ROOT": str(self.root)} | allow | self.env
 
     @property
     def pool(self) -> Path:
@@ -67,39 +70,65 @@ class Agent:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    async def pool_and_report(self, **spec: Any) -> None:
+    async def pool_and_report(self, *, report: bool = True, **spec: Any) -> None:
         """A StoragePool of this host, and the HostReport to tell of it."""
-        spec = {"type": "Directory", "path": str(self.pool), "hostName": NODE} | spec
+        spec = {"type": "Directory", "path": str(self.pool), "hostName": self.node} | spec
         await self.store.create(STORAGE_POOL, STORAGE_POOL.body(Key("", "local"), spec=spec))
-        await self.store.create(HOST_REPORT, HOST_REPORT.body(Key("", NODE), spec={"hostName": NODE}))
+        if report:
+            await self.store.create(HOST_REPORT, HOST_REPORT.body(Key("", self.node), spec={"hostName": self.node}))
 
     async def disk(self, name: str = "data", size: str = "8Mi", *, copy: str = "", **spec: Any) -> Obj[Any, Any]:
         uid = str(uuid.uuid4())
         said = {
-            "hostName": NODE,
+            "hostName": self.node,
             "pool": "local",
             "path": f"volumes/{uid}.qcow2",
             "volume": {"name": name, "uid": uid},
             "size": size,
-        } | ({"imageCopy": f"team/{copy}"} if copy else {})
-        body = DISK.body(Key("team", name), spec=said | spec, finalizers=[FINALIZER])
+        } | ({"imageCopy": f"{self.space}/{copy}"} if copy else {})
+        body = DISK.body(Key(self.space, name), spec=said | spec, finalizers=[FINALIZER])
         return DISK.parse(await self.store.create(DISK, body))
 
     async def copy(self, url: str, checksum: str, name: str = "tiny", **spec: Any) -> Obj[Any, Any]:
         uid = str(uuid.uuid4())
         said = {
-            "hostName": NODE,
+            "hostName": self.node,
             "pool": "local",
             "path": f"images/{uid}.qcow2",
             "image": {"name": name, "uid": uid},
             "url": url,
             "checksum": checksum,
         }
-        body = IMAGE_COPY.body(Key("team", name), spec=said | spec, finalizers=[FINALIZER])
+        body = IMAGE_COPY.body(Key(self.space, name), spec=said | spec, finalizers=[FINALIZER])
         return IMAGE_COPY.parse(await self.store.create(IMAGE_COPY, body))
 
-    def read(self, kind: Kind[Any, Any], name: str, namespace: str = "team") -> Obj[Any, Any]:
-        body = self.server.read(kind, Key(namespace, name))
+    async def snapshot(self, disk: Obj[Any, Any], name: str = "snap", **spec: Any) -> Obj[Any, Any]:
+        uid = str(uuid.uuid4())
+        said = {
+            "hostName": self.node,
+            "pool": "local",
+            "path": f"snapshots/{uid}.qcow2",
+            "snapshot": {"name": name, "uid": uid},
+            "volume": {"name": disk.spec.volume.name, "uid": disk.spec.volume.uid},
+            "source": disk.spec.path,
+        }
+        body = DISK_SNAPSHOT.body(Key(self.space, name), spec=said | spec, finalizers=[FINALIZER])
+        return DISK_SNAPSHOT.parse(await self.store.create(DISK_SNAPSHOT, body))
+
+    async def change(self, obj: Obj[Any, Any], **spec: Any) -> None:
+        """Change a spec as the operator does."""
+        body = self.server.read(obj.kind, obj.key)
+        assert body is not None
+        await self.store.apply(obj.kind, obj.kind.body(obj.key, spec=body["spec"] | spec, finalizers=[FINALIZER]))
+
+    async def gone(self, obj: Obj[Any, Any]) -> None:
+        """Delete an object and let go of it once the agent has."""
+        await self.store.delete(obj.kind, obj.key, uid=obj.meta.uid)
+        await self.verdict(obj.kind, obj.meta.name, "Released", "Released")
+        await self.store.finalize(obj.kind, self.read(obj.kind, obj.meta.name).meta, ())
+
+    def read(self, kind: Kind[Any, Any], name: str, namespace: str | None = None) -> Obj[Any, Any]:
+        body = self.server.read(kind, Key(self.space if namespace is None else namespace, name))
         assert body is not None, f"there is no {kind.kind} {name}"
         return kind.parse(body)
 
@@ -107,7 +136,7 @@ class Agent:
         self, kind: Kind[Any, Any], name: str, holds: Callable[[Obj[Any, Any]], bool], timeout: float = 20.0
     ) -> Obj[Any, Any]:
         """Wait for an object's state."""
-        namespace = "team" if kind.namespaced else ""
+        namespace = self.space if kind.namespaced else ""
         try:
             async with asyncio.timeout(timeout):
                 while not holds(found := self.read(kind, name, namespace)):

@@ -77,7 +77,7 @@ MIB = 1 << 20
         (disk(imageCopy="n/c"), at(base=Base(BACKING, 4 * MIB)), "Create", Done, "AsSpecified"),
         (disk(imageCopy="n/c"), at(base=Base(BACKING, 9 * MIB)), "", Rejected, "SizeTooSmall"),
         (disk(imageCopy="n/c"), at(file=Header(8 * MIB, BACKING)), "", Done, "AsSpecified"),
-        (disk(imageCopy="n/c"), at(file=Header(8 * MIB)), "", Retry, "StorageError"),
+        (disk(imageCopy="n/c"), at(file=Header(8 * MIB)), "", Done, "AsSpecified"),
         (disk(), at(file=Header(8 * MIB, "/etc/shadow")), "", Retry, "StorageError"),
         (disk(deleting=True), at(file=Header(8 * MIB)), "Remove", Done, "Released"),
         (disk(deleting=True), at(), "Remove", Done, "Released"),

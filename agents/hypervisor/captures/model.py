@@ -1,0 +1,82 @@
+"""What the capture of one DiskSnapshot is decided from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agents.hypervisor.driver import Backup
+from operators.contract.meta import Obj
+from operators.contract.snapshots import DiskSnapshotSpec, DiskSnapshotStatus, Quiesce
+
+SnapshotObj: TypeAlias = Obj[DiskSnapshotSpec, DiskSnapshotStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """The guest that has the disk."""
+
+    uuid: str
+    disk: str
+    """Absolute path of the disk's file."""
+    virtual_machine: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is there of it."""
+
+    guest: Guest | None = None
+    trouble: str = ""
+    """Why the hypervisor could not be asked."""
+    backup: Backup | None = None
+    """The copy that is being made of one of the guest's disks."""
+    known: bool = False
+    """Whether this process saw the copy being made; else nothing is known of how it ended."""
+    thawed: bool = False
+    """Whether this process has seen to it that the guest does not hold still since an earlier one was killed."""
+    failure: str | None = None
+    """Why the copy that ended last failed; empty when it is whole."""
+    token: int = 0
+    """A number that no earlier attempt had."""
+    hold: float = 0.0
+    """Seconds until the next attempt."""
+    held: str = ""
+    """Why the last one failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """Have the guest go on, whatever an earlier process left."""
+
+    guest: Guest
+
+    def __str__(self) -> str:
+        return self.guest.virtual_machine
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin to copy the disk."""
+
+    snapshot: SnapshotObj
+    guest: Guest
+    target: str
+    quiesce: Quiesce
+
+    def __str__(self) -> str:
+        return f"{self.guest.disk} of {self.guest.virtual_machine} to {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Break a copy off that nobody wants any more."""
+
+    guest: Guest
+
+    def __str__(self) -> str:
+        return self.guest.disk
+
+
+Action: TypeAlias = Thaw | Begin | End

@@ -1,0 +1,52 @@
+"""Decides how the disk of a running guest is copied for a DiskSnapshot.
+
+The storage agent says where to (`status.target`) once it has found that a guest has the disk open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.hypervisor.captures.model import Action, Begin, End, Seen, SnapshotObj, Thaw
+from operators.contract.meta import holds
+from operators.contract.reasons import Reason, Type
+from operators.kernel.outcome import Blocked, Done, Outcome, Retry
+
+LOOK = 0.5
+"""Seconds between looks at a copy that is being made."""
+BUSY = 2.0
+"""Seconds between looks at a guest of which another copy is being made."""
+
+
+def wanted(snapshot: SnapshotObj) -> bool:
+    """Whether a copy is asked of us."""
+    status = snapshot.status
+    return bool(status.target) and not snapshot.meta.deleting and not holds(status.conditions, Type.CAPTURED)
+
+
+def plan(snapshot: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+    """The next step, and how it stands then; `Done(Captured)` alone means that the copy is whole."""
+    guest, target = seen.guest, snapshot.status.target
+    if seen.trouble:
+        return (), Retry(Reason.HYPERVISOR_ERROR, seen.trouble, after=BUSY)
+    if guest is None or not guest.active:
+        return (), Blocked(Reason.STOPPED, "no guest of this host runs on it")
+    ours = seen.backup is not None and bool(target) and seen.backup.target.startswith(target)
+    if not wanted(snapshot):
+        return ((End(guest),) if ours else ()), Done()
+    thaw: tuple[Action, ...] = () if seen.thawed else (Thaw(guest),)
+    if ours:
+        return thaw, Retry(Reason.CAPTURING, _capturing(guest.virtual_machine), after=LOOK)
+    if seen.backup is not None:
+        message = f"another disk of VirtualMachine {guest.virtual_machine} is being copied"
+        return thaw, Retry(Reason.CAPTURING, message, after=BUSY)
+    if seen.known and seen.failure == "":
+        return thaw, Done(Reason.CAPTURED, f"copied while VirtualMachine {guest.virtual_machine} ran")
+    if seen.hold > 0:
+        return thaw, Retry(Reason.HYPERVISOR_ERROR, seen.held, after=seen.hold)
+    begin = Begin(snapshot, guest, f"{target}{seen.token}.capture", snapshot.spec.quiesce)
+    return (*thaw, begin), Retry(Reason.CAPTURING, _capturing(guest.virtual_machine), after=LOOK)
+
+
+def _capturing(name: str) -> str:
+    return f"the disk is being copied while VirtualMachine {name} runs"

@@ -1,0 +1,197 @@
+"""The controller of DiskSnapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agents.storage import folders, places
+from agents.storage.folders import Place, PoolOffline, Strange, off_loop
+from agents.storage.jobs import Jobs
+from agents.storage.places import Pools, header_at
+from agents.storage.qemuimg import QemuImg, QemuImgError, trouble
+from agents.storage.settings import Settings
+from agents.storage.snapshots import act as acts
+from agents.storage.snapshots.model import (
+    Action,
+    Copy,
+    Prepare,
+    Publish,
+    Remove,
+    Revert,
+    Seen,
+    SnapshotObj,
+    Tidy,
+    beginning,
+)
+from agents.storage.snapshots.plan import plan
+from operators.contract.fabric import STORAGE_POOL
+from operators.contract.meta import Condition, Key, Kind, condition, holds
+from operators.contract.quantity import Quantity
+from operators.contract.reasons import Reason, Type
+from operators.contract.snapshots import DISK_SNAPSHOT
+from operators.kernel import Outcome, Problem, Report, Retry
+from operators.kernel.clock import stamp
+from operators.kernel.manager import Context
+from operators.kernel.report import Voice
+
+PARALLEL = 4
+"""Copies that may wait for qemu-img at a time."""
+
+
+class Snapshots:
+    """Takes, keeps, brings back and removes this host's snapshots."""
+
+    name = "snapshots"
+    kind = DISK_SNAPSHOT
+    workers = 2
+    voice = Voice(Type.PROVISIONED, others=frozenset({Type.CAPTURED}))
+
+    def __init__(self, context: Context, settings: Settings, qemu: QemuImg) -> None:
+        self._context = context
+        self._cache = context.cache
+        self._node = settings.node
+        self._qemu = qemu
+        self._pools = Pools(context.cache, settings.pool_root)
+        self._copies = Jobs(context.clock, PARALLEL, "snapshot")
+        self._reverts = Jobs(context.clock, PARALLEL, "revert")
+        self._brought_back: dict[str, int] = {}
+        """The newest request of each snapshot that was done, until its status says so."""
+
+    def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
+        """A pool that changed concerns what waits for it."""
+        return {DISK_SNAPSHOT: lambda snapshot: (snapshot.key,), STORAGE_POOL: self._waiting}
+
+    async def observe(self, key: Key) -> tuple[SnapshotObj, Seen] | None:
+        """Look at the files; at the Disk's only while there is no snapshot."""
+        snapshot = self._cache.get(DISK_SNAPSHOT, key)
+        if snapshot is None or snapshot.spec.host_name != self._node:
+            return None
+        try:
+            pool = self._pools.folder(snapshot.spec.pool)
+            place, source = Place.at(pool, snapshot.spec.path), Place.at(pool, snapshot.spec.source)
+        except PoolOffline as error:
+            return snapshot, Seen(offline=str(error))
+        except Strange as error:
+            return snapshot, Seen(offline=f"{error}; Storage must make the DiskSnapshot anew")
+        try:
+            return snapshot, await self._look(snapshot, place, source)
+        except PoolOffline as error:
+            return snapshot, Seen(place, source, offline=str(error))
+        except Strange as error:
+            return snapshot, Seen(place, source, strange=str(error))
+
+    async def _look(self, snapshot: SnapshotObj, place: Place, source: Place) -> Seen:
+        uid, gone, used = snapshot.meta.uid, False, False
+        file = await off_loop(header_at, place)
+        copying = self._copies.state(uid)
+        left = await off_loop(acts.leftovers, place, source, uid)
+        if file is None and not snapshot.meta.deleting and not (copying and copying.running):
+            gone = await off_loop(header_at, source) is None
+            used = not gone and await self._used(source)
+        return Seen(
+            place,
+            source,
+            file=file,
+            stored=await off_loop(places.blocks, place) if file is not None else 0,
+            in_use=used,
+            source_gone=gone,
+            leftovers=left,
+            copying=copying,
+            reverting=self._reverts.state(uid),
+            brought_back=max(snapshot.status.revert_observed, self._brought_back.get(uid, 0)),
+            now=stamp(self._context.clock.now()),
+        )
+
+    async def _used(self, source: Place) -> bool:
+        try:
+            return await acts.in_use(source, self._qemu)
+        except QemuImgError as error:
+            raise Problem(Retry(Reason.STORAGE_ERROR, str(error), after=30)) from error
+
+    def plan(self, wanted: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
+        """See `plan`."""
+        return plan(wanted, seen)
+
+    async def act(self, action: Action) -> None:
+        """Do one action, or begin it."""
+        try:
+            await self._act(action)
+        except PoolOffline as error:
+            raise Problem(Retry(Reason.POOL_OFFLINE, f"pool {action.place.pool.name}: {error}", after=15)) from error
+        except Strange as error:
+            raise Problem(Retry(Reason.STORAGE_ERROR, str(error), after=60)) from error
+        except OSError as error:
+            raise trouble(error, action.place.pool.name) from error
+
+    async def _act(self, action: Action) -> None:
+        match action:
+            case Copy(snapshot, source, place):
+                uid = snapshot.meta.uid
+                work = lambda told: acts.take(uid, source, place, self._qemu)  # noqa: E731
+                self._copies.start(uid, place.pool.name, work, self._wake(snapshot))
+            case Revert(snapshot, source, place):
+                uid, request = snapshot.meta.uid, snapshot.spec.revert_request
+                back = lambda told: self._bring_back(uid, request, source, place)  # noqa: E731
+                self._reverts.start(uid, place.pool.name, back, self._wake(snapshot))
+            case Prepare(place):
+                await off_loop(acts.prepare, place)
+            case Publish(snapshot):
+                await acts.publish(action)
+                self._wake(snapshot)()  # The next run looks at it, and says so.
+            case Tidy(place, files):
+                await off_loop(folders.remove, place, *files)
+            case Remove(snapshot, place):
+                await self._copies.stop(snapshot.meta.uid)
+                await self._reverts.stop(snapshot.meta.uid)
+                source = Place.at(place.pool, snapshot.spec.source)
+                await off_loop(acts.clear, place, source, snapshot.meta.uid)
+
+    async def _bring_back(self, uid: str, request: int, source: Place, place: Place) -> None:
+        await acts.bring_back(uid, request, source, place, self._qemu)
+        self._brought_back[uid] = request
+
+    def _wake(self, snapshot: SnapshotObj) -> Callable[[], None]:
+        return lambda: self._context.poke(self.name, snapshot.key)
+
+    def report(self, wanted: SnapshotObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
+        """What is there, and how the way back goes; what the hypervisor agent writes is left to it."""
+        status, uid = wanted.status, wanted.meta.uid
+        if wanted.meta.deleting:
+            return (Report(wanted, {}, verdict=Type.RELEASED),)
+        fields: dict[str, Any] = {
+            "path": status.path,
+            "target": status.target,
+            "virtualSize": status.virtual_size,
+            "stored": status.stored,
+            "takenAt": status.taken_at,
+            "quiesced": status.quiesced,
+            "revertObserved": seen.brought_back,
+        }
+        if seen.place is not None and seen.file is not None:
+            captured = holds(status.conditions, Type.CAPTURED) and status.capture.file not in seen.leftovers
+            fields |= {"path": seen.place.absolute, "target": "", "virtualSize": Quantity(seen.file.virtual_size)}
+            fields["stored"] = status.stored or Quantity(seen.stored)
+            fields["takenAt"] = status.taken_at or (status.capture.at if captured else seen.now)
+            fields["quiesced"] = status.quiesced if status.taken_at else captured and status.capture.quiesced
+        elif seen.in_use and seen.place is not None:
+            fields["target"] = f"{seen.place.pool.path}/{seen.place.folder}/{beginning(uid)}"
+        said = {name: value for name, value in fields.items() if value}
+        return (Report(wanted, said, self._reverted(wanted, seen), verdict=Type.PROVISIONED),)
+
+    def _reverted(self, wanted: SnapshotObj, seen: Seen) -> tuple[Condition, ...]:
+        request = wanted.spec.revert_request
+        if not request:
+            return ()
+        if seen.brought_back >= request:
+            return (Condition(Type.REVERTED, "True", Reason.AS_SPECIFIED, f"request {request} was done"),)
+        failed = seen.reverting
+        if failed is not None and failed.reason:
+            return (Condition(Type.REVERTED, "False", failed.reason, failed.message),)
+        return (Condition(Type.REVERTED, "False", Reason.REVERTING, f"request {request} is being done"),)
+
+    def _waiting(self, pool: Any) -> Iterator[Key]:
+        for snapshot in self._cache.all(DISK_SNAPSHOT):
+            provisioned = condition(snapshot.status.conditions, Type.PROVISIONED)
+            if snapshot.spec.pool == pool.meta.name and not (provisioned is not None and provisioned.true):
+                yield snapshot.key

@@ -1,0 +1,1 @@
+"""Snapshots: a DiskSnapshot for each VolumeSnapshot, the way back, and their end."""

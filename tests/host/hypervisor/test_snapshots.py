@@ -1,0 +1,171 @@
+"""Snapshots of a guest's disk, seen from inside the guest: both agents of a host on real files and a real libvirtd."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from agents.hypervisor import backups
+from agents.storage import jobs
+from agents.storage.snapshots import plan as snapshot_plan
+from images.tiny.build import build
+from operators.contract import names
+from operators.contract.compute import Power
+from operators.contract.meta import Key, Obj
+from operators.contract.snapshots import DISK_SNAPSHOT
+from operators.contract.storage import DISK
+from tests.host.hypervisor.conftest import NODE, SPACE, World
+from tests.host.storage.harness import Agent, source
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass
+class Both:
+    """A guest with the two agents that see to its disk."""
+
+    world: World
+    storage: Agent
+
+    async def guest(self, name: str, **disk: Any) -> Key:
+        """A guest on a disk that the storage agent makes."""
+        volume = {"name": f"{name}-root", "uid": f"uid-{name}"}
+        made = await self.storage.disk(names.disk(f"{name}-root"), "96Mi", volume=volume, **disk)
+        await self.storage.verdict(DISK, made.meta.name, "AsSpecified")
+        self.world.count = int(name.removeprefix("vm")) - 1
+        key = await self.world.instance(ready=False)
+        await self.world.booted(key)
+        return key
+
+    def disk(self, name: str) -> Obj[Any, Any]:
+        return self.storage.read(DISK, names.disk(f"{name}-root"))
+
+    async def sh(self, key: Key, script: str) -> str:
+        """Run a command in the guest."""
+        asked = {"path": "/bin/sh", "arg": ["-c", script], "capture-output": True}
+        pid = (await self._ask(key, "guest-exec", asked))["pid"]
+        while not (done := await self._ask(key, "guest-exec-status", {"pid": pid}))["exited"]:
+            await asyncio.sleep(0.05)
+        said = base64.b64decode(done.get("out-data", "")).decode()
+        assert done["exitcode"] == 0, said + base64.b64decode(done.get("err-data", "")).decode()
+        return said.strip()
+
+    async def _ask(self, key: Key, what: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        text = json.dumps({"execute": what, "arguments": arguments})
+        instance = self.world.read(key)
+        assert instance
+        said = await asyncio.to_thread(self.world.virsh, "qemu-agent-command", instance.spec.domain, text)
+        found: dict[str, Any] = json.loads(said)["return"]
+        return found
+
+    async def stop(self, key: Key) -> None:
+        await self.world.change(key, power=Power.STOPPED)
+        await self.world.until(lambda: self.world.status(key).power == Power.STOPPED, 40)
+
+    async def taken(self, name: str = "snap") -> Obj[Any, Any]:
+        await self.storage.verdict(DISK_SNAPSHOT, name, "AsSpecified")
+        return self.storage.read(DISK_SNAPSHOT, name)
+
+
+@pytest.fixture
+async def both(world: World, tmp_path: Path) -> AsyncIterator[Both]:
+    (tmp_path / "pools").mkdir()
+    storage = Agent(tmp_path / "pools", NODE, world.server, space=SPACE)
+    await storage.pool_and_report(report=False)
+    with mock.patch.object(jobs, "FIRST_AGAIN", 0.2), mock.patch.object(snapshot_plan, "CAPTURING", 1.0):
+        await storage.start()
+        async with source(build().read_bytes()) as served:
+            await storage.copy(served.url, served.checksum, "tiny")
+            yield Both(world, storage)
+        await storage.kill()
+
+
+async def test_what_a_running_guest_wrote_is_there_after_a_restore(both: Both) -> None:
+    key = await both.guest("vm1", copy="tiny")
+    await both.sh(key, "echo before > /data/note")  # not synced: only a guest that holds still has it on its disk
+    disk = both.disk("vm1")
+    started = time.monotonic()
+    snapshot = await both.storage.snapshot(disk)
+    taken = await both.taken()
+    print(f"snapshot of a running guest after {time.monotonic() - started:.2f} s")
+    assert taken.status.quiesced and taken.status.taken_at and taken.status.capture.quiesced
+    await both.sh(key, "echo after > /data/note; sync")
+    assert await both.sh(key, "cat /data/note") == "after", "it goes on"
+    restored = await both.guest("vm2", snapshot=snapshot.spec.path)
+    assert await both.sh(restored, "cat /data/note") == "before"
+    await both.stop(key)
+    await both.storage.change(taken, revertRequest=1)
+    await both.storage.until(DISK_SNAPSHOT, "snap", lambda obj: obj.status.revert_observed == 1)
+    await both.world.change(key, power=Power.RUNNING, start_request=1)
+    await both.world.running(key)
+    log = Path(both.world.settings.console_dir, f"{both.world.uuid(key)}.log")
+    await both.world.until(lambda: log.read_text(errors="replace").count("TINY READY") >= 1, 120)
+    assert await both.sh(key, "cat /data/note") == "before"
+    assert {file for file in both.storage.files() if file.startswith(("snapshots", "volumes"))} == {
+        snapshot.spec.path,
+        disk.spec.path,
+        both.disk("vm2").spec.path,
+    }
+
+
+async def test_guest_without_an_agent_is_taken_as_a_power_cut_would_leave_it(both: Both) -> None:
+    key = await both.guest("vm1", copy="tiny")
+    await both.sh(key, "echo synced > /data/note; sync; (sleep 0.2; killall qemu-ga) >/dev/null 2>&1 &")
+    await asyncio.sleep(0.5)
+    disk = both.disk("vm1")
+    with mock.patch.object(backups, "AGENT_ANSWER", 1):
+        await both.storage.snapshot(disk)
+        assert not (await both.taken()).status.quiesced
+        await both.storage.snapshot(disk, "strict", quiesce="Required")
+        said = await both.storage.verdict(DISK_SNAPSHOT, "strict", "GuestNotQuiesced", "Captured")
+    assert "qemu-guest-agent" in said.message
+
+
+async def test_both_agents_killed_while_a_running_guest_is_copied(both: Both) -> None:
+    """The copy goes on in QEMU, or is made anew; the guest is not left frozen; nothing is left over."""
+    key = await both.guest("vm1", copy="tiny")
+    await both.sh(key, "echo before > /data/note")
+    real = backups.begin
+
+    def begun(connection: Any, uuid: str, disk: str, target: str) -> None:
+        real(connection, uuid, disk, target)
+        reached.set_result(None) if not reached.done() else None
+        raise backups.HypervisorError("killed here, with the guest frozen")
+
+    reached: Any = _Flag()
+    with mock.patch.object(backups, "begin", begun), mock.patch.object(backups, "thaw", lambda *_: None):
+        snapshot = await both.storage.snapshot(both.disk("vm1"))
+        await both.world.until(reached.done, 30)
+        await both.world.kill_agent()
+    await both.storage.kill()
+    await both.storage.start()
+    await both.world.start_agent()
+    taken = await both.taken()
+    assert taken.status.path
+    assert await both.sh(key, "echo after > /data/note; cat /data/note") == "after", "it is not frozen"
+    files = {file for file in both.storage.files() if file.startswith("snapshots")}
+    await both.world.until(lambda: files == {snapshot.spec.path} or not _half(both), 15)
+
+
+def _half(both: Both) -> set[str]:
+    return {file for file in both.storage.files() if file.startswith("snapshots/.")}
+
+
+class _Flag:
+    def __init__(self) -> None:
+        self._set = False
+
+    def set_result(self, _: None) -> None:
+        self._set = True
+
+    def done(self) -> bool:
+        return self._set
