@@ -5,9 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Rejected
+
+remembered = lru_cache(maxsize=16384)
+"""Every change of one Port looks at the values of all."""
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -35,11 +39,13 @@ def is_device(text: str) -> bool:
     return _DEVICE.fullmatch(text) is not None and text not in (".", "..")
 
 
+@remembered
 def is_mac(text: str) -> bool:
     """Whether it is a MAC address in lower case."""
     return _MAC.fullmatch(text) is not None
 
 
+@remembered
 def is_address(text: str) -> bool:
     """Whether it is an IPv4 address, with or without a prefix length."""
     try:

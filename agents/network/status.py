@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,7 +18,8 @@ from operators.kernel.controller import Report
 from operators.kernel.outcome import Done, Outcome, verdict_condition
 
 
-def digest(spec: object) -> str:
+@lru_cache(maxsize=4096)
+def digest(spec: Hashable) -> str:
     """A short digest of a spec, for `status.applied`."""
     return names.digest(orjson.dumps(to_wire(spec), option=orjson.OPT_SORT_KEYS).decode(), length=12)
 

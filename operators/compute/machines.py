@@ -19,14 +19,18 @@ from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, INSTANC
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT
-from operators.contract.orchestration import FLOW
+from operators.contract.orchestration import FLOW, FlowState
 from operators.contract.quantity import Duration
 from operators.contract.reasons import Reason
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.kernel.cache import AnyObj
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Done, Outcome
 from operators.kernel.report import Voice
+
+GIVEN_UP = frozenset({FlowState.CANCELLED, FlowState.COMPENSATING, FlowState.FAILED})
+"""States of a deployment after which there may have to be no Instance (see `observe`)."""
 
 
 class Machines:
@@ -73,11 +77,9 @@ class Machines:
         return {
             VIRTUAL_MACHINE: lambda vm: (vm.key,),
             INSTANCE: self._by_instance,
-            PORT: lambda port: (
-                (Key(port.meta.namespace, port.spec.virtual_machine),) if port.spec.virtual_machine else ()
-            ),
+            PORT: self._by_port,
             VOLUME: self._by_volume,
-            FLOW: lambda flow: (Key(flow.meta.namespace, flow.spec.target.name),),
+            FLOW: self._by_flow,
             COMPUTE_OFFERING: lambda each: self._keys("offering", each.meta.name),
             HOST: self._by_host,
             HOST_REPORT: self._waiting,
@@ -97,8 +99,24 @@ class Machines:
         if room:
             yield from tuple(self._placeless)
 
+    def _by_port(self, port: Any) -> Iterable[Key]:
+        """Not of a Port that says nothing yet: its making was expected."""
+        if port.spec.virtual_machine and (port.status.conditions or self._goes(port)):
+            yield Key(port.meta.namespace, port.spec.virtual_machine)
+
+    def _by_flow(self, flow: Any) -> Iterable[Key]:
+        """Only where one of the target's Flows is given up: no other says anything to Compute."""
+        flows = (flow, *self._cache.by(FLOW, "target", flow.spec.target.uid))
+        if any(each.status.state in GIVEN_UP for each in flows):
+            yield Key(flow.meta.namespace, flow.spec.target.name)
+
+    def _goes(self, obj: AnyObj) -> bool:
+        return obj.meta.deleting or self._cache.get(obj.kind, obj.key) is None
+
     def _by_volume(self, volume: Volume) -> Iterable[Key]:
-        yield from self._keys("volume", str(volume.key))
+        """Not of a root disk that says nothing yet; a Volume of the user's may have been waited for."""
+        if volume.status.conditions or names.LABEL_VM_UID not in volume.meta.labels or self._goes(volume):
+            yield from self._keys("volume", str(volume.key))
         if self._ledger.volume_changed(volume):
             yield from tuple(self._placeless)
 

@@ -83,6 +83,7 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
     _unreported: dict[Key, int] = field(default_factory=dict)
     _troubled: dict[Key, int] = field(default_factory=dict)
+    _noted: dict[Key, str] = field(default_factory=dict)
 
     async def worker(self) -> None:
         """Work on one key after another, for ever."""
@@ -143,6 +144,7 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
     async def _reconcile(self, key: Key) -> Outcome:
         observed = await self.controller.observe(key)
         if observed is None:
+            self._noted.pop(key, None)
             return Done()
         wanted, seen = observed
         actions, outcome = self.controller.plan(wanted, seen)
@@ -155,12 +157,19 @@ class Runner(Generic[WantedT, SeenT, ActionT]):
         except Invalid as error:
             outcome = Retry(Reason.INTERNAL_ERROR, f"the API server refused what was planned: {error}", 30.0)
             log.error("refused_by_api_server", error=str(error))
-        if not isinstance(outcome, Done):
-            log.info("not_done", outcome=type(outcome).__name__, reason=outcome.reason, message=outcome.message)
+        self._note(key, outcome)
         if not self._superseded(key):
             for report in self.controller.report(wanted, seen, outcome):
                 await self._write(report, outcome)
         return outcome
+
+    def _note(self, key: Key, outcome: Outcome) -> None:
+        """Log how a run ended that is not done, once for each reason: most keys are on their way for several runs."""
+        if isinstance(outcome, Done):
+            self._noted.pop(key, None)
+        elif self._noted.get(key) != outcome.reason:
+            self._noted[key] = outcome.reason
+            log.info("not_done", outcome=type(outcome).__name__, reason=outcome.reason, message=outcome.message)
 
     def _superseded(self, key: Key) -> bool:
         """Whether what was observed is outdated already, mostly by our own actions.

@@ -72,7 +72,7 @@ class Toy:
 
     name = "toy"
     kind: Kind[Any, Any] = VOLUME
-    workers = 4
+    workers = 8
 
     def __init__(self, context: Context) -> None:
         self.store, self.cache = context.store, context.cache

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from operators.contract import names
 from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, IP_RANGE, ZONE
-from operators.contract.meta import Key, Kind, condition
+from operators.contract.meta import Key, Kind, condition, holds
 from operators.contract.networking import (
     CLAIM,
     HOST_NETWORK,
@@ -28,7 +29,7 @@ from operators.kernel.report import Voice
 from operators.networking import claims, lookup
 from operators.networking.lookup import BY_HOST, BY_NAMESPACE
 from operators.networking.networks import act, observe, summary
-from operators.networking.networks.model import Action, NetworkObj, Seen, Wanted
+from operators.networking.networks.model import Action, NetworkObj, PortObj, Seen, Wanted
 from operators.networking.networks.plan import plan
 
 CENSUS = 30.0
@@ -52,7 +53,7 @@ class Networks:
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         return {
             NETWORK: self._with_neighbours,
-            PORT: lambda port: [lookup.network_of(port)],
+            PORT: self._of_port,
             ROUTER: _network,
             HOST_NETWORK: _network,
             # Of a binding only its end matters here: the segment may then leave the host.
@@ -104,11 +105,29 @@ class Networks:
             if other.key != network.key and (ready is None or not ready.true):
                 yield other.key
 
+    def _of_port(self, port: PortObj) -> Iterable[Key]:
+        """Of a Port that is as it shall be, nothing more is to be done here."""
+        status = port.status
+        settled = holds(status.conditions, Type.READY) and status.observed_generation == port.meta.generation
+        if not settled or port.meta.deleting or self._cache.get(PORT, port.key) is None:
+            yield lookup.network_of(port)
+
     def _of_instance(self, instance: AnyObj) -> Iterable[Key]:
+        """Its networks; of one that comes or stays, only those that are not on its host yet."""
+        stays = not instance.meta.deleting and self._cache.get(INSTANCE, instance.key) is not None
+        for network in self._used_by(instance):
+            if not (stays and self._there(network, instance.spec.host_name)):
+                yield network
+
+    def _used_by(self, instance: AnyObj) -> Iterable[Key]:
         for nic in instance.spec.nics:
             port = self._cache.get(PORT, Key(instance.meta.namespace, nic.port))
             if port is not None:
                 yield lookup.network_of(port)
+
+    def _there(self, network: Key, host: str) -> bool:
+        found = self._cache.get(HOST_NETWORK, Key(network.namespace, names.host_network(network.name, host)))
+        return found is not None and not found.meta.deleting
 
     def _of_claim(self, claim: AnyObj) -> Iterable[Key]:
         """Its owner; and, as it may have just become free, those that wait for one like it."""
@@ -122,7 +141,7 @@ class Networks:
             for obj in self._cache.by(kind, BY_HOST, name):
                 yield from _network(obj)
         for instance in self._cache.by(INSTANCE, BY_HOST, name):
-            yield from self._of_instance(instance)
+            yield from self._used_by(instance)
         yield from self._where(lambda network: lookup.router(self._cache, network) is None)
 
     def _where(self, fits: Callable[[NetworkObj], bool]) -> Iterable[Key]:

@@ -52,7 +52,7 @@ class Ports:
             ROUTER: self._of_router,
             HOST_NETWORK: lambda each: self._unready(Key(each.meta.namespace, each.spec.network.name)),
             PORT_BINDING: lambda binding: [Key(binding.meta.namespace, binding.spec.port.name)],
-            INSTANCE: _of_instance,
+            INSTANCE: self._of_changed_instance,
             HOST_REPORT: self._of_report,
         }
 
@@ -83,6 +83,14 @@ class Ports:
             binding=bound.meta.name if bound else "",
         )
         return (Report(wanted, fields),)
+
+    def _of_changed_instance(self, instance: AnyObj) -> Iterable[Key]:
+        """Its Ports; of one that stays, only those that are not ready on its host."""
+        stays = not instance.meta.deleting and self._cache.get(INSTANCE, instance.key) is not None
+        for key in _of_instance(instance):
+            port = self._cache.get(PORT, key)
+            if not (stays and port and _ready(port) and port.status.host_name == instance.spec.host_name):
+                yield key
 
     def _unready(self, network: Key) -> Iterable[Key]:
         return [port.key for port in self._cache.by(PORT, BY_NETWORK, str(network)) if not _ready(port)]
