@@ -99,7 +99,8 @@ def test_node_without_power(pair: Cloud, breaker: Breaker) -> None:
     before = boots(pair)
     uid = pair.need("VirtualMachine", "web")["metadata"]["uid"]
     with breaker.no_power(host):
-        pair.condition("VirtualMachine", "web", "Ready", "False", "HostDown", timeout=120)
+        # Components of that node come back on others once Kubernetes has given it up: some 60 s.
+        pair.condition("VirtualMachine", "web", "Ready", "False", "HostDown", timeout=180)
         assert boot_id(pair, "db") == before["db"]
         assert pair.need("VirtualMachine", "web")["status"]["hostName"] == host
     breaker.settle()
