@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+from collections.abc import Iterator, Mapping
+
 from operators.compute import restarts
 from operators.compute.capacity import Claim, Ledger
-from operators.compute.model import Action, Ascertain, Expunge, Instance, LetGo, Put, Remove
+from operators.compute.keypairs import LOOK_AGAIN, allow
+from operators.compute.model import Action, Ascertain, Expunge, Instance, LetGo, Put, ReadSecrets, Remove
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, Power
+from operators.contract.core import SECRET
 from operators.contract.meta import Key
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Problem, Retry
-from operators.kernel.store import Store, Unavailable
+from operators.kernel.store import Forbidden, Store, Unavailable
 
 FINALIZER = names.finalizer("compute")
 
@@ -34,6 +40,24 @@ async def act(action: Action, store: Store, ledger: Ledger) -> None:
         case LetGo(instance=instance):
             left = [name for name in instance.meta.finalizers if name != FINALIZER]
             await store.finalize(INSTANCE, instance.meta, left)
+
+
+async def read_secrets(action: ReadSecrets, store: Store) -> dict[str, dict[str, str] | None]:
+    """The texts of some Secrets, None for each that is not there. What is no text in UTF-8 is left out."""
+    out: dict[str, dict[str, str] | None] = {}
+    for name in sorted(action.names):
+        try:
+            body = await store.get(SECRET, Key(action.vm.namespace, name))
+        except Forbidden as error:
+            raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(action.vm.namespace), LOOK_AGAIN)) from error
+        out[name] = None if body is None else dict(_texts(body.get("data") or {}))
+    return out
+
+
+def _texts(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key, value in data.items():
+        with contextlib.suppress(UnicodeDecodeError):
+            yield key, base64.b64decode(value).decode()
 
 
 async def _put(action: Put, store: Store, ledger: Ledger) -> None:

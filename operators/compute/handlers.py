@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from operators.compute.capacity import Ledger
+from operators.compute.keypairs import KeyPairs
 from operators.compute.machines import Machines
 from operators.compute.observe import disk_need
 from operators.compute.placements import Placements
 from operators.compute.scheduler import Policy
 from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, INSTANCE, PLACEMENT_PLAN, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
+from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
@@ -24,6 +26,7 @@ WATCHED = (
     COMPUTE_OFFERING,
     AFFINITY_GROUP,
     PLACEMENT_PLAN,
+    SSH_KEY_PAIR,
     VOLUME,
     PORT,
     FLOW,
@@ -37,11 +40,12 @@ WATCHED = (
 
 
 def controllers(context: Context) -> Sequence[AnyController]:
-    """Both ask the same scheduler, so they share its ledger."""
+    """Virtual machines and plans ask the same scheduler, so they share its ledger."""
     catalogue = context.env.get("CATALOG_NAMESPACE", "")
     policy = Policy(context.env.get("SCHEDULER_POLICY") or Policy.SPREAD)
     ledger = Ledger(context.cache, lambda volume: disk_need(volume, context.cache, catalogue))
-    return Machines(context, ledger, policy, catalogue), Placements(context, ledger, policy, catalogue)
+    scheduling = Machines(context, ledger, policy, catalogue), Placements(context, ledger, policy, catalogue)
+    return *scheduling, KeyPairs(context)
 
 
 COMPONENT = Component(

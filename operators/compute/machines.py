@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from operators.compute import groups, summary
-from operators.compute.act import act
+from operators.compute.act import act, read_secrets
 from operators.compute.capacity import Ledger, held
 from operators.compute.groups import BY_GROUP
-from operators.compute.model import VM, Action, Instance, Remove, Seen, Volume, Wanted
+from operators.compute.model import VM, Action, Instance, Put, ReadSecrets, Remove, Seen, Volume, Wanted
 from operators.compute.observe import observe
 from operators.compute.plan import plan
 from operators.compute.scheduler import Policy
 from operators.compute.waiting import silent
 from operators.contract import names
-from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE, Power
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
+from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, FlowState
@@ -60,6 +61,8 @@ class Machines:
         """When each key last got a word."""
         self._refused: dict[Key, tuple[str, str]] = {}
         """The uid of a VirtualMachine, and the host that had no room for it."""
+        self._secrets: dict[Key, tuple[str, Mapping[str, Mapping[str, str] | None]]] = {}
+        """What was read for a start that is being prepared, with the uid of its VirtualMachine."""
         self._removed: set[str] = set()
         """uids of Instances whose deletion the API server has accepted."""
         cache = context.cache
@@ -68,6 +71,7 @@ class Machines:
         groups.add_index(cache)
         cache.index(VIRTUAL_MACHINE, "volume", _volumes_of)
         cache.index(VIRTUAL_MACHINE, "offering", lambda vm: (vm.spec.offering,))
+        cache.index(VIRTUAL_MACHINE, "key-pair", lambda vm: {f"{vm.meta.namespace}/{n}" for n in vm.spec.ssh_key_pairs})
         cache.index(FLOW, "target", lambda flow: (flow.spec.target.uid,))
         cache.index(STORAGE_POOL, "host", lambda pool: (pool.spec.host_name,))
         cache.index(HOST_REPORT, "host", lambda report: (report.spec.host_name,))
@@ -77,6 +81,7 @@ class Machines:
         return {
             VIRTUAL_MACHINE: lambda vm: (vm.key,),
             INSTANCE: self._by_instance,
+            SSH_KEY_PAIR: lambda pair: self._keys("key-pair", str(pair.key)),
             PORT: self._by_port,
             VOLUME: self._by_volume,
             FLOW: self._by_flow,
@@ -141,6 +146,7 @@ class Machines:
             catalogue=self._catalogue,
             policy=self._policy,
             grace=self._grace,
+            secrets=self._secrets.get(key),
             now=self._context.clock.now().timestamp(),
             waited=now - self._silent.get(key, now),
             said=now - self._said.get(key, now),
@@ -163,6 +169,8 @@ class Machines:
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """Decide, purely; then note who waits for a host, before anything that makes room can happen."""
         actions, outcome = plan(wanted, seen)
+        if outcome.reason == Reason.SECRET_NOT_FOUND or wanted.vm is None:
+            self._secrets.pop(wanted.key, None)  # so that it is read anew
         placed = seen.instance is not None and seen.instance.spec.power == "Running"
         placed = placed and outcome.reason != Reason.HOST_FULL
         if wanted.vm is None or isinstance(outcome, Done) or placed or actions:
@@ -182,8 +190,12 @@ class Machines:
                 self._refused[key] = spec.virtual_machine.uid, spec.host_name
             await act(action, self._context.store, self._ledger)
             self._removed.add(action.instance.meta.uid)
+        elif isinstance(action, ReadSecrets):
+            self._secrets[action.vm] = action.uid, await read_secrets(action, self._context.store)
         else:
             await act(action, self._context.store, self._ledger)
+            if isinstance(action, Put) and action.spec.power is Power.RUNNING:
+                self._secrets.pop(action.vm.key, None)  # the next start reads them anew
 
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """What the VirtualMachine's status should say; nothing yet of what is on its way."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from operators.compute.scheduler import DiskNeed, GroupNeed, HostView, Policy
@@ -123,6 +124,10 @@ class Seen:
     policy: Policy = Policy.SPREAD
     avoid: str = ""
     """The host whose agent had no room for it, after all."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Public keys of the SSHKeyPairs that it names, as far as they are there."""
+    secrets: Mapping[str, Mapping[str, str] | None] | None = field(default=None, repr=False)
+    """What was read for this start, by Secret; None while nothing was."""
     grace: float = 86400.0
     """Seconds for which a destroyed virtual machine can be recovered."""
 
@@ -195,6 +200,18 @@ class Ascertain:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSecrets:
+    """Read the Secrets that a virtual machine's user data is in; nothing of them is shown."""
+
+    vm: Key
+    uid: str
+    names: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.vm}: {', '.join(sorted(self.names))}"
+
+
+@dataclass(frozen=True, slots=True)
 class Expunge:
     """Delete a VirtualMachine that its user destroyed, as it is: whoever recovers it meanwhile keeps it."""
 
@@ -204,4 +221,4 @@ class Expunge:
         return str(self.vm.key)
 
 
-Action: TypeAlias = Put | Remove | Expunge | LetGo | Ascertain
+Action: TypeAlias = Put | ReadSecrets | Remove | Expunge | LetGo | Ascertain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from operators.compute.capacity import Ledger
@@ -21,6 +21,7 @@ from operators.contract.compute import (
     RunPolicy,
 )
 from operators.contract.fabric import HOST, ZONE
+from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key, Meta, condition
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, FlowState, OnFailure, Operation
@@ -41,6 +42,7 @@ def observe(
     waited: float,
     said: float,
     avoid: str = "",
+    secrets: tuple[str, Mapping[str, Mapping[str, str] | None]] | None = None,
 ) -> tuple[Wanted, Seen]:
     """Everything that the plan of one VirtualMachine needs to know."""
     vm = cache.get(VIRTUAL_MACHINE, key)
@@ -64,6 +66,7 @@ def observe(
         said=said if _says_no_host_fits(vm) else None,
         avoid=avoid,
         grace=grace,
+        secrets=secrets[1] if secrets and secrets[0] == uid else None,
     )
 
 
@@ -77,8 +80,15 @@ def survey(vm: VM, cache: Cache, ledger: Ledger, catalogue: str, policy: Policy,
         hosts=host_views(cache, ledger, vm.meta.namespace, vm.meta.uid) if hosts else (),
         groups=tuple(group_needs(vm, cache, ledger)) if hosts else (),
         unknown_group=unknown_group(vm, cache),
+        keys=_keys(vm, cache),
         policy=policy,
     )
+
+
+def _keys(vm: VM, cache: Cache) -> dict[str, str]:
+    """The public keys of the SSHKeyPairs it names, as far as they are there."""
+    pairs = ((name, cache.get(SSH_KEY_PAIR, Key(vm.meta.namespace, name))) for name in vm.spec.ssh_key_pairs)
+    return {name: pair.status.public_key for name, pair in pairs if pair and pair.status.public_key}
 
 
 def _standing(instance: Instance) -> tuple[bool, str, str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from operators.compute import grace, restarts
+from operators.compute import firstboot, grace, restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
 from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, unusable
 from operators.compute.scheduler import choose
@@ -90,6 +90,8 @@ def _make(vm: VM, seen: Seen) -> Plan:
         return [], Done(Reason.STOPPED, "it gets a host when it is first started")
     if (lack := missing(vm, seen)) is not None:
         return [], lack
+    if (waits := _first_boot(vm, seen)) is not None:
+        return waits
     assert seen.offering is not None
     choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy, avoid=seen.avoid)
     if not choice.host:
@@ -99,6 +101,14 @@ def _make(vm: VM, seen: Seen) -> Plan:
     unplaced = tuple(disk for disk in disks(vm, seen) if not disk.bound)
     make = Put(vm, spec, Restarts(total=vm.status.restarts), flow, disks=unplaced)
     return [make], Blocked(Reason.PROVISIONING, f"placed on host {choice.host}")
+
+
+def _first_boot(vm: VM, seen: Seen) -> Plan | None:
+    """What is still to be read or made before a guest can be started; None when nothing is."""
+    if (read := firstboot.unread(vm, seen)) is not None:
+        return [read], Retry(Reason.PROGRESSING, "its user data is being read", 0.0)
+    lack = firstboot.lack(vm, seen)
+    return None if lack is None else ([], lack)
 
 
 def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
@@ -167,6 +177,8 @@ def _start(vm: VM, seen: Seen, instance: Instance) -> Plan:
     """A stopped guest is to run: with its present spec, and if its host still has room for it."""
     if (lack := missing(vm, seen)) is not None:
         return [], lack
+    if (waits := _first_boot(vm, seen)) is not None:
+        return waits
     assert seen.offering is not None
     here = instance.spec.host_name
     choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy, prefer=here)

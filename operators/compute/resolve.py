@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operators.compute.firstboot import Unusable, keys, secrets, user_data
 from operators.compute.model import VM, Seen, VolumeView
 from operators.compute.scheduler import DiskNeed, Need
 from operators.compute.sizes import refusal, size_of
@@ -118,8 +119,8 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         cloud_init=CloudInit(
             instance_id=vm.meta.uid,
             hostname=vm.spec.hostname or name,
-            ssh_keys=vm.spec.ssh_keys,
-            user_data=vm.spec.user_data.inline,
+            ssh_keys=keys(vm, seen),
+            user_data=_user_data(vm, seen),
         ),
         power=Power.RUNNING,
         paused=vm.spec.paused,
@@ -146,6 +147,17 @@ def live_disks(seen: Seen, instance: InstanceSpec) -> tuple[InstanceDisk, ...]:
 def disk_on(volume: VolumeView, host: str) -> str:
     """The Disk by which a host reaches a Volume: its own, or one that shows it to another host of a shared pool."""
     return volume.disk if volume.disk_host in ("", host) else names.disk_on(volume.name, host)
+
+
+def _user_data(vm: VM, seen: Seen) -> str:
+    """Its user data; that which its guest has already while its Secrets are not at hand, which they are for a start."""
+    if secrets(vm) and seen.secrets is None:
+        has = seen.instance.spec.cloud_init if seen.instance else None
+        return has.user_data if has else ""
+    try:
+        return user_data(vm, seen)
+    except Unusable:
+        return ""  # and it is not started: see `firstboot.lack`
 
 
 def serial(volume: str) -> str:

@@ -22,6 +22,7 @@ _NOT_FOUND = frozenset(
     {
         Reason.OFFERING_NOT_FOUND,
         Reason.VOLUME_NOT_FOUND,
+        Reason.KEY_PAIR_NOT_FOUND,
         Reason.ZONE_NOT_FOUND,
         Reason.NETWORK_NOT_FOUND,
         Reason.IMAGE_NOT_FOUND,

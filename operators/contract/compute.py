@@ -53,6 +53,12 @@ class UserData:
 
     inline: str = field(default="", repr=False)  # it may hold a secret, and logs are for everybody
     """Plain text, `#!` script or `#cloud-config`; at most 8 KiB."""
+    base64: str = field(default="", repr=False)
+    """The same in base64, as the CloudStack API has it; at most 8 KiB once decoded."""
+    secret: str = ""
+    """Name of a Secret of the same namespace that holds it."""
+    key: str = ""
+    """The Secret's key; `userdata` when left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,11 @@ class VirtualMachineSpec:
     nics: tuple[Nic, ...] = ()
     ssh_keys: tuple[str, ...] = ()
     """Public keys in authorized_keys form."""
+    ssh_key_pairs: tuple[str, ...] = ()
+    """Names of SSHKeyPairs in the same namespace, whose public keys may log in too."""
     user_data: UserData = field(default_factory=UserData)
+    user_data_sources: tuple[UserData, ...] = ()
+    """More of it, merged after `user_data` into one MIME multipart message."""
     hostname: str = ""
     """The guest's own host name; the VirtualMachine's name by default."""
     placement: Placement = field(default_factory=Placement)

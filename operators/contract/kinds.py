@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from operators.contract import compute, fabric, identity, networking, orchestration, snapshots, storage
+from operators.contract import compute, fabric, identity, keypairs, networking, orchestration, snapshots, storage
 from operators.contract.meta import Kind
 
 ALL: tuple[Kind[Any, Any], ...] = (
     *compute.KINDS,
+    *keypairs.KINDS,
     *storage.KINDS,
     *snapshots.KINDS,
     *networking.KINDS,

@@ -53,6 +53,9 @@ ANNOTATION_DISPLAY_NAME = f"{DOMAIN}/display-name"
 ANNOTATION_TAGS = f"{DOMAIN}/tags"
 """Tags in CloudStack's sense, as a JSON map of texts: labels may not hold what people write there."""
 
+SECRETS_ROLE = "cloudstack-compute-secrets"
+"""The ClusterRole that a tenant binds in a namespace of theirs, to have Compute read and make Secrets there."""
+
 AGENTS = ("hypervisor", "storage", "network")
 """The three agents of a host, as `heartbeat` names them."""
 AGENT_PODS = "app.kubernetes.io/component=agent"
@@ -170,6 +173,11 @@ def simulated_host(number: int) -> str:
 def user_secret(user: str) -> str:
     """The Secret of a User, in the namespace that holds those alone (environment `IDENTITY_NAMESPACE`)."""
     return joined("user", user)
+
+
+def key_pair_secret(pair: str, uid: str) -> str:
+    """The Secret with the private key of an SSHKeyPair that was made here."""
+    return joined(pair, "ssh", digest(uid, length=6))
 
 
 def heartbeat(agent: str, node: str) -> str:

@@ -80,6 +80,9 @@ class Reason(StrEnum):
     IMAGE_STORE_UNREACHABLE = "ImageStoreUnreachable"
     GUEST_NOT_QUIESCED = "GuestNotQuiesced"
     SNAPSHOTS_MISSED = "SnapshotsMissed"
+    KEY_PAIR_NOT_FOUND = "KeyPairNotFound"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - no password, but the want of a Secret
+    SECRETS_FORBIDDEN = "SecretsForbidden"
     ZONE_NOT_FOUND = "ZoneNotFound"
     RACK_NOT_FOUND = "RackNotFound"
     HOST_GROUP_NOT_FOUND = "HostGroupNotFound"

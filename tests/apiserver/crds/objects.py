@@ -32,6 +32,7 @@ SPECS: dict[str, Json] = {
     },
     "AffinityGroup": {"type": "AntiAffinity", "policy": "Preferred"},
     "PlacementPlan": {"offering": "tiny", "image": "tiny", "placement": {"zone": "default"}, "affinityGroups": ["web"]},
+    "SSHKeyPair": {"publicKey": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample somebody@example"},
     "UserData": {"data": "#!/bin/sh\n"},
     "Project": {"domain": "root", "members": [{"account": "team-a", "role": "Admin"}], "limits": {"cpus": 8}},
     "AccessRole": {"type": "User", "rules": [{"command": "list*", "permission": "Allow"}]},

@@ -65,7 +65,15 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("VirtualMachine", {"spec.cpus": 300}, "spec.cpus in body should be less than or equal to 256"),
     ("ComputeOffering", {"spec.custom.minCpus": 5}, "minCpus must not be greater than maxCpus"),
     ("ComputeOffering", {"spec.custom.minMemory": "5Gi"}, "minMemory must not be greater than maxMemory"),
+    ("SSHKeyPair", {"spec.publicKey": "mine"}, "must be one public key in authorized_keys form"),
     # What its guest gets.
+    ("VirtualMachine", {"spec.userData.secret": "boot"}, "give one of inline, base64 and secret"),
+    (
+        "VirtualMachine",
+        {"spec.userDataSources": [{"inline": "a", "base64": "Yg=="}]},
+        "give one of inline, base64 and secret",
+    ),
+    ("VirtualMachine", {"spec.userData": {"base64": "not base64"}}, "spec.userData.base64 in body should match"),
     (
         "VirtualMachine",
         {"spec.userData.inline": LONG},

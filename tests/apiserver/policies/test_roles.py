@@ -18,6 +18,8 @@ USERS = {
 
 USERS_SECRETS = "Role/cloudstack-api-secrets"
 """In a namespace with nothing else; tests/apiserver/rooms/test_api.py has more about it."""
+OPT_IN = "ClusterRole/cloudstack-compute-secrets"
+"""Bound by tenants, in their own namespaces."""
 API = "ClusterRole/cloudstack-api"
 """It acts for people, so it writes what they write."""
 
@@ -46,9 +48,15 @@ def grants() -> Iterator[tuple[str, str, str]]:
 def test_no_wildcards_and_no_secrets() -> None:
     for role, verb, resource in grants():
         assert "*" not in (verb + resource), (role, verb, resource)
-        if role != USERS_SECRETS:
+        if role not in (USERS_SECRETS, OPT_IN):
             assert not resource.startswith("secrets"), (role, verb, resource)
         assert verb not in ("impersonate", "escalate", "bind"), (role, verb, resource)
+
+
+def test_nobody_but_tenants_binds_the_role_for_their_secrets() -> None:
+    named = {body["roleRef"]["name"] for body in rendered() if body["kind"].endswith("RoleBinding")}
+
+    assert OPT_IN.removeprefix("ClusterRole/") not in named
 
 
 def test_what_is_named_exists() -> None:
