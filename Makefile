@@ -67,8 +67,8 @@ docs: $(SETUP) ## Generate docs/reference from the CRDs, docs/api.md from the AP
 	$(PY) -m docs.generate_api
 
 lock: $(SETUP) ## Resolve the lock files anew
-	$(VENV)/bin/uv pip compile -q --upgrade --python-version 3.11 --universal --no-emit-index-url --no-header --generate-hashes pyproject.toml --extra agents -o requirements/image.lock
-	$(VENV)/bin/uv pip compile -q --upgrade --python-version 3.11 --universal --no-emit-index-url --no-header --generate-hashes pyproject.toml --extra agents --extra dev -o requirements/dev.lock
+	$(VENV)/bin/uv pip compile -q --upgrade --python-version 3.11 --universal --no-emit-index-url --no-header --generate-hashes pyproject.toml --extra agents --extra data -o requirements/image.lock
+	$(VENV)/bin/uv pip compile -q --upgrade --python-version 3.11 --universal --no-emit-index-url --no-header --generate-hashes pyproject.toml --extra agents --extra data --extra dev -o requirements/dev.lock
 
 clean: ## Remove what was made in this folder (not the caches, not the cluster)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -19,6 +19,7 @@ COMPONENTS = {
     "fabric-admin": "operators.fabric_admin.handlers",
     "fabric-monitoring": "operators.fabric_monitoring.handlers",
     "api": "operators.api.handlers",
+    "data": "operators.data.handlers",
     "agent-hypervisor": "agents.hypervisor.handlers",
     "agent-storage": "agents.storage.handlers",
     "agent-network": "agents.network.handlers",

@@ -122,6 +122,8 @@ class UserSpec:
     email: str = ""
     api_keys: tuple[str, ...] = ()
     """Public halves of its key pairs. One that is not here is not taken, whatever the Secret says."""
+    kubernetes_user: str = ""
+    """Who that is to Kubernetes, as its authentication names people; `cloudstack:<name>` by default."""
     enabled: bool = True
 
 

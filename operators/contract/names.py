@@ -55,6 +55,12 @@ ANNOTATION_TAGS = f"{DOMAIN}/tags"
 
 SECRETS_ROLE = "cloudstack-compute-secrets"
 """The ClusterRole that a tenant binds in a namespace of theirs, to have Compute read and make Secrets there."""
+LABEL_TENANT = f"{DOMAIN}/tenant"
+"""On a tenant's namespace and on what the Data service makes in it: the Account or Project."""
+ANNOTATION_MADE = f"{DOMAIN}/made"
+"""On a tenant's namespace that the Data service made, and so may delete: one that was there before stays."""
+ANNOTATION_HASH = f"{DOMAIN}/hash"
+"""What was written last, where what is written cannot be read back."""
 
 AGENTS = ("hypervisor", "storage", "network")
 """The three agents of a host, as `heartbeat` names them."""

@@ -62,6 +62,8 @@ class Reason(StrEnum):
     WAITING_FOR_IMAGE = "WaitingForImage"
     WAITING_FOR_FIRST_CONSUMER = "WaitingForFirstConsumer"
     WAITING_FOR_FLOW = "WaitingForFlow"
+    WAITING_FOR_DOMAIN = "WaitingForDomain"
+    WAITING_FOR_NAMESPACE = "WaitingForNamespace"
     RETRYING = "Retrying"
     CAPTURING = "Capturing"
     COPYING = "Copying"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -25,6 +26,8 @@ class Cache:
         self._graves: dict[AnyKind, dict[Key, tuple[str, int]]] = {kind: {} for kind in kinds}
         self._fresh: dict[AnyKind, set[Key]] = {}
         self._lists: dict[AnyKind, int] = dict.fromkeys(kinds, 0)
+        self._versions: dict[AnyKind, int] = dict.fromkeys(kinds, 0)
+        self._waiting: dict[AnyKind, list[tuple[int, asyncio.Future[None]]]] = {kind: [] for kind in kinds}
         self._index_fns: dict[AnyKind, dict[str, IndexFn]] = {kind: {"owner": _owner_uids} for kind in kinds}
         self._indexes: dict[AnyKind, dict[str, dict[str, set[Key]]]] = {kind: {"owner": {}} for kind in kinds}
 
@@ -59,6 +62,7 @@ class Cache:
         if known and not _newer(body["metadata"].get("resourceVersion", ""), known):
             return None
         now = kind.parse(body)
+        self._came(kind, now.meta.resource_version)
         self._remove(kind, key)
         self._objects[kind][key] = now
         if kind in self._fresh:
@@ -77,6 +81,7 @@ class Cache:
         if known is not None and uid and known.meta.uid != uid:
             return None
         if resource_version:
+            self._came(kind, resource_version)
             self._graves[kind][key] = resource_version, self._lists[kind]
         if known is not None:
             self._remove(kind, key)
@@ -104,6 +109,29 @@ class Cache:
         self._lists[kind] += 1
         old = self._lists[kind] - 1
         self._graves[kind] = {key: grave for key, grave in self._graves[kind].items() if grave[1] >= old}
+
+    async def reached(self, kind: AnyKind, version: int, seconds: float) -> bool:
+        """Wait until something of this version or a later one was seen of a kind; whether it was, in that time."""
+        if self._versions[kind] >= version:
+            return True
+        came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[kind].append((version, came))
+        try:
+            async with asyncio.timeout(seconds):
+                await came
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting[kind] = [(wanted, each) for wanted, each in self._waiting[kind] if each is not came]
+        return True
+
+    def _came(self, kind: AnyKind, version: str) -> None:
+        """Note a version that was seen, and wake whoever waits for it."""
+        if version.isdecimal() and int(version) > self._versions[kind]:
+            self._versions[kind] = int(version)
+            for wanted, came in self._waiting[kind]:
+                if wanted <= int(version) and not came.done():
+                    came.set_result(None)
 
     def count(self, kind: AnyKind) -> int:
         """How many objects of a kind are held."""

@@ -41,6 +41,8 @@ class Context:
 
     def __init__(self, store: Store, cache: Cache, clock: Clock, rng: random.Random, env: Mapping[str, str]) -> None:
         self.store = store
+        self.reviews: Store = store
+        """For what asks the API server about somebody and changes nothing: a standby may, too."""
         self.cache = cache
         self.clock = clock
         self.rng = rng

@@ -97,7 +97,7 @@ class _Process:
     def _manager(self, session: aiohttp.ClientSession) -> Manager:
         leading = self._leading if self.component.leads else lambda: True
         store = RestStore(session, self.access.server, self.component.name, permitted=leading, rng=self.rng)
-        return Manager(
+        manager = Manager(
             store,
             self.clock,
             self.component.watches(self.env),
@@ -107,6 +107,8 @@ class _Process:
             env=self.env,
             resync=float(self.env.get("RESYNC_SECONDS", RESYNC)),
         )
+        manager.context.reviews = RestStore(session, self.access.server, self.component.name, rng=self.rng)
+        return manager
 
     def _leading(self) -> bool:
         return self.elector is not None and self.elector.leading()

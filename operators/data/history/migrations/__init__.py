@@ -1,0 +1,1 @@
+"""How the tables came about, release by release; run at start."""

@@ -1,0 +1,170 @@
+"""Deliver what webhooks are owed: at least once, in order of time where all goes well, else with back-off."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import aiohttp
+import sqlalchemy as sa
+import structlog
+
+from operators.data.history.database import Away, Database, utc
+from operators.data.history.queries import EventRow
+from operators.data.history.tables import DELIVERIES, EVENTS
+from operators.data.webhooks import envelope
+from operators.data.webhooks.door import Network, allowed
+from operators.kernel.clock import Clock
+
+log = structlog.get_logger()
+
+PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+BATCH = 50
+TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
+FIRST, LONGEST = timedelta(seconds=2), timedelta(hours=1)
+ATTEMPTS = 12
+"""After which, some four hours, a delivery is given up."""
+IDLE = 5.0
+"""Seconds between looks for what has become due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a webhook's events go, and the key that signs them."""
+
+    uid: str
+    url: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One delivery that is due."""
+
+    seq: int
+    webhook: str
+    attempts: int
+    event: EventRow
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait after so many attempts."""
+    wait: timedelta = min(FIRST * int(2 ** min(attempts - 1, 20)), LONGEST)
+    return wait
+
+
+class Courier:
+    """Delivers from one database."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        session: aiohttp.ClientSession,
+        targets: Callable[[], Mapping[str, Target]],
+        besides: Sequence[Network] = (),
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._session = session
+        self._targets = targets
+        self._besides = besides
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        while True:
+            try:
+                done = await self.round()
+            except Away as away:
+                log.warning("deliveries_wait", error=str(away))
+                done = 0
+            if not done:
+                await self._clock.sleep(IDLE)
+
+    async def round(self) -> int:
+        """Deliver what is due now, one webhook beside the other; how many there were. Raises Away."""
+        owed = await self._due(self._clock.now())
+        by_webhook: dict[str, list[Owed]] = {}
+        for each in owed:
+            by_webhook.setdefault(each.webhook, []).append(each)
+        await asyncio.gather(*(self._all_of(line) for line in by_webhook.values()))
+        return len(owed)
+
+    async def _all_of(self, line: list[Owed]) -> None:
+        for owed in line:
+            if not await self._one(owed):
+                return  # the others wait too, so that order is kept and a dead endpoint is not hammered
+
+    async def _one(self, owed: Owed) -> bool:
+        target = self._targets().get(owed.webhook)
+        if target is None:
+            await self._settle(owed, DEAD, "the Webhook is not there any more", self._clock.now())
+            return True
+        said = await self._send(target, owed.event)
+        now = self._clock.now()
+        if not said:
+            await self._settle(owed, DELIVERED, "", now)
+            return True
+        attempts = owed.attempts + 1
+        state = DEAD if attempts >= ATTEMPTS else PENDING
+        log.info("delivery_failed", webhook=owed.webhook, webhook_event=owed.event.id, attempts=attempts, error=said)
+        await self._settle(owed, state, said, now + backoff(attempts))
+        return False
+
+    async def _send(self, target: Target, event: EventRow) -> str:
+        """What went wrong; "" for nothing. Any 2xx is a yes."""
+        host = urlsplit(target.url).hostname or ""
+        if _is_address(host) and not allowed(host, self._besides):
+            return f"{host} is no address that webhooks may reach"
+        body = envelope.cloud_event(event)
+        headers = envelope.headers(event.id, int(self._clock.now().timestamp()), body, target.key)
+        try:
+            async with self._session.post(
+                target.url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+            ) as answer:
+                return "" if 200 <= answer.status < 300 else f"it answered {answer.status}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return f"{type(error).__name__}: {error}"[:500]
+
+    async def _due(self, now: datetime) -> Sequence[Owed]:
+        def work(connection: sa.Connection) -> list[Owed]:
+            joined = sa.join(DELIVERIES, EVENTS, DELIVERIES.c.event == EVENTS.c.id)
+            due = (
+                sa.select(DELIVERIES.c.seq.label("delivery"), DELIVERIES.c.webhook, DELIVERIES.c.attempts, EVENTS)
+                .select_from(joined)
+                .where((DELIVERIES.c.state == PENDING) & (DELIVERIES.c.due <= now))
+                .order_by(EVENTS.c.seq)
+                .limit(BATCH)
+            )
+            return [_owed(row) for row in connection.execute(due)]
+
+        return await self._database.run(work)
+
+    async def _settle(self, owed: Owed, state: str, said: str, due: datetime) -> None:
+        change = (
+            sa.update(DELIVERIES)
+            .where(DELIVERIES.c.seq == owed.seq)
+            .values(state=state, attempts=owed.attempts + 1, said=said, due=due)
+        )
+        await self._database.run(lambda connection: connection.execute(change))
+
+
+def _owed(row: sa.Row[tuple[object, ...]]) -> Owed:
+    values = dict(row._mapping)
+    own = {name: values.pop(name) for name in ("delivery", "webhook", "attempts")}
+    values.pop("seq")
+    return Owed(
+        own["delivery"], own["webhook"], own["attempts"], EventRow(**values | {"created": utc(values["created"])})
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
