@@ -19,12 +19,13 @@ from operators.contract.meta import Kind, Obj, condition
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import FLOW, FlowState
 from operators.contract.reasons import Type
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 
 INFO, WARN, ERROR = "INFO", "WARN", "ERROR"
 STARTED, COMPLETED = "Started", "Completed"
 
-RUNNING_VM, ALLOCATED_VM, IP_ADDRESS, VOLUME_SIZE, TEMPLATE, SNAPSHOT, VM_SNAPSHOT = 1, 2, 3, 6, 7, 9, 25
+RUNNING_VM, ALLOCATED_VM, IP_ADDRESS, VOLUME_SIZE, TEMPLATE, SNAPSHOT = 1, 2, 3, 6, 7, 9
 """CloudStack's numbers of what is metered."""
 
 
@@ -74,6 +75,7 @@ AnyObj: TypeAlias = Obj[Any, Any]
 
 WORDS: Mapping[Kind[Any, Any], str] = {
     VOLUME: "VOLUME",
+    VOLUME_SNAPSHOT: "SNAPSHOT",
     NETWORK: "NETWORK",
     IMAGE: "TEMPLATE",
     USER_DATA: "USER.DATA",
@@ -219,6 +221,11 @@ def _of_image(image: AnyObj) -> tuple[Meter, ...]:
     return (Meter(TEMPLATE, size),) if size else ()
 
 
+def _of_snapshot(snapshot: AnyObj) -> tuple[Meter, ...]:
+    size = int(snapshot.status.stored or 0)
+    return (Meter(SNAPSHOT, size),) if size else ()
+
+
 def _of_network(network: AnyObj) -> tuple[Meter, ...]:
     address = network.status.source_nat_address
     return (Meter(IP_ADDRESS, 1, address),) if address else ()
@@ -233,5 +240,6 @@ _METER: Mapping[Kind[Any, Any], Callable[[AnyObj], tuple[Meter, ...]]] = {
     VIRTUAL_MACHINE: _of_machine,
     VOLUME: _of_volume,
     IMAGE: _of_image,
+    VOLUME_SNAPSHOT: _of_snapshot,
     NETWORK: _of_network,
 }

@@ -9,9 +9,9 @@ from operators.contract import names
 from operators.contract.compute import AFFINITY_GROUP, USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import NAMESPACE, QUOTA, ROLE_BINDING
 from operators.contract.identity import ACCOUNT, DOMAIN, USER, ProjectSpec, Resource, Role
-from operators.contract.kinds import ALL
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK
+from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.data.tenants.model import BINDING, QUOTA_NAME, Seen, Tenant, Wanted
 from operators.kernel.cache import Cache
@@ -19,12 +19,19 @@ from operators.kernel.cache import Cache
 COUNTED: Mapping[Resource, Kind[Any, Any]] = {
     Resource.VIRTUAL_MACHINES: VIRTUAL_MACHINE,
     Resource.VOLUMES: VOLUME,
+    Resource.SNAPSHOTS: VOLUME_SNAPSHOT,
     Resource.NETWORKS: NETWORK,
     Resource.IMAGES: IMAGE,
 }
 """Limits that a ResourceQuota can hold, so that kubectl meets them too."""
-BELONGINGS: tuple[Kind[Any, Any], ...] = tuple(
-    kind for kind in ALL if kind in (VOLUME, NETWORK, IMAGE, USER_DATA, AFFINITY_GROUP)
+BELONGINGS: tuple[Kind[Any, Any], ...] = (
+    SNAPSHOT_SCHEDULE,
+    VOLUME_SNAPSHOT,
+    VOLUME,
+    NETWORK,
+    IMAGE,
+    USER_DATA,
+    AFFINITY_GROUP,
 )
 """What people make in a namespace, guests aside."""
 DEEPEST = 64
