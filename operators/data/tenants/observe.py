@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from operators.contract import names
-from operators.contract.compute import AFFINITY_GROUP, USER_DATA, VIRTUAL_MACHINE
+from operators.contract.compute import AFFINITY_GROUP, SSH_KEY_PAIR, USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import NAMESPACE, QUOTA, ROLE_BINDING
 from operators.contract.identity import ACCOUNT, DOMAIN, USER, ProjectSpec, Resource, Role
 from operators.contract.meta import Key, Kind
@@ -32,6 +32,7 @@ BELONGINGS: tuple[Kind[Any, Any], ...] = (
     IMAGE,
     USER_DATA,
     AFFINITY_GROUP,
+    SSH_KEY_PAIR,
 )
 """What people make in a namespace, guests aside."""
 DEEPEST = 64
