@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from operators.contract import names
-from operators.contract.compute import AFFINITY_GROUP, SSH_KEY_PAIR, USER_DATA, VIRTUAL_MACHINE
+from operators.contract.compute import AFFINITY_GROUP, USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import NAMESPACE, QUOTA, ROLE_BINDING
 from operators.contract.identity import ACCOUNT, DOMAIN, USER, ProjectSpec, Resource, Role
+from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
