@@ -7,6 +7,7 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.flows import key_of
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
@@ -29,6 +30,7 @@ from operators.orchestration.intents import model as intent_model
 from operators.orchestration.intents.act import take
 from operators.orchestration.intents.observe import observe as observe_intent
 from operators.orchestration.intents.plan import plan as plan_intent
+from operators.orchestration.making import Making
 from operators.orchestration.record import COMPONENT as NAME
 from operators.orchestration.record import Flow, ended, newest, target_key
 
@@ -45,8 +47,9 @@ class Intents:
     kind = VIRTUAL_MACHINE
     workers = 8
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, making: Making) -> None:
         self._context = context
+        self._making = making
 
     def triggers(self) -> Triggers:
         return {VIRTUAL_MACHINE: lambda vm: (vm.key,), FLOW: lambda flow: (target_key(flow),)}
@@ -64,7 +67,13 @@ class Intents:
         return plan_intent(wanted, seen)
 
     async def act(self, action: intent_model.Action) -> None:
-        await take(self._context.store, action)
+        try:
+            await take(self._context.store, self._making, action)
+        except BaseException:
+            if action.begin is not None:
+                # It may have passed over what was on its way.
+                self._context.poke(Flows.name, key_of(action.begin.vm, action.begin.operation))
+            raise
 
     def report(self, wanted: intent_model.Wanted, seen: intent_model.Seen, outcome: Outcome) -> Sequence[Report]:
         return ()
@@ -78,8 +87,9 @@ class Flows:
     workers = 8
     voice = Voice(Type.SUCCEEDED, silent=ended)
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, making: Making) -> None:
         self._context = context
+        self._making = making
         self._ttl = float(Duration.parse(context.env.get(FLOW_TTL) or "1h"))
 
     def triggers(self) -> Triggers:
@@ -101,7 +111,7 @@ class Flows:
         return plan_flow(wanted, seen)
 
     async def act(self, action: flow_model.Action) -> None:
-        await act(self._context.store, action)
+        await act(self._context.store, self._making, action)
 
     def report(self, wanted: flow_model.Wanted, seen: flow_model.Seen, outcome: Outcome) -> Sequence[Report]:
         return report_flow(wanted, seen)
@@ -149,7 +159,8 @@ def _vm(instance: Instance) -> Iterable[str]:
 def build(context: Context) -> Sequence[AnyController]:
     """Both controllers over one cache."""
     indexes(context.cache)
-    return (Intents(context), Flows(context))
+    making = Making(context.store)
+    return (Intents(context, making), Flows(context, making))
 
 
 COMPONENT = Component(

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from operators.contract.compute import InstanceSpec, InstanceStatus
-from operators.contract.meta import Key, Kind, Meta, Obj, ObjectRef, Owner
+from operators.contract.meta import Kind, Meta, Obj, ObjectRef
 from operators.contract.networking import PortSpec, PortStatus
 from operators.contract.orchestration import FlowError, FlowState, StepState
 from operators.contract.storage import VolumeSpec, VolumeStatus
 from operators.kernel.outcome import Outcome
+from operators.orchestration.drafts import Draft
 from operators.orchestration.record import VM, Flow
 
 Port: TypeAlias = Obj[PortSpec, PortStatus]
@@ -75,21 +76,6 @@ class Judgement:
     outcome: Outcome
     steps: tuple[StepNow, ...]
     error: FlowError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An object to be made for a VirtualMachine."""
-
-    kind: Kind[Any, Any]
-    key: Key
-    spec: object
-    owner: Owner
-    flow: str
-    finalizer: str
-
-    def __str__(self) -> str:
-        return f"{self.kind.kind}/{self.key.name}"
 
 
 @dataclass(frozen=True, slots=True)

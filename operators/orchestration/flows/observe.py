@@ -12,8 +12,8 @@ from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import VOLUME
 from operators.kernel.cache import Cache
+from operators.orchestration.drafts import drafts
 from operators.orchestration.flows.model import Seen, Wanted
-from operators.orchestration.flows.plan import drafts
 from operators.orchestration.record import VM, Flow, ended, newest, target_key
 
 
@@ -54,7 +54,7 @@ def _volume_names(vm: VM) -> tuple[str, ...]:
 def _taken(cache: Cache, vm: VM, flow: Flow) -> frozenset[str]:
     """Objects of a name that is needed which are somebody else's, or an earlier VirtualMachine's."""
     taken = set()
-    for draft in drafts(vm, flow):
+    for draft in drafts(vm, flow.meta.name):
         found = cache.get(draft.kind, draft.key)
         if found is not None and all(owner.uid != vm.meta.uid for owner in found.meta.owner_references):
             taken.add(str(draft))

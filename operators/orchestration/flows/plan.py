@@ -6,18 +6,15 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from operators.contract import names
-from operators.contract.meta import Key
-from operators.contract.networking import PORT, PortSpec
 from operators.contract.orchestration import FlowState, OnFailure, Operation
 from operators.contract.reasons import Reason
-from operators.contract.storage import VOLUME, VolumeSource, VolumeSpec
 from operators.kernel.clock import parse_stamp
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
+from operators.orchestration.drafts import drafts
 from operators.orchestration.flows.judge import age, judge, overdue_in
 from operators.orchestration.flows.model import (
     Action,
     Doomed,
-    Draft,
     Forget,
     Judgement,
     LetGo,
@@ -28,7 +25,7 @@ from operators.orchestration.flows.model import (
     Volume,
     Wanted,
 )
-from operators.orchestration.record import FINALIZER, VM, Flow, ended
+from operators.orchestration.record import FINALIZER, Flow, ended
 
 PATIENCE = timedelta(seconds=3)
 """A Flow that is done sooner is written once, at its end; one that takes longer shows its steps live.
@@ -37,8 +34,6 @@ The API server cuts creation times to whole seconds, so this is between two and 
 
 SAME_TIME = timedelta(minutes=1)
 """How far the clocks of two API servers may be apart."""
-
-DEFAULT_DISK_OFFERING = VolumeSpec().disk_offering
 
 
 def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
@@ -52,30 +47,6 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
     return actions, _waking(want.flow, seen, verdict)
 
 
-def drafts(vm: VM, flow: Flow) -> tuple[Draft, ...]:
-    """Everything to be made for a VirtualMachine: a Port per NIC, and the root Volume when it starts from an image."""
-    ports = tuple(
-        Draft(
-            PORT,
-            Key(vm.meta.namespace, names.port(vm.meta.name, index)),
-            PortSpec(nic.network, vm.meta.name, vm.spec.hostname or vm.meta.name, nic.ip, nic.mac),
-            vm.owner,
-            flow.meta.name,
-            names.finalizer("networking"),
-        )
-        for index, nic in enumerate(vm.spec.nics)
-    )
-    if not vm.spec.image:
-        return ports
-    root = VolumeSpec(
-        size=vm.spec.root_disk_size,
-        disk_offering=vm.spec.root_disk_offering or DEFAULT_DISK_OFFERING,
-        source=VolumeSource(image=vm.spec.image),
-    )
-    key = Key(vm.meta.namespace, names.root_volume(vm.meta.name))
-    return (*ports, Draft(VOLUME, key, root, vm.owner, flow.meta.name, names.finalizer("storage")))
-
-
 def _due(want: Wanted, seen: Seen) -> Iterator[Action]:
     vm = seen.vm
     if vm is None or FINALIZER not in vm.meta.finalizers:
@@ -83,7 +54,9 @@ def _due(want: Wanted, seen: Seen) -> Iterator[Action]:
     if want.flow.spec.operation is Operation.DEPLOY and not vm.meta.deleting:
         there = seen.ports.keys() | seen.roots.keys()
         missing = tuple(
-            draft for draft in drafts(vm, want.flow) if draft.key.name not in there and str(draft) not in seen.taken
+            draft
+            for draft in drafts(vm, want.flow.meta.name)
+            if draft.key.name not in there and str(draft) not in seen.taken
         )
         if missing:
             yield Make(missing)

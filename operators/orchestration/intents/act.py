@@ -13,6 +13,7 @@ from operators.contract.storage import VOLUME
 from operators.kernel.outcome import Problem, Retry
 from operators.kernel.store import AlreadyExists, Conflict, Invalid, Store
 from operators.orchestration.intents.model import Begin, Take
+from operators.orchestration.making import Making
 from operators.orchestration.record import FINALIZER
 from operators.orchestration.together import together
 
@@ -22,13 +23,14 @@ LOOK_AGAIN = 2.0
 """Seconds until the next look at a namespace's end; no event tells of a refusal's cause."""
 
 
-async def take(store: Store, action: Take) -> None:
-    """Both writes at once: the Flow does nothing before it sees the finalizer, and the finalizer alone harms nobody."""
+async def take(store: Store, making: Making, action: Take) -> None:
+    """All writes at once: the Flow does nothing before it sees the finalizer, and the finalizer alone harms nobody."""
     writes = []
     if action.hold is not None:
         writes.append(_hold(store, action.hold))
     if action.begin is not None:
         writes.append(_begin(store, action.begin))
+        writes.append(making.make(*action.begin.drafts))
     await together(*writes)
 
 

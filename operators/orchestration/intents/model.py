@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from operators.contract.meta import Meta
 from operators.contract.orchestration import Operation
+from operators.orchestration.drafts import Draft
 from operators.orchestration.record import VM, Intent
 
 
@@ -49,6 +50,8 @@ class Begin:
 
     vm: VM
     operation: Operation
+    drafts: tuple[Draft, ...] = ()
+    """What it will ask for at once; the Flow sees to all of it, whoever made it."""
 
 
 @dataclass(frozen=True, slots=True)

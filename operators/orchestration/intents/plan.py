@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from operators.contract.compute import RunPolicy
+from operators.contract.flows import key_of
 from operators.contract.orchestration import Operation
 from operators.kernel.outcome import Done, Outcome
+from operators.orchestration.drafts import drafts
 from operators.orchestration.intents.model import Action, Begin, Last, Seen, Take, Wanted
 from operators.orchestration.record import FINALIZER
 
@@ -20,7 +22,9 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
     hold = None if held else vm.meta
     operation = due(want, seen.last)
     if operation is not None:
-        return [Take(hold, Begin(vm, operation))], Done()
+        # What a held VirtualMachine needs need not wait for the Flow to be there; nothing of it outlives its owner.
+        wanted = drafts(vm, key_of(vm, operation).name) if held and operation is Operation.DEPLOY else ()
+        return [Take(hold, Begin(vm, operation, wanted))], Done()
     return ([Take(hold, None)] if hold else []), Done()
 
 

@@ -10,6 +10,7 @@ from operators.contract import names
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
 from operators.contract.networking import PORT
 from operators.contract.storage import VOLUME
+from operators.orchestration.record import FINALIZER
 from tests.support.virtual_time import virtual
 from tests.unit.orchestration.world import SPEC, World, blocked
 
@@ -22,6 +23,19 @@ async def deployed(cloud: World) -> None:
     assert cloud.names_of(PORT) == ["web-nic0", "web-nic1"]
     assert cloud.names_of(VOLUME) == ["web-root"]
     assert states(cloud) == [("Deploy", "Succeeded")]
+
+
+async def held_at_once(cloud: World) -> None:
+    """The chart's policy has put the finalizer on, so nothing is waited for."""
+    await cloud.apply(finalizers=[FINALIZER])
+    await cloud.settle()
+    assert cloud.names_of(PORT) == ["web-nic0", "web-nic1"]
+    assert cloud.names_of(VOLUME) == ["web-root"]
+    assert states(cloud) == [("Deploy", "Succeeded")]
+    await cloud.delete()
+    await cloud.settle()
+    nothing_left(cloud)
+    assert cloud.names_of(VIRTUAL_MACHINE) == []
 
 
 async def lived(cloud: World) -> None:
@@ -84,7 +98,7 @@ def nothing_left(cloud: World) -> None:
         assert cloud.names_of(kind) == []
 
 
-STORIES = [deployed, lived, destroyed, destroyed_half_made, cancelled, overdue]
+STORIES = [deployed, held_at_once, lived, destroyed, destroyed_half_made, cancelled, overdue]
 
 
 @pytest.mark.parametrize("story", STORIES)

@@ -12,6 +12,7 @@ from operators.contract.meta import Key, condition
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import VOLUME
+from operators.orchestration.record import FINALIZER
 from tests.support.virtual_time import virtual
 from tests.unit.orchestration.world import NS, SPEC, WEB, World, blocked
 
@@ -51,6 +52,25 @@ async def test_a_deployment_takes_one_write_for_each_object_and_one_for_its_end(
         succeeded = condition(flow.status.conditions, "Succeeded")
         assert succeeded is not None
         assert succeeded.true
+
+
+@virtual
+async def test_what_is_held_already_is_made_at_once_and_nothing_is_tried_twice() -> None:
+    async with world() as cloud:
+        await cloud.apply(finalizers=[FINALIZER])
+        await cloud.settle()
+        flow = cloud.flow("Deploy")
+        assert cloud.axe.creates == 4
+        assert cloud.writes() == {
+            f"create Flow/{flow.meta.name}": 1,
+            "create Port/web-nic0": 1,
+            "create Port/web-nic1": 1,
+            "create Volume/web-root": 1,
+            f"apply_status Flow/{flow.meta.name}": 1,
+        }
+        port = cloud.server.read(PORT, Key(NS, "web-nic0"))
+        assert port is not None
+        assert port["metadata"]["labels"][names.LABEL_FLOW] == flow.meta.name
 
 
 @virtual

@@ -14,6 +14,7 @@ from operators.kernel.memory import MemoryServer, MemoryStore
 from operators.orchestration.handlers import COMPONENT
 from operators.orchestration.intents.act import take
 from operators.orchestration.intents.model import Begin, Take
+from operators.orchestration.making import Making
 from operators.orchestration.record import genuine
 from tests.support.virtual_time import VirtualClock, virtual
 from tests.unit.orchestration.world import SPEC, WEB
@@ -27,7 +28,8 @@ async def test_the_same_flow(operation: Operation) -> None:
     body = VIRTUAL_MACHINE.body(WEB, spec=SPEC | {"rebootRequest": 2}, annotations=DEPLOY)
     vm = VIRTUAL_MACHINE.parse(await MemoryStore(server, "user").create(VIRTUAL_MACHINE, body))
 
-    await take(MemoryStore(server, "orchestration"), Take(None, Begin(vm, operation)))
+    store = MemoryStore(server, "orchestration")
+    await take(store, Making(store), Take(None, Begin(vm, operation)))
     (made,) = server.all(FLOW)
 
     ours = flows.flow_of(vm, operation)

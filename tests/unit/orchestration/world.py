@@ -37,6 +37,8 @@ class Axe(MemoryStore):
         self.left = after
         self.fatal = fatal
         self.fell = asyncio.Event()
+        self.creates = 0
+        """Those that were tried, refused or not."""
 
     async def _write(self, write: Any) -> Any:
         if self.fell.is_set():
@@ -52,6 +54,7 @@ class Axe(MemoryStore):
         return answer
 
     async def create(self, *args: Any, **kwargs: Any) -> Any:
+        self.creates += 1
         return await self._write(super().create(*args, **kwargs))
 
     async def apply_status(self, *args: Any, **kwargs: Any) -> Any:
