@@ -15,11 +15,14 @@ from agents.hypervisor.model import (
     Detach,
     Grow,
     Keep,
+    Mirror,
+    Pivot,
     Resize,
     Resume,
     Start,
     Suspend,
     Throttle,
+    Unmirror,
     Unpause,
     WriteSeed,
 )
@@ -53,6 +56,9 @@ _VERB = {
     Detach: "detaching a disk",
     Grow: "growing a disk",
     Throttle: "limiting a disk",
+    Mirror: "copying a disk to another pool",
+    Pivot: "going over to a disk on another pool",
+    Unmirror: "giving up a copy of a disk",
 }
 
 
@@ -94,3 +100,10 @@ async def _act(action: Action, hypervisor: Hypervisor, files: Files, clock: Cloc
             await hypervisor.grow(uuid, target, size)
         case Throttle(uuid=uuid, target=target, disk=disk):
             await hypervisor.throttle(uuid, target, disk)
+        case Mirror(uuid=uuid, target=target, disk=disk):
+            await hypervisor.mirror(uuid, target, disk)
+        case Pivot(uuid=uuid, target=target, record=record):
+            await hypervisor.record(uuid, record)
+            await hypervisor.pivot(uuid, target)
+        case Unmirror(uuid=uuid, target=target):
+            await hypervisor.unmirror(uuid, target)

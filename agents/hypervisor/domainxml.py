@@ -5,6 +5,7 @@ Built as a tree, never from text, so that nothing a tenant names can become an e
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
@@ -127,6 +128,7 @@ def attached(text: str) -> tuple[Attached, ...]:
 
 def _attached(element: ET.Element) -> Attached:
     source, driver, target = (element.find(name) for name in ("source", "driver", "target"))
+    mirror, copy = element.find("mirror"), element.find("mirror/source")
     return Attached(
         target=target.get("dev", "") if target is not None else "",
         device=DiskDevice(
@@ -136,7 +138,17 @@ def _attached(element: ET.Element) -> Attached:
             iops=int(element.findtext("iotune/total_iops_sec", "0")),
             throughput=int(element.findtext("iotune/total_bytes_sec", "0")),
         ),
+        mirror=copy.get("file", "") if copy is not None else "",
+        mirrored=mirror is not None and mirror.get("ready") == "yes",
     )
+
+
+def mirror_text(disk: DiskDevice) -> str:
+    """The file that a disk is to be copied to, as virDomainBlockCopy takes it."""
+    element = ET.Element("disk", type="file")
+    ET.SubElement(element, "driver", name="qemu", type=disk.format)
+    ET.SubElement(element, "source", file=disk.path)
+    return ET.tostring(element, encoding="unicode")
 
 
 def _nic(devices: ET.Element, nic: NicDevice) -> None:
@@ -167,6 +179,7 @@ def record_element(record: Record) -> ET.Element:
             "cpus": str(record.cpus),
             "memory": str(record.memory),
             "paused": "yes" if record.paused else "",
+            "moved": json.dumps(record.moved) if record.moved else "",
         },
     )
 
@@ -192,6 +205,7 @@ def parse_record(text: str) -> Record | None:
             int(element.attrib.get("cpus", "0")),
             int(element.attrib.get("memory", "0")),
             bool(element.attrib.get("paused", "")),
+            tuple((serial, path) for serial, path in json.loads(element.attrib.get("moved") or "[]")),
         )
     except (ET.ParseError, KeyError, ValueError):
         return None

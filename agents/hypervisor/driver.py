@@ -43,6 +43,8 @@ class Record:
     """Bytes of memory that it was last given."""
     paused: bool = False
     """Whether the guest stands still because its Instance said so, and not by somebody's hand."""
+    moved: tuple[tuple[str, str], ...] = ()
+    """Serials and paths of disks that the guest went over to, or was about to: all that it wrote is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class Attached:
     target: str
     """`vda`, `vdb`, …"""
     device: DiskDevice
+    mirror: str = ""
+    """Path of the file that all of it is being copied to, if it is."""
+    mirrored: bool = False
+    """Whether the two are alike, and stay so with every write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,3 +238,12 @@ class Hypervisor(Protocol):
 
     async def thaw(self, uuid: str) -> None:
         """Have them go on; fine if they do."""
+
+    async def mirror(self, uuid: str, target: str, disk: DiskDevice) -> None:
+        """Begin to copy a guest's disk to the file of `disk`, and every write with it; fine if that is under way."""
+
+    async def pivot(self, uuid: str, target: str) -> None:
+        """Have a guest go over to the file that its disk is mirrored to."""
+
+    async def unmirror(self, uuid: str, target: str) -> None:
+        """End a mirror, and stay with the disk; fine if there is none."""

@@ -1,12 +1,14 @@
-"""Decides how a running guest comes to the disks that its Instance lists: plugged in, let go of, grown, throttled.
+"""Decides how a running guest comes to its disks: plugged in, let go of, grown, throttled, moved elsewhere.
 
 A disk is known by its serial, which the Instance gives each of its Volumes and the domain keeps.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agents.hypervisor.driver import Attached, DiskDevice, Domain
-from agents.hypervisor.model import Action, Attach, Detach, Grow, Part, Seen, Throttle, Wanted
+from agents.hypervisor.model import Action, Attach, Detach, Grow, Mirror, Part, Pivot, Seen, Throttle, Unmirror, Wanted
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
@@ -18,6 +20,9 @@ ASK_AGAIN = 10.0
 REFUSED = 30.0
 """Seconds after which a guest that keeps a disk is said to refuse."""
 
+COPY_AGAIN = 30.0
+"""Seconds after which a copy that broke off is begun anew."""
+
 Plan = tuple[list[Action], Outcome]
 
 
@@ -28,6 +33,7 @@ def plan(want: Wanted, domain: Domain, seen: Seen) -> Plan:
     actions: list[Action] = []
     for part in seen.disks:
         actions += _device(want, part, there.get(part.serial))
+        actions += _move(want, domain, part, there.get(part.serial), seen)
     strays = [each for each in domain.disks if _stray(each, listed)]
     for each in strays:
         asked = seen.leaving.get(each.device.serial)
@@ -40,7 +46,59 @@ def plan(want: Wanted, domain: Domain, seen: Seen) -> Plan:
     if late := [part for part in seen.disks if part.device is None and part.serial not in there]:
         message, left = f"Disk {late[0].name} is attached once it is ready: {late[0].why}", PATIENCE - seen.waited
         return actions, Retry(Reason.ATTACHING, message, left) if left > 0 else Blocked(Reason.ATTACHING, message)
+    if copying := [each for each in domain.disks if each.mirror and not each.mirrored]:
+        message, left = f"disk {copying[0].device.serial} is being copied to another pool", PATIENCE - seen.waited
+        return actions, Retry(Reason.MOVING, message, left) if left > 0 else Blocked(Reason.MOVING, message)
+    if failed := [part for part in seen.disks if _holds(part, there.get(part.serial), seen)]:
+        message = f"the copy of disk {failed[0].serial} to another pool broke off (is that full?); it is begun anew"
+        return actions, Retry(Reason.STORAGE_ERROR, message, COPY_AGAIN - seen.mirrored[failed[0].serial])
     return actions, Done(Reason.RUNNING)
+
+
+def _move(want: Wanted, domain: Domain, part: Part, there: Attached | None, seen: Seen) -> list[Action]:
+    """The next step of a disk that is to be, or is, copied to another pool."""
+    if there is None:
+        return []
+    if part.move is None or part.move.path == there.device.path:
+        return [Unmirror(want.uuid, there.target)] if there.mirror and part.device is not None else []
+    if not there.mirror:
+        return [] if _holds(part, there, seen) else [Mirror(want.uuid, there.target, part.move)]
+    if there.mirror != part.move.path:
+        return [Unmirror(want.uuid, there.target)]
+    if not there.mirrored or domain.record is None:
+        return []
+    others = tuple(each for each in domain.record.moved if each[0] != part.serial)
+    return [Pivot(want.uuid, there.target, replace(domain.record, moved=(*others, (part.serial, part.move.path))))]
+
+
+def _holds(part: Part, there: Attached | None, seen: Seen) -> bool:
+    """Whether a copy that broke off is not to be begun anew yet."""
+    waits = there is not None and part.move is not None and not there.mirror and part.move.path != there.device.path
+    return waits and seen.mirrored.get(part.serial, COPY_AGAIN) < COPY_AGAIN
+
+
+def moved(seen: Seen) -> tuple[tuple[str, str], ...]:
+    """What a domain's record says of disks that its guest went over to, as far as Storage has yet to take note."""
+    record = seen.domain.record if seen.domain else None
+    listed = {part.serial: part for part in seen.disks}
+    said = record.moved if record else ()
+    return tuple((serial, path) for serial, path in said if serial in listed and _elsewhere(listed[serial], path))
+
+
+def _elsewhere(part: Part, path: str) -> bool:
+    return isinstance(part.device, DiskDevice) and part.device.path != path
+
+
+def at_start(seen: Seen) -> tuple[DiskDevice, ...]:
+    """The disks to start with. Where the guest had gone over to another one, or was about to, that one has its data."""
+    went = dict(moved(seen))
+    disks = []
+    for part in seen.disks:
+        if part.move is not None and went.get(part.serial) == part.move.path:
+            disks.append(part.move)
+        elif isinstance(part.device, DiskDevice):
+            disks.append(part.device)
+    return tuple(disks)
 
 
 def _device(want: Wanted, part: Part, there: Attached | None) -> list[Action]:
@@ -50,8 +108,8 @@ def _device(want: Wanted, part: Part, there: Attached | None) -> list[Action]:
         return []
     if there is None:
         return [Attach(want.uuid, disk)]
-    if there.device.path != disk.path:
-        return []  # the guest has another Volume of that name, which has to go first: see `_stray`
+    if there.device.path != disk.path or there.mirror:
+        return []  # another Volume of that name has to go first (see `_stray`), or a copy has to end
     actions: list[Action] = []
     if there.device.size and there.device.size < disk.size:
         actions.append(Grow(want.uuid, there.target, disk.size))
@@ -65,7 +123,8 @@ def _stray(each: Attached, listed: dict[str, Part]) -> bool:
     part = listed.get(each.device.serial)
     if part is None:
         return True
-    return isinstance(part.device, DiskDevice) and part.device.path != each.device.path
+    known = {disk.path for disk in (part.device, part.move) if isinstance(disk, DiskDevice)}
+    return isinstance(part.device, DiskDevice) and each.device.path not in known
 
 
 def _leaving(stray: Attached, seen: Seen) -> Outcome:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.hypervisor import plan as planning
 from agents.hypervisor.act import act
-from agents.hypervisor.driver import Attached, Hypervisor, HypervisorError, Record
+from agents.hypervisor.driver import Hypervisor, HypervisorError, Record
 from agents.hypervisor.files import Files
 from agents.hypervisor.hotplug import size_of
-from agents.hypervisor.model import Action, AskToEnd, Clear, Detach, Instance, Leaving, Seen, Start, Wanted
+from agents.hypervisor.model import Action, AskToEnd, Clear, Detach, Instance, Leaving, Mirror, Seen, Start, Wanted
 from agents.hypervisor.observe import Timing, names_of, observe
 from agents.hypervisor.room import Limits, Room
 from operators.contract.compute import INSTANCE, AttachedDisk, InstanceStatus, Power
 from operators.contract.fabric import HOST_REPORT
-from operators.contract.meta import Key, Kind
+from operators.contract.meta import Key, Kind, Obj
 from operators.contract.networking import PORT_BINDING
 from operators.contract.reasons import Reason, Type
-from operators.contract.storage import DISK
+from operators.contract.storage import DISK, DiskSpec, DiskStatus
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Outcome, Problem
@@ -62,6 +62,8 @@ class Instances:
         """Keys that wait for other guests to end."""
         self._leaving: dict[str, dict[str, tuple[float, float]]] = {}
         """When each guest was first and last asked to let go of a disk, by serial. A new agent asks anew."""
+        self._mirrored: dict[str, dict[str, float]] = {}
+        """When a disk of each guest was last begun to be copied elsewhere, by serial."""
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
         self._cache.index(INSTANCE, "vm", lambda instance: (instance.spec.virtual_machine.uid,))
@@ -107,6 +109,7 @@ class Instances:
             deadline=self._stop_deadline if (own := instance.spec.stop_deadline) is None else float(own),
             hold=max(0.0, failed.until - now) if failed else 0.0,
             failure=failed.message if failed else "",
+            mirrored={serial: now - at for serial, at in self._mirrored.get(uuid, {}).items()},
             leaving={
                 serial: Leaving(now - first, now - last)
                 for serial, (first, last) in self._leaving.get(uuid, {}).items()
@@ -135,6 +138,7 @@ class Instances:
         if not active:
             self._asked.pop(wanted.uuid, None)
             self._leaving.pop(wanted.uuid, None)
+            self._mirrored.pop(wanted.uuid, None)
         elif seen.domain is not None and (leaving := self._leaving.get(wanted.uuid)) is not None:
             there = {each.device.serial for each in seen.domain.disks}
             self._leaving[wanted.uuid] = {serial: asked for serial, asked in leaving.items() if serial in there}
@@ -162,6 +166,8 @@ class Instances:
         """Do one action."""
         if isinstance(action, AskToEnd):
             self._asked.setdefault(action.uuid, self._context.clock.monotonic())
+        if isinstance(action, Mirror):
+            self._mirrored.setdefault(action.uuid, {})[action.disk.serial] = self._context.clock.monotonic()
         if isinstance(action, Detach):
             now, leaving = self._context.clock.monotonic(), self._leaving.setdefault(action.uuid, {})
             leaving[action.serial] = leaving.get(action.serial, (now, now))[0], now
@@ -195,19 +201,28 @@ class Instances:
 
     def _disks(self, wanted: Wanted, seen: Seen) -> tuple[AttachedDisk, ...]:
         """What the guest has, by the names of its Volumes; one that is not listed any more is known by its Disk."""
-        if seen.trouble or seen.domain is None or not seen.domain.active:
+        if seen.trouble or seen.domain is None:
             return wanted.instance.status.disks if seen.trouble else ()
+        if not seen.domain.active:
+            return tuple(self._settling(wanted, seen))
         listed = {disk.serial: disk.volume for disk in wanted.instance.spec.disks}
-        return tuple(
-            AttachedDisk(
-                listed.get(serial := each.device.serial) or self._volume(each) or serial, each.target, size_of(each)
-            )
-            for each in seen.domain.disks
-        )
+        has = []
+        for each in seen.domain.disks:
+            disk, serial = self._disk(each.device.path), each.device.serial
+            volume = listed.get(serial) or (disk.spec.volume.name if disk else serial)
+            has.append(AttachedDisk(volume, each.target, size_of(each), disk.meta.name if disk else ""))
+        return tuple(has)
 
-    def _volume(self, attached: Attached) -> str:
-        found = self._cache.by(DISK, "path", attached.device.path)
-        return found[0].spec.volume.name if found else ""
+    def _settling(self, wanted: Wanted, seen: Seen) -> Iterator[AttachedDisk]:
+        """Of a guest that is off: the disks that it had gone over to, until Storage has taken note."""
+        record = seen.domain.record if seen.domain else None
+        for serial, path in record.moved if record else ():
+            disk = self._disk(path)
+            if serial in seen.unsettled and disk is not None:
+                yield AttachedDisk(disk.spec.volume.name, "none", disk.spec.size, disk.meta.name)
+
+    def _disk(self, path: str) -> Obj[DiskSpec, DiskStatus] | None:
+        return next(iter(self._cache.by(DISK, "path", path)), None)
 
 
 def status(instance: Instance, seen: Seen) -> InstanceStatus:

@@ -138,6 +138,16 @@ class LibvirtHypervisor:
         flags = libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES
         await self._link.call(lambda connection: connection.lookupByUUIDString(uuid).blockResize(target, size, flags))
 
+    async def mirror(self, uuid: str, target: str, disk: DiskDevice) -> None:
+        await self._link.call(_mirror, uuid, target, disk)
+
+    async def pivot(self, uuid: str, target: str) -> None:
+        how = libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT
+        await self._link.call(lambda connection: connection.lookupByUUIDString(uuid).blockJobAbort(target, how))
+
+    async def unmirror(self, uuid: str, target: str) -> None:
+        await self._link.call(_unmirror, uuid, target)
+
     async def throttle(self, uuid: str, target: str, disk: DiskDevice) -> None:
         limits, live = domainxml.limits(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE
         await self._link.call(
@@ -227,6 +237,25 @@ def _attach(connection: Any, uuid: str, disk: DiskDevice) -> None:
     if all(each.device.serial != disk.serial for each in there):
         text = domainxml.disk_text(disk, (each.target for each in there))
         found.attachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def _mirror(connection: Any, uuid: str, target: str, disk: DiskDevice) -> None:
+    """Into the file that the storage agent has made. Once ready, a write is not done before it is in both."""
+    found = connection.lookupByUUIDString(uuid)
+    there = next((each for each in domainxml.attached(found.XMLDesc()) if each.target == target), None)
+    if there is not None and not there.mirror:
+        flags = (
+            libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT
+            | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
+            | libvirt.VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES
+        )
+        found.blockCopy(target, domainxml.mirror_text(disk), flags=flags)
+
+
+def _unmirror(connection: Any, uuid: str, target: str) -> None:
+    found = connection.lookupByUUIDString(uuid)
+    if any(each.target == target and each.mirror for each in domainxml.attached(found.XMLDesc())):
+        found.blockJobAbort(target)
 
 
 def _detach(connection: Any, uuid: str, target: str) -> None:

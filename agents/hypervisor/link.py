@@ -36,8 +36,9 @@ _EVENTS = (
     libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED,
+    libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2,
 )
-"""What makes us look at a domain: it came, went or paused; its guest let go of a disk, or will not."""
+"""What makes us look at a domain: it came, went or paused; its guest let go of a disk or will not; a copy is done."""
 
 _GONE = frozenset(
     {

@@ -34,6 +34,8 @@ class Part:
     """None until it is ready."""
     serial: str = ""
     """Of a disk, by which a guest's disks are told apart."""
+    move: DiskDevice | None = None
+    """The disk that a running guest is to go over to, once that is ready."""
     why: str = ""
     """What holds it up, as its own condition says."""
 
@@ -74,6 +76,10 @@ class Seen:
     """Why that start failed."""
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
     """The disks that the guest was asked to let go of, by serial."""
+    mirrored: Mapping[str, float] = field(default_factory=dict)
+    """Seconds since a disk was last begun to be copied elsewhere, by serial."""
+    unsettled: tuple[str, ...] = ()
+    """Serials of disks that the guest went over to, of which Storage has yet to take note."""
     tunes: bool = True
     """Whether the hypervisor weighs and limits processors."""
     waited: float = 0.0
@@ -193,6 +199,32 @@ class Grow:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Begin to copy a disk of the running guest elsewhere."""
+
+    uuid: str
+    target: str
+    disk: DiskDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Pivot:
+    """Have the guest go over to the copy; the record says so before, since from then on only the copy has it all."""
+
+    uuid: str
+    target: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Unmirror:
+    """Give a copy up."""
+
+    uuid: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Throttle:
     """Put a disk of the running guest under other limits."""
 
@@ -216,4 +248,7 @@ Action: TypeAlias = (
     | Detach
     | Grow
     | Throttle
+    | Mirror
+    | Pivot
+    | Unmirror
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from agents.hypervisor import seed
-from agents.hypervisor.driver import DiskDevice, Hypervisor, HypervisorError, NicDevice
+from agents.hypervisor.driver import DiskDevice, Domain, Hypervisor, HypervisorError, NicDevice
 from agents.hypervisor.files import Files
 from agents.hypervisor.model import Instance, Leaving, Part, Seen, Wanted
 from operators.contract.compute import InstanceDisk, InstanceNic
@@ -36,6 +36,8 @@ class Timing:
     failure: str = ""
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
     """The disks that the guest was asked to let go of."""
+    mirrored: Mapping[str, float] = field(default_factory=dict)
+    """Since a disk was last begun to be copied elsewhere."""
 
 
 async def observe(
@@ -71,6 +73,8 @@ async def observe(
         hold=timing.hold,
         failure=timing.failure,
         leaving=timing.leaving,
+        mirrored=timing.mirrored,
+        unsettled=tuple(_unsettled(cache, domain)),
         waited=timing.waited,
     )
 
@@ -81,19 +85,30 @@ def _tuned(instance: Instance) -> bool:
 
 
 def _disk(cache: Cache, namespace: str, wanted: InstanceDisk) -> Part:
-    disk = cache.get(DISK, Key(namespace, wanted.disk))
+    device, why = _device(cache, Key(namespace, wanted.disk), wanted.serial)
+    move = _device(cache, Key(namespace, wanted.move_to), wanted.serial)[0] if wanted.move_to else None
+    return Part(wanted.disk, device, wanted.serial, move, why)
+
+
+def _device(cache: Cache, key: Key, serial: str) -> tuple[DiskDevice | None, str]:
+    """A Disk as a device, or why it is none yet."""
+    disk = cache.get(DISK, key)
     if disk is None:
-        return Part(wanted.disk, serial=wanted.serial, why="it is not made yet")
+        return None, "it is not made yet"
     if disk.meta.deleting:
-        return Part(wanted.disk, serial=wanted.serial, why="it is being deleted")
+        return None, "it is being deleted"
     provisioned = condition(disk.status.conditions, Type.PROVISIONED)
     if provisioned is None or not provisioned.true or not disk.status.path:
-        return Part(wanted.disk, serial=wanted.serial, why=_why(provisioned))
+        return None, _why(provisioned)
     spec, limits = disk.spec, disk.spec.limits
-    device = DiskDevice(
-        disk.status.path, wanted.serial, spec.format, int(spec.size), limits.iops, int(limits.throughput)
-    )
-    return Part(wanted.disk, device, wanted.serial)
+    return DiskDevice(disk.status.path, serial, spec.format, int(spec.size), limits.iops, int(limits.throughput)), ""
+
+
+def _unsettled(cache: Cache, domain: Domain | None) -> Iterator[str]:
+    """The disks that a guest went over to while Storage still takes the others for its data."""
+    for serial, path in domain.record.moved if domain and domain.record else ():
+        if any(disk.spec.replaces and not disk.spec.filled for disk in cache.by(DISK, "path", path)):
+            yield serial
 
 
 def _nic(cache: Cache, namespace: str, wanted: InstanceNic) -> Part:
@@ -117,5 +132,7 @@ def names_of(instance: Instance) -> Iterable[str]:
     """The Disks and PortBindings that an Instance waits for, as `namespace/name`."""
     for disk in instance.spec.disks:
         yield f"{instance.meta.namespace}/{disk.disk}"
+        if disk.move_to:
+            yield f"{instance.meta.namespace}/{disk.move_to}"
     for nic in instance.spec.nics:
         yield f"{instance.meta.namespace}/{nic.port_binding}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agents.hypervisor import hotplug
-from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, NicDevice, Record
+from agents.hypervisor.driver import Domain, DomainSpec, NicDevice, Record
 from agents.hypervisor.model import (
     Action,
     AskToEnd,
@@ -62,6 +62,11 @@ def _end(want: Wanted, seen: Seen) -> Plan:
     if seen.domain is None and not seen.seed and not seen.console_exists:
         return [], Done(Reason.RELEASED)
     actions: list[Action] = [CutPower(want.uuid)] if seen.domain and seen.domain.active else []
+    if seen.unsettled and not actions:
+        message = f"Storage has yet to take note that its guest went over to another disk: {', '.join(seen.unsettled)}"
+        return [], Blocked(Reason.DELETING, message)
+    if seen.unsettled:
+        return actions, Retry(Reason.DELETING, "the guest's power is cut", 0.0)
     return [*actions, Clear(want.uuid)], Retry(Reason.DELETING, "the domain is being removed", 0.0)
 
 
@@ -97,7 +102,10 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
         since = (record.started_at if record else "") or seen.now
         reset = spec.reset_request if record is None else record.reset
         cpus, memory = (spec.cpus, int(spec.memory)) if record is None else (record.cpus, record.memory)
-        kept = Record(want.instance.meta.uid, spec.start_request, reboot, seen.boot, since, reset, cpus, memory)
+        moved = record.moved if record else ()
+        kept = Record(
+            want.instance.meta.uid, spec.start_request, reboot, seen.boot, since, reset, cpus, memory, moved=moved
+        )
         return [Keep(want.uuid, kept)], Retry(Reason.STARTING, "the guest is there", 0.0)
     if spec.paused and domain.power is Power.RUNNING:
         return [Suspend(want.uuid, record)], Retry(Reason.PAUSED, "the guest is being paused", 0.0)
@@ -178,10 +186,11 @@ def definition(want: Wanted, seen: Seen) -> DomainSpec:
             reset=spec.reset_request,
             cpus=spec.cpus,
             memory=int(spec.memory),
+            moved=hotplug.moved(seen),
         ),
         max_cpus=spec.most_cpus,
         cpu_limit=spec.cpu_limit,
-        disks=tuple(part.device for part in seen.disks if isinstance(part.device, DiskDevice)),
+        disks=hotplug.at_start(seen),
         nics=tuple(part.device for part in seen.nics if isinstance(part.device, NicDevice)),
         seed=seen.seed_path if spec.cloud_init else "",
         console=seen.console_path,
@@ -224,6 +233,7 @@ _BRIEF = frozenset(
         Reason.STARTING,
         Reason.ATTACHING,
         Reason.DETACHING,
+        Reason.MOVING,
         Reason.HYPERVISOR_ERROR,
         Reason.WAITING_FOR_VOLUMES,
         Reason.WAITING_FOR_NETWORK,

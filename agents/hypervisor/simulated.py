@@ -42,6 +42,7 @@ class Latencies:
     look: float = 0.001
     attach: float = 0.047
     detach: float = 0.24
+    mirror: float = 0.27
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,30 @@ class SimulatedHypervisor:
     async def throttle(self, uuid: str, target: str, disk: DiskDevice) -> None:
         await self._call(self._host.latencies.look)
         self._change(uuid, target, lambda now: replace(now, iops=disk.iops, throughput=disk.throughput))
+
+    async def mirror(self, uuid: str, target: str, disk: DiskDevice) -> None:
+        await self._call(self._host.latencies.look)
+        self._put(uuid, target, lambda each: each if each.mirror else replace(each, mirror=disk.path))
+        task = asyncio.ensure_future(self._alike(uuid, target))
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def _alike(self, uuid: str, target: str) -> None:
+        await self._clock.sleep(self._host.latencies.mirror)
+        if uuid in self._host.disks:
+            self._put(uuid, target, lambda each: replace(each, mirrored=bool(each.mirror)))
+            self._host.tell(uuid)
+
+    async def pivot(self, uuid: str, target: str) -> None:
+        await self._call(self._host.latencies.look)
+        self._put(uuid, target, lambda each: Attached(target, replace(each.device, path=each.mirror)))
+
+    async def unmirror(self, uuid: str, target: str) -> None:
+        await self._call(self._host.latencies.look)
+        self._put(uuid, target, lambda each: Attached(target, each.device))
+
+    def _put(self, uuid: str, target: str, change: Callable[[Attached], Attached]) -> None:
+        self._host.disks[uuid] = [change(each) if each.target == target else each for each in self._guest(uuid)]
 
     def _change(self, uuid: str, target: str, change: Callable[[DiskDevice], DiskDevice]) -> None:
         self._host.disks[uuid] = [

@@ -56,6 +56,7 @@ class VolumeView:
     """Another VirtualMachine whose Instance lists it."""
     disk: str = ""
     disk_host: str = ""
+    move_to: str = ""
     pool: str = ""
     host: str = ""
     bound: bool = False

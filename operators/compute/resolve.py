@@ -114,7 +114,7 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         max_memory=size.memory,
         cpu_weight=offering.cpu_weight,
         cpu_limit=offering.cpu_limit,
-        disks=tuple(InstanceDisk(disk_on(volume, host), volume.name, serial(volume.name)) for volume in seen.volumes),
+        disks=tuple(_disk(volume, host) for volume in seen.volumes),
         nics=tuple(InstanceNic(port, names.port_binding(port, host)) for port in ports),
         cloud_init=CloudInit(
             instance_id=vm.meta.uid,
@@ -138,10 +138,17 @@ def live_disks(seen: Seen, instance: InstanceSpec) -> tuple[InstanceDisk, ...]:
     host, now = instance.host_name, {disk.volume: disk for disk in instance.disks}
     asked = {volume.name: volume for volume in seen.volumes}
     kept = [disk for disk in instance.disks if disk.volume in asked]
-    moved = {name: InstanceDisk(disk_on(volume, host), name, serial(name)) for name, volume in asked.items()}
+    moved = {name: _disk(volume, host) for name, volume in asked.items()}
     had = (disk if unusable(asked[disk.volume], host) else moved[disk.volume] for disk in kept)
     new = (moved[name] for name, volume in asked.items() if name not in now and unusable(volume, host) is None)
     return (*had, *new)
+
+
+def _disk(volume: VolumeView, host: str) -> InstanceDisk:
+    there = volume.disk_host in ("", host)
+    return InstanceDisk(
+        disk_on(volume, host), volume.name, serial(volume.name), move_to=volume.move_to if there else ""
+    )
 
 
 def disk_on(volume: VolumeView, host: str) -> str:

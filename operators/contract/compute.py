@@ -249,6 +249,8 @@ class InstanceDisk:
     """Name of the Volume behind it."""
     serial: str
     """What the guest reads as the disk's serial number; at most 20 bytes."""
+    move_to: str = ""
+    """Name of a Disk that a running guest is to go over to, once all is copied there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +324,8 @@ class AttachedDisk:
     device: str
     """`vda`, `vdb`, …"""
     size: Quantity
+    disk: str = ""
+    """Name of the Disk: the other one as soon as the guest went over to it, and from then on for good."""
 
 
 @dataclass(frozen=True, slots=True)

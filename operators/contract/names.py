@@ -137,6 +137,11 @@ def scheduled_snapshot(schedule: str, rule: str, moment: str) -> str:
     return joined(schedule, rule, moment)
 
 
+def disk_moved(volume: str, pool: str) -> str:
+    """The Disk by which a Volume moves to another pool."""
+    return joined(volume, "to", digest(pool, length=5))
+
+
 def image_copy(image: str, pool: str) -> str:
     """The ImageCopy of an Image on one pool, in the Image's namespace."""
     return joined(image, digest(pool, length=5))

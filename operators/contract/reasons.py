@@ -55,6 +55,7 @@ class Reason(StrEnum):
     ATTACHING = "Attaching"
     DETACHING = "Detaching"
     GROWING = "Growing"
+    MOVING = "Moving"
     DELETING = "Deleting"
     WAITING_FOR_HOST = "WaitingForHost"
     WAITING_FOR_VOLUMES = "WaitingForVolumes"
@@ -139,6 +140,7 @@ ON_THE_WAY = frozenset(
         Reason.ATTACHING,
         Reason.DETACHING,
         Reason.GROWING,
+        Reason.MOVING,
         Reason.DELETING,
         Reason.WAITING_FOR_HOST,
         Reason.WAITING_FOR_VOLUMES,

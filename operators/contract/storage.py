@@ -67,6 +67,8 @@ class VolumeStatus:
     disk: str = ""
     disk_host: str = ""
     """The host of that Disk, which carries out what is done to the file; on others it is `names.disk_on`."""
+    move_to: str = ""
+    """The Disk on another pool that a running guest may go over to."""
     size: Quantity | None = None
     """What the guest sees."""
     attached_to: str = ""
@@ -151,6 +153,10 @@ class DiskSpec:
     makes nor grows nor removes it."""
     limits: DiskLimits = field(default_factory=DiskLimits)
     """For the hypervisor that has it."""
+    replaces: str = ""
+    """uid of the Disk on another pool whose place this one takes."""
+    filled: bool = False
+    """Whether it has taken it: until then the other one holds the data, and from then on this one does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ class Host:
         machine.frozen.discard(uuid)
         if machine.backups.pop(uuid, None) is not None:
             machine.backup_ends[uuid] = "the guest ended"
+        machine.mirrors = {key: found for key, found in machine.mirrors.items() if key[0] != uuid}
         machine.deaf.discard(uuid)
         if uuid in machine.defined:
             machine.ends[uuid] = how

@@ -60,6 +60,8 @@ class Machine:
     starts: list[Started] = field(default_factory=list)
     daemon: bool = True
     listeners: dict[Listeners, asyncio.Event] = field(default_factory=dict)
+    mirrors: dict[tuple[str, str], tuple[str, bool]] = field(default_factory=dict)
+    """Of a guest's disk (uuid and serial): the file that it is copied to, and whether the two are alike."""
     busy: dict[str, float] = field(default_factory=dict)
     """Until when each domain has a job."""
     backups: dict[str, Backup] = field(default_factory=dict)
@@ -188,7 +190,11 @@ class Driver:
 
     def _disks(self, uuid: str) -> tuple[Attached, ...]:
         spec = self._host.machine.running[uuid]
-        return tuple(Attached(f"vd{letter}", disk) for letter, disk in zip(LETTERS, spec.disks, strict=False))
+        mirrors = self._host.machine.mirrors
+        return tuple(
+            Attached(f"vd{letter}", disk, *mirrors.get((uuid, disk.serial), ("", False)))
+            for letter, disk in zip(LETTERS, spec.disks, strict=False)
+        )
 
     def _guest(self, uuid: str) -> DomainSpec:
         if uuid not in self._host.machine.running:
@@ -232,6 +238,40 @@ class Driver:
             self._change(uuid, target, lambda now: replace(now, iops=disk.iops, throughput=disk.throughput))
 
         await self._do(uuid, 0.007, throttle)
+
+    async def mirror(self, uuid: str, target: str, disk: DiskDevice) -> None:
+        def begin() -> None:
+            self._guest(uuid)
+            self._host.check_disk(disk.path)
+            self._host.machine.mirrors.setdefault((uuid, disk.serial), (disk.path, False))
+            self._host.later(self._host.rng.uniform(0.1, 2.0), alike)
+
+        def alike() -> None:
+            found = self._host.machine.mirrors.get((uuid, disk.serial))
+            if found and uuid in self._host.machine.running:
+                self._host.machine.mirrors[uuid, disk.serial] = found[0], True
+                self._host.tell(uuid)
+
+        await self._do(uuid, 0.02, begin)
+
+    async def pivot(self, uuid: str, target: str) -> None:
+        def pivot() -> None:
+            serial = self._serial(uuid, target)
+            path, ready = self._host.machine.mirrors.get((uuid, serial), ("", False))
+            if not ready:
+                raise HypervisorError("block copy is not ready for pivot yet")
+            del self._host.machine.mirrors[uuid, serial]
+            self._change(uuid, target, lambda disk: replace(disk, path=path))
+
+        await self._do(uuid, 0.02, pivot)
+
+    async def unmirror(self, uuid: str, target: str) -> None:
+        await self._do(
+            uuid, 0.02, lambda: self._host.machine.mirrors.pop((uuid, self._serial(uuid, target)), None) and None
+        )
+
+    def _serial(self, uuid: str, target: str) -> str:
+        return self._guest(uuid).disks[LETTERS.index(target.removeprefix("vd"))].serial
 
     def _change(self, uuid: str, target: str, change: Callable[[DiskDevice], DiskDevice]) -> DiskDevice:
         spec, at = self._guest(uuid), LETTERS.index(target.removeprefix("vd"))

@@ -70,6 +70,12 @@ class Seen:
     """The Disk of this very Volume: that of the host which carries out what is done to its file."""
     sights: tuple[DiskObj, ...] = ()
     """The Disks by which other hosts of a shared pool reach the same file."""
+    heir: DiskObj | None = None
+    """The Disk on another pool that is to take the Disk's place."""
+    went: bool = False
+    """Whether a guest uses that one already."""
+    retired: tuple[DiskObj, ...] = ()
+    """Disks whose place another one has taken."""
     reached: frozenset[str] = frozenset()
     """Of the holders' hosts, those that reach the Disk's pool."""
     shared: bool = False

@@ -45,8 +45,19 @@ def volumes_of(instance: Obj[InstanceSpec, InstanceStatus]) -> Iterator[Key]:
 
 
 def disk_of(cache: Cache, volume: VolumeObj) -> DiskObj | None:
-    """The Disk of this very Volume; what another host sees its file by is none."""
-    return next((disk for disk in _disks(cache, volume) if not disk.spec.file_of), None)
+    """The Disk of this very Volume: not one that only shows its file to another host, is yet to be filled, or was."""
+    disks = _disks(cache, volume)
+    gone = _superseded(disks)
+    return next((disk for disk in disks if _counts(disk) and disk.meta.uid not in gone), None)
+
+
+def _counts(disk: DiskObj) -> bool:
+    return not disk.spec.file_of and (disk.spec.filled or not disk.spec.replaces)
+
+
+def _superseded(disks: Iterable[DiskObj]) -> frozenset[str]:
+    """The uids of Disks whose place another one has taken."""
+    return frozenset(disk.spec.replaces for disk in disks if disk.spec.filled)
 
 
 def _disks(cache: Cache, volume: VolumeObj) -> list[DiskObj]:
@@ -60,6 +71,10 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
     namesake = cache.get(DISK, Key(volume.meta.namespace, names.disk(volume.meta.name)))
     pool = cache.get(STORAGE_POOL, Key("", disk.spec.pool)) if disk is not None else None
     holders = holders_of(cache, volume)
+    disks = _disks(cache, volume)
+    heir = next((each for each in disks if each.spec.replaces and not each.spec.filled), None)
+    instances = cache.by(INSTANCE, BY_VOLUME, str(volume.key))
+    places = disk is None or volume.spec.pool not in ("", disk.spec.pool)
     image = None
     if volume.spec.source.image and disk is None:
         image = lookup.find(cache, volume.spec.source.image, volume.meta.namespace, catalogue)
@@ -70,11 +85,14 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         image=image,
         holders=holders,
         disk=disk,
-        sights=tuple(each for each in _disks(cache, volume) if each.spec.file_of),
+        sights=tuple(each for each in disks if each.spec.file_of),
+        heir=heir,
+        went=heir is not None and any(heir.meta.name in _in_use(each, volume) for each in instances),
+        retired=tuple(each for each in disks if each.meta.uid in _superseded(disks)),
         reached=_reached(cache, disk, pool, holders) if disk is not None else frozenset(),
         shared=pool is not None and not pool.spec.host_name,
         name_taken=namesake is not None and namesake.spec.volume.uid != volume.meta.uid,
-        pools=tuple(_pools(cache, volume, holders[0].host, image, promises)) if holders and disk is None else (),
+        pools=tuple(_pools(cache, volume, holders[0].host, image, promises)) if holders and places else (),
         virtual_size=_virtual_size(cache, image) if image is not None else None,
         quiet=_quiet(_moments(cache, volume, disk), now),
     )
@@ -88,6 +106,11 @@ def holders_of(cache: Cache, volume: VolumeObj) -> tuple[Holder, ...]:
 def reached_by(cache: Cache, disk: DiskObj, holders: Iterable[Holder]) -> frozenset[str]:
     """Of the holders' hosts, those that reach a Disk's pool."""
     return _reached(cache, disk, cache.get(STORAGE_POOL, Key("", disk.spec.pool)), holders)
+
+
+def _in_use(instance: Obj[InstanceSpec, InstanceStatus], volume: VolumeObj) -> frozenset[str]:
+    """The Disks of a Volume that an Instance's guest has, or had gone over to when it ended."""
+    return frozenset(each.disk for each in instance.status.disks if each.volume == volume.meta.name)
 
 
 def _holder(instance: Obj[InstanceSpec, InstanceStatus]) -> Holder:

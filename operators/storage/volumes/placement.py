@@ -13,7 +13,7 @@ def choose(volume: VolumeObj, seen: Seen, size: Quantity) -> Pool:
     """The best pool for a new Disk. Raises Problem that lists every pool with the reason against it."""
     host = seen.holders[0].host
     tags = seen.offering.spec.tags if seen.offering else frozenset()
-    refused = {pool.name: _refusal(volume, pool, tags, size) for pool in seen.pools}
+    refused = {pool.name: refusal(volume, pool, tags, size) for pool in seen.pools}
     fits = [pool for pool in seen.pools if not refused[pool.name]]
     if fits:
         return max(fits, key=lambda pool: (_standing(pool.copy), pool.free, pool.name))
@@ -21,7 +21,7 @@ def choose(volume: VolumeObj, seen: Seen, size: Quantity) -> Pool:
     raise Problem(Blocked(Reason.NO_POOL_FITS, f"no pool of host {host} can take {size}: {why}"))
 
 
-def _refusal(volume: VolumeObj, pool: Pool, tags: frozenset[str], size: Quantity) -> str:
+def refusal(volume: VolumeObj, pool: Pool, tags: frozenset[str], size: Quantity) -> str:
     """Why the Volume cannot go there, or nothing."""
     if volume.spec.pool and volume.spec.pool != pool.name:
         return f"the Volume asks for pool {volume.spec.pool}"

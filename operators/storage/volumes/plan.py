@@ -29,6 +29,7 @@ from operators.storage.volumes.model import (
     Unprotect,
     VolumeObj,
 )
+from operators.storage.volumes.moving import begin, move
 from operators.storage.volumes.placement import choose
 
 FINALIZER = names.finalizer("storage")
@@ -71,9 +72,10 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
             f"VirtualMachine {holder.virtual_machine} on host {holder.host} still has it; "
             "take it out of its spec.volumes, or delete the VirtualMachine",
         )
-    if seen.sights:
-        hosts = ", ".join(each.spec.host_name for each in seen.sights)
-        let_go = tuple(DeleteDisk(each) for each in seen.sights if not each.meta.deleting)
+    others = (*seen.sights, *seen.retired, *((seen.heir,) if seen.heir else ()))
+    if others:
+        hosts = ", ".join(each.spec.host_name for each in others)
+        let_go = tuple(DeleteDisk(each) for each in others if not each.meta.deleting)
         return let_go, Blocked(Reason.DELETING, f"it is being let go of by hosts: {hosts}")
     if seen.disk is None:
         return (Unprotect(volume),), Done(Reason.RELEASED)
@@ -186,7 +188,15 @@ def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     # A guest that has it sees it grow: its hypervisor does what the storage agent may not, with QEMU on the file.
     spec = replace(disk.spec, size=target, keep=_keeps(volume), limits=_limits(volume, seen, disk.spec.limits))
     actions: list[Action] = [] if spec == disk.spec else [Adjust(disk, spec)]
-    return [*actions, *_sights(volume, seen, replace(disk, spec=spec))], _verdict(seen, disk, spec)
+    actions += _sights(volume, seen, replace(disk, spec=spec))
+    moves, moving = move(volume, seen, disk)
+    outcome = _verdict(seen, disk, spec)
+    if isinstance(outcome, Done) and not actions:
+        actions = begin(volume, seen, disk)
+        outcome = moving or (
+            Blocked(Reason.MOVING, f"it is to move to pool {volume.spec.pool}") if actions else outcome
+        )
+    return [*moves, *actions], outcome
 
 
 def _verdict(seen: Seen, disk: DiskObj, spec: DiskSpec) -> Outcome:

@@ -8,6 +8,7 @@ from operators.contract.meta import Condition
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import VolumeStatus
 from operators.kernel import Blocked, Done, Outcome, Rejected, Report, Retry
+from operators.storage.volumes import moving
 from operators.storage.volumes.model import Seen, VolumeObj
 from operators.storage.volumes.plan import PASSING
 
@@ -30,6 +31,7 @@ def report(volume: VolumeObj, seen: Seen, outcome: Outcome) -> tuple[Report, ...
             host_name="" if seen.shared else disk.spec.host_name,
             disk=disk.meta.name,
             disk_host=disk.spec.host_name,
+            move_to=moving.target(seen),
             size=disk.status.virtual_size or volume.status.size,
             attached_to=fields.attached_to,
         )

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import os
+import signal
 import subprocess
 from dataclasses import replace
 from typing import Any
@@ -123,3 +125,78 @@ async def test_a_guest_that_does_not_let_go_is_said_to_and_asked_again(world: Wo
     assert told and told.reason == "Detaching" and "data" in disks(world, key)
     await world.until(lambda: "data" not in disks(world, key), 60)
     assert world.holds(key, "Realised")
+
+
+async def test_a_pool_that_fills_up_pauses_the_guest_and_space_lets_it_go_on(world: World) -> None:
+    key = await world.instance()
+    await world.booted(key)
+    root = world.read(key).spec.disks  # type: ignore[union-attr]
+    pool = world.disks / "small"
+    pool.mkdir()
+    world.host.exec(["mount", "-t", "tmpfs", "-o", "size=4m", "small", str(pool)])
+    try:
+        path = pool / "data.qcow2"
+        world.host.exec(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "64M"])
+        data = await volume(world, "data", 64)
+        store = world.user.as_manager("storage")
+        ready = {"path": str(path), "conditions": [{"type": "Provisioned", "status": "True", "reason": "AsSpecified"}]}
+        await store.apply_status(DISK, Key(SPACE, data.disk), ready, resource_version="")
+        await world.change(key, disks=(*root, data))
+        await world.until(lambda: "data" in disks(world, key))
+        fill = "until [ -b /dev/vdb ]; do sleep 0.1; done; dd if=/dev/urandom of=/dev/vdb bs=1M count=16 conv=fsync"
+        writing = asyncio.create_task(inside(world, key, f"({fill} && echo done > /run/filled) >/dev/null 2>&1 &"))
+        await world.until(lambda: world.status(key).power == "Paused", 60)
+        await writing
+        told = condition(world.status(key).conditions, "Realised")
+        assert told and told.reason == "StorageError" and "free space" in told.message
+        assert world.virsh("domstate", world.virsh("list", "--name"), "--reason") == "paused (I/O error)"
+        world.host.exec(["mount", "-o", "remount,size=64m", str(pool)])
+        await world.until(lambda: world.status(key).power == "Running", 60)
+        assert world.holds(key, "Realised")
+        assert await inside(world, key, "until [ -e /run/filled ]; do sleep 0.1; done; cat /run/filled") == "done"
+    finally:
+        for name in world.virsh("list", "--name", check=False).split():
+            world.virsh("destroy", name, check=False)
+        world.host.exec(["umount", "-l", str(pool)])
+
+
+async def test_a_disk_moves_to_another_pool_under_the_guest_and_killed_anywhere_no_write_is_lost(world: World) -> None:
+    key = await world.instance()
+    await world.booted(key)
+    root = world.read(key).spec.disks  # type: ignore[union-attr]
+    data = await volume(world, "data")
+    await world.change(key, disks=(*root, data))
+    await world.until(lambda: "data" in disks(world, key))
+    prepare = "until [ -b /dev/vdb ]; do sleep 0.1; done; /sbin/mke2fs -q -t ext4 /dev/vdb && mkdir -p /mnt && mount /dev/vdb /mnt"
+    await inside(world, key, f"{prepare}; dd if=/dev/urandom of=/mnt/blob bs=1M count=4; sync")
+    before = await inside(world, key, "md5sum < /mnt/blob")
+    elsewhere = await volume(world, "elsewhere", replaces=data.disk)
+    await world.change(key, disks=(*root, replace(data, move_to=elsewhere.disk)))
+    await world.until(lambda: used(world, key) == elsewhere.disk)
+    await inside(world, key, "echo after > /mnt/late; sync; echo 3 > /proc/sys/vm/drop_caches")
+    assert await inside(world, key, "md5sum < /mnt/blob; cat /mnt/late") == f"{before}\nafter"
+    # QEMU and the agent are killed before Storage takes note: the guest starts from the disk that has its writes.
+    await world.kill_agent()
+    pid = world.qemu(key)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await world.until(lambda: world.virsh("list", "--name") == "")
+    await world.start_agent()
+    await world.until(lambda: world.status(key).power == "Stopped")
+    assert used(world, key) == elsewhere.disk, "Storage can still learn of it"
+    await world.change(key, disks=(*root, replace(data, move_to=elsewhere.disk)), start_request=1)
+    await world.running(key)
+    await world.booted(key)
+    said = await inside(world, key, "mkdir -p /mnt; mount /dev/vdb /mnt; cat /mnt/late; md5sum < /mnt/blob")
+    assert said == f"after\n{before}"
+    # Storage takes note: nothing happens to the guest, and the old file is free.
+    await change(world, "elsewhere", filled=True)
+    await world.change(key, disks=(*root, replace(elsewhere, volume="data", serial="data")))
+    await world.until(lambda: world.holds(key, "Realised"))
+    assert used(world, key) == elsewhere.disk
+    subprocess.run(["qemu-img", "info", str(world.disks / "data.qcow2")], check=True, capture_output=True, timeout=30)
+
+
+def used(world: World, key: Key) -> str:
+    """The Disk that the guest's second device is."""
+    return next((each.disk for each in world.status(key).disks if each.volume in ("data", "elsewhere")), "")

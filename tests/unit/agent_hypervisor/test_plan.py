@@ -19,13 +19,16 @@ from agents.hypervisor.model import (
     Grow,
     Keep,
     Leaving,
+    Mirror,
     Part,
+    Pivot,
     Resize,
     Resume,
     Seen,
     Start,
     Suspend,
     Throttle,
+    Unmirror,
     Unpause,
     Wanted,
     WriteSeed,
@@ -67,6 +70,20 @@ def changed(**fields: Any) -> Part:
 
 BOTH = replace(UP, disks=(*HAS, Attached("vdb", DATA)))
 OTHER = Part("data-d0", replace(DATA, path="/pool/other.qcow2"), "data")
+ELSEWHERE = replace(ROOT, path="/other/web.qcow2")
+LARGER = replace(ROOT, size=2 << 30)
+MOVES = replace(DISK, move=ELSEWHERE)
+MOVED = Part("web-root-to", ELSEWHERE, "web-root")
+
+
+def has(disk: DiskDevice, mirror: str = "", ready: bool = False) -> Domain:
+    return replace(UP, disks=(Attached("vda", disk, mirror, ready),))
+
+
+def copying(ready: bool = False) -> Domain:
+    return has(ROOT, ELSEWHERE.path, ready)
+
+
 STOPPED = {"power": Power.STOPPED}
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     # name, Instance.spec, what is seen, actions, outcome
@@ -89,6 +106,15 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     ("a disk grows", {}, {"domain": UP, "disks": (changed(size=2 << 30),)}, [Grow], "Attaching"),
     ("a disk is never cut", {}, {"domain": UP, "disks": (changed(size=1 << 20),)}, [], "Running"),
     ("a disk is limited", {}, {"domain": UP, "disks": (changed(iops=100),)}, [Throttle], "Attaching"),
+    ("a disk is to move", {}, {"domain": UP, "disks": (MOVES,)}, [Mirror], "Attaching"),
+    ("a disk is being copied", {}, {"domain": copying(), "disks": (MOVES,)}, [], "Moving"),
+    ("a disk is copied", {}, {"domain": copying(ready=True), "disks": (MOVES,)}, [Pivot], "Attaching"),
+    ("a disk has moved", {}, {"domain": has(ELSEWHERE), "disks": (MOVES,)}, [], "Running"),
+    ("a disk has moved for good", {}, {"domain": has(ELSEWHERE), "disks": (MOVED,)}, [], "Running"),
+    ("a copy broke off", {}, {"domain": UP, "disks": (MOVES,), "mirrored": {"web-root": 3.0}}, [], "StorageError"),
+    ("a copy is begun anew", {}, {"domain": UP, "disks": (MOVES,), "mirrored": {"web-root": 31.0}}, [Mirror], "Attaching"),
+    ("a move is called off", {}, {"domain": copying()}, [Unmirror], "Attaching"),
+    ("a disk grows once it is copied", {}, {"domain": copying(), "disks": (replace(MOVES, device=LARGER),)}, [], "Moving"),
     ("disks of a guest that ends", STOPPED, {"domain": BOTH, "asked": 1.0}, [], "Stopping"),
     ("ended by itself", {}, {"domain": OFF}, [], "Crashed"),
     ("shut itself down", {}, {"domain": replace(OFF, stop_reason="Shutdown")}, [], "Stopped"),
@@ -261,3 +287,31 @@ def test_a_repeated_plan_settles_with_one_start_at_most(
         assert left.record and left.record.boot == "boot-1"
         if left.active:
             assert (left.record.start >= start, left.record.reboot >= reboot) == (True, True)
+
+
+def test_the_record_of_a_move_is_kept_before_the_guest_goes_over() -> None:
+    (action,), _ = plan(wanted(), replace(READY, domain=copying(ready=True), disks=(MOVES,)))
+    assert isinstance(action, Pivot) and action.record.moved == (("web-root", ELSEWHERE.path),)
+
+
+@pytest.mark.parametrize(
+    ("part", "moved", "path"),
+    [
+        (MOVES, (), ROOT.path),
+        (MOVES, (("web-root", ELSEWHERE.path),), ELSEWHERE.path),
+        (MOVES, (("web-root", "/third"),), ROOT.path),
+        (MOVED, (("web-root", ELSEWHERE.path),), ELSEWHERE.path),
+        (DISK, (("other", ELSEWHERE.path),), ROOT.path),
+    ],
+)
+def test_a_guest_starts_from_the_disk_that_has_its_writes(part: Part, moved: Any, path: str) -> None:
+    off = replace(OFF, record=record(moved=moved))
+    actions, _ = plan(wanted(start_request=1), replace(READY, domain=off, disks=(part,)))
+    (start,) = (action for action in actions if isinstance(action, Start))
+    assert [disk.path for disk in start.spec.disks] == [path]
+
+
+def test_a_domain_is_not_forgotten_before_storage_knows_where_its_data_is() -> None:
+    off = replace(OFF, record=record(moved=(("web-root", ELSEWHERE.path),)))
+    actions, outcome = plan(wanted(deleting=True), replace(READY, domain=off, unsettled=("web-root",)))
+    assert (actions, str(outcome.reason)) == ([], "Deleting") and "web-root" in outcome.message

@@ -105,12 +105,12 @@ class Cloud:
         type_ = "Released" if now.meta.deleting else "Provisioned"
         holds, reason = "True", "AsSpecified"
         if kind is DISK and now.meta.deleting and not now.spec.keep:
-            self.files.discard(now.spec.path)
+            self.files.discard(self._file(now))
         elif kind is DISK and not now.meta.deleting:
-            if now.spec.adopt and now.spec.path not in self.files:
+            if now.spec.adopt and self._file(now) not in self.files:
                 holds, reason = "False", "StorageError"
             else:
-                self.files.add(now.spec.path)
+                self.files.add(self._file(now))
         size = now.spec.size if kind is DISK else "64Mi"
         status = {
             "path": f"/pools/{now.spec.pool}/{now.spec.path}",
@@ -118,6 +118,11 @@ class Cloud:
             "conditions": [{"type": type_, "status": holds, "reason": reason}],
         }
         await self.agent.apply_status(kind, obj.key, status, resource_version="")
+
+    @staticmethod
+    def _file(disk: Obj[Any, Any]) -> str:
+        """A file as tests know it: by its path, and on another pool than the first by that, too."""
+        return disk.spec.path if not disk.spec.replaces else f"{disk.spec.pool}/{disk.spec.path}"
 
     async def settle(self, seconds: float = 10.0) -> None:
         await asyncio.sleep(seconds)
@@ -432,6 +437,72 @@ async def test_two_hosts_see_one_file_while_a_guest_migrates() -> None:
         await c.settle()
         assert [disk.meta.name for disk in map(DISK.parse, c.server.all(DISK))] == ["data-d0"]
         assert len(c.files) == 1
+
+
+async def moving(c: Cloud) -> None:
+    """A Volume of a running guest, whose user names another pool."""
+    await c.share()
+    local = {"pool": "local-h1", "online": True, "capacity": "100Gi", "free": "50Gi"}
+    both = {"storage": {"pools": [local, local | {"pool": "shared"}]}}
+    await c.agent.apply_status(HOST_REPORT, Key("", "h1"), both, resource_version="")
+    await c.volume(size="1Gi", pool="local-h1", reclaimPolicy="Retain")
+    await c.run_vm("data")
+    await c.settle()
+    await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "1Gi", "pool": "shared"}))
+    await c.settle()
+
+
+async def uses(c: Cloud, disk: str) -> None:
+    """What the hypervisor agent says that the guest has."""
+    has = {"power": "Running", "disks": [{"volume": "data", "device": "vdb", "size": "1Gi", "disk": disk}]}
+    await MemoryStore(c.server, "agent-hypervisor").apply_status(
+        INSTANCE, Key("team", "web-i"), has, resource_version=""
+    )
+
+
+@virtual
+async def test_a_volume_moves_to_another_pool_when_its_guest_has_gone_over_and_not_before() -> None:
+    async with cloud() as c:
+        await moving(c)
+        target = names.disk_moved("data", "shared")
+        volume, heir = c.get(VOLUME, "data"), c.get(DISK, target)
+        assert volume is not None and heir is not None
+        assert (volume.status.disk, volume.status.pool, volume.status.move_to) == ("data-d0", "local-h1", target)
+        assert c.reason() == "Moving" and (heir.spec.filled, heir.spec.image_copy) == (False, "")
+        await uses(c, "data-d0")
+        await c.settle(1300)
+        assert c.get(DISK, "data-d0") is not None, "the data is there"
+        await uses(c, target)
+        await c.settle()
+        volume = c.get(VOLUME, "data")
+        assert volume is not None and c.reason() == "AsSpecified"
+        assert (volume.status.disk, volume.status.pool, volume.status.move_to) == (target, "shared", "")
+        (moved,) = map(DISK.parse, c.server.all(DISK))
+        assert (moved.meta.name, moved.spec.keep, len(c.files)) == (target, True, 1)
+
+
+@virtual
+async def test_a_move_that_cannot_be_leaves_the_volume_where_it_is() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "1Gi", "pool": "local-h2"}))
+        await c.settle()
+        assert c.reason() == "NoPoolFits" and [d.meta.name for d in map(DISK.parse, c.server.all(DISK))] == ["data-d0"]
+        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "1Gi"}))
+        await c.settle()
+        assert c.reason() == "AsSpecified"
+
+
+@virtual
+async def test_a_volume_that_is_deleted_on_the_way_leaves_nothing() -> None:
+    async with cloud() as c:
+        await moving(c)
+        await c.stop_vm()
+        c.server.delete("user", VOLUME, Key("team", "data"))
+        await c.settle()
+        assert list(c.server.all(DISK)) == [] and c.get(VOLUME, "data") is None
 
 
 @virtual
