@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from operators.compute import firstboot, grace, restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
-from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, unusable
+from operators.compute.resolve import disks, instance_spec, kept_disks, live_disks, missing, need, unusable
 from operators.compute.scheduler import choose
 from operators.compute.sizes import live
 from operators.compute.waiting import addresses, hindrance, patient, plugging
@@ -122,6 +122,8 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
         stop: list[Action] = []
         if running:
             stop = [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=deadline)]
+        elif (kept := kept_disks(seen, instance.spec)) != instance.spec.disks:
+            stop = [_put(vm, instance, restarts.kept(instance.meta.annotations), disks=kept)]
         return stop, _stopped(seen, instance)
     if not running:
         return _start(vm, seen, instance)

@@ -151,6 +151,14 @@ def _disk(volume: VolumeView, host: str) -> InstanceDisk:
     )
 
 
+def kept_disks(seen: Seen, instance: InstanceSpec) -> tuple[InstanceDisk, ...]:
+    """The disks that a stopped guest keeps: a Volume that it is no longer to have is free at once.
+
+    What is to come is listed when it starts."""
+    asked = {volume.name for volume in seen.volumes}
+    return tuple(disk for disk in instance.disks if disk.volume in asked)
+
+
 def disk_on(volume: VolumeView, host: str) -> str:
     """The Disk by which a host reaches a Volume: its own, or one that shows it to another host of a shared pool."""
     return volume.disk if volume.disk_host in ("", host) else names.disk_on(volume.name, host)

@@ -373,6 +373,21 @@ async def test_changed_offering_is_never_silently_ignored() -> None:
         assert condition(cloud.vm().status.conditions, "RestartRequired") is None
 
 
+@virtual
+async def test_a_stopped_guest_lets_go_of_a_volume_that_it_is_no_longer_to_have() -> None:
+    async with world() as cloud:
+        await cloud.put(VOLUME, "ledger", {"size": "1Gi"}, NS)
+        await cloud.apply(volumes=["ledger"])
+        await cloud.settle(5)
+        await cloud.apply(volumes=["ledger"], runPolicy="Stopped")
+        await cloud.settle(5)
+        assert [disk.volume for disk in cloud.instances()[0].spec.disks] == ["web-root", "ledger"]
+        await cloud.apply(volumes=[], runPolicy="Stopped")
+        await cloud.settle(5)
+        assert [disk.volume for disk in cloud.instances()[0].spec.disks] == ["web-root"]
+        assert cloud.ready().reason == "Stopped"
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "spec"), [(VOLUME, "web-root", {"size": "1Gi"}), (PORT, "web-nic0", {"network": "backplane"})]
 )
