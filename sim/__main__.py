@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from sim.chaos import THEMES
 from sim.many import Tally, verdicts
 from sim.run import Run, Verdict, scenario
 
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="how many run side by side")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no more seeds after that time")
+    parser.add_argument("--theme", default="", choices=list(THEMES), help="what all faults are about")
     parser.add_argument("--seed", type=int, help="replay one, with a trace")
     parser.add_argument("--logs", action="store_true", help="the processes' own log lines in the trace too")
     parser.add_argument("--leases", action="store_true", help="renewals of Leases in the trace too")
@@ -35,7 +37,7 @@ def main() -> int:
 
 
 def _one(arguments: argparse.Namespace) -> int:
-    plan = scenario(arguments.seed)
+    plan = scenario(arguments.seed, arguments.theme)
     if arguments.shrink:
         from sim.shrink import shrunk
 
@@ -58,7 +60,7 @@ def _one(arguments: argparse.Namespace) -> int:
 def _many(arguments: argparse.Namespace) -> int:
     began, told, count = time.monotonic(), time.monotonic(), Tally()
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    for verdict in verdicts(seeds, arguments.jobs, arguments.seconds):
+    for verdict in verdicts(seeds, arguments.jobs, arguments.seconds, arguments.theme):
         count.add(verdict)
         count.wall = time.monotonic() - began
         if not verdict.ok:

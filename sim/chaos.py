@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sim.axe import Axe
 from sim.workload import Doing
 
 
@@ -24,34 +25,75 @@ class Trouble:
         return f"{self.time:8.3f} chaos {self.kind} {self.target} for {self.seconds:.1f} s ({self.amount:g})"
 
 
-PROCESS = ("crash", "crash", "crash", "down", "cut", "cut-there", "cut-back", "slow", "late", "twice", "stale", "skew")
-HOST = ("power", "disk-frozen", "disk-full", "libvirtd", "guest-crash", "start-fails", "tools-fail", "qemu-img-fails",
-        "download-fails", "event-lost", "dhcp-killed", "device-lost", "rules-flushed", "deaf")  # fmt: skip
+PROCESS = ("crash", "crash", "crash-on-write", "crash-on-call", "down", "cut", "cut-there", "cut-back", "slow", "late",
+           "twice", "stale", "skew", "gap")  # fmt: skip
+HOST = ("power", "disk-frozen", "disk-full", "libvirtd", "guest-crash", "guest-unseen", "start-fails", "tools-fail",
+        "qemu-img-fails", "download-fails", "event-lost", "dhcp-killed", "device-lost", "rules-flushed",
+        "deaf")  # fmt: skip
 WHOLE = ("server-away", "overloaded", "compact", "collector-late", "crash-all")
 RARE = ("two-leaders", "restore")
 ALL = tuple(dict.fromkeys((*PROCESS, *HOST, *WHOLE, *RARE)))
+UNTOLD = frozenset({"compact", "gap", "stale", "event-lost", "guest-unseen", "device-lost", "restore"})
+"""Those of which somebody is not told, so that only a look at everything can mend what came of them."""
+DURATIONS = (1.0, 5.0, 20.0, 45.0)
+THEMES: dict[str, tuple[str, ...]] = {
+    "swarm": (),
+    "axe": ("crash-on-write", "crash-on-call", "crash-on-call", "crash"),
+    "brownout": ("server-away", "overloaded", "cut", "slow"),
+    "gaps": ("gap", "gap", "guest-unseen", "compact"),
+    "stale": ("stale", "late", "late", "twice", "slow"),
+    "hosts": ("power", "libvirtd", "start-fails", "tools-fail", "qemu-img-fails", "guest-crash", "crash-on-call"),
+    "ruin": ("crash-on-call", "crash-on-write", "slow", "late"),
+    "rivals": (),
+}
+"""What a run's faults are about: few kinds, but many of them, find what a little of everything hardly meets.
+
+The faults of a swarm are a random subset of all kinds."""
+WEIGHTS = (6, 2, 2, 2, 2, 2, 1, 2)
 
 
 def draw(
-    rng: random.Random, processes: Sequence[str], hosts: Sequence[str], start: float, seconds: float
+    rng: random.Random, theme: str, processes: Sequence[str], hosts: Sequence[str], start: float, seconds: float
 ) -> list[Trouble]:
     """The troubles of a run."""
-    if rng.random() < 0.08:
+    if theme == "swarm" and rng.random() < 0.16:
         return []
-    kinds = [kind for kind in ALL if rng.random() < (0.35 if kind not in RARE else 0.12)] or ["crash"]
+    if theme == "rivals":
+        return _rivals(rng, processes, start, seconds)
+    kinds: Sequence[str] = THEMES[theme]
+    if not kinds:
+        kinds = [kind for kind in ALL if rng.random() < (0.35 if kind not in RARE else 0.12)] or ["crash"]
     out = []
     for _ in range(rng.choice((2, 5, 10, 20, 30))):
         kind = rng.choice(kinds)
         target = ""
-        if kind in PROCESS or kind == "two-leaders":
+        if kind == "crash-on-call":
+            target = rng.choice([name for name in processes if "@" in name])
+        elif kind in PROCESS or kind == "two-leaders":
             target = rng.choice(processes)
         elif kind in HOST:
             target = rng.choice(hosts)
         time = start + rng.uniform(0, seconds)
-        out.append(
-            Trouble(time, kind, target, rng.choice((1.0, 5.0, 20.0, 45.0)) * rng.uniform(0.5, 1.5), rng.random())
-        )
-    return sorted(out, key=lambda trouble: trouble.time)
+        out.append(Trouble(time, kind, target, rng.choice(DURATIONS) * rng.uniform(0.5, 1.5), rng.random()))
+    return sorted(out, key=_time)
+
+
+def _rivals(rng: random.Random, processes: Sequence[str], start: float, seconds: float) -> list[Trouble]:
+    """Two replicas of some components who both believe to lead, and hear of things at different times."""
+    out = []
+    for one in processes:
+        other = one.removesuffix("#1") + "#2"
+        if one.endswith("#1") and rng.random() < 0.7:
+            for name in (one, other):
+                out.append(Trouble(start, "two-leaders", name, seconds, 0.0))
+                for _ in range(3):
+                    time = start + rng.uniform(0, seconds)
+                    out.append(Trouble(time, rng.choice(("late", "late", "slow")), name, 20.0, rng.random()))
+    return sorted(out, key=_time)
+
+
+def _time(trouble: Trouble) -> float:
+    return trouble.time
 
 
 class Chaos:
@@ -92,6 +134,7 @@ class Chaos:
             host.faults.end()
             host.files.frozen = host.files.full = False
             host.machine.deaf.clear()
+            host.axe = None
             if not host.machine.daemon:
                 host.daemon(True)
             host.boot()
@@ -99,6 +142,7 @@ class Chaos:
             link, troubles = process.link, process.troubles
             link.cut_there = link.cut_back = link.refused = link.slow = False
             link.overloaded = 0.0
+            link.axe = None
             troubles.late = troubles.twice = troubles.stale = False
             process.clock.skew = 0.0
             process.always_leading = False
@@ -111,6 +155,33 @@ class Chaos:
 
     def _crash(self, trouble: Trouble) -> None:
         self._process(trouble).crash_after(1 + int(trouble.amount**3 * 400))
+
+    def _crash_on_write(self, trouble: Trouble) -> None:
+        """Kill it when one of its next writes has reached the API server, and before it hears of that."""
+        process = self._process(trouble)
+        process.link.axe = Axe(int(trouble.amount * 5), process.crash)
+
+    def _crash_on_call(self, trouble: Trouble) -> None:
+        """Kill an agent when its host has begun what it asks for: that is done, and answered to nobody."""
+        process = self._process(trouble)
+        if process.host is None:
+            self._crash_on_write(trouble)
+        else:
+            process.host.axe = Axe(int(trouble.amount**2 * 12), process.crash, process)
+
+    def _gap(self, trouble: Trouble) -> Callable[[], None]:
+        """It is cut off until the history of meanwhile is forgotten: it lists anew, and hears of no deletion."""
+        process = self._process(trouble)
+        link = process.link
+        link.cut_there = link.cut_back = True
+
+        def back() -> None:
+            link.cut_there = link.cut_back = False
+            self.world.server.compact()
+            for stream in process.streams:
+                stream.gone()
+
+        return back
 
     def _down(self, trouble: Trouble) -> Callable[[], None]:
         process = self._process(trouble)
@@ -194,6 +265,13 @@ class Chaos:
         if running:
             host.end_guest(running[int(trouble.amount * len(running))], "Crashed")
 
+    def _guest_unseen(self, trouble: Trouble) -> None:
+        """A guest crashes, and nobody is told."""
+        host = self._host(trouble)
+        lost, host.faults.event_lost = host.faults.event_lost, 1.0
+        self._guest_crash(trouble)
+        host.faults.event_lost = lost
+
     def _deaf(self, trouble: Trouble) -> None:
         host = self._host(trouble)
         host.machine.deaf.update(sorted(host.machine.running)[:2])
@@ -261,12 +339,11 @@ class Chaos:
         return over
 
     def _compact(self, trouble: Trouble) -> None:
-        """The history is forgotten while some watches are broken: they meet 410, list anew, and hear of no deletion."""
+        """The history is forgotten, and watches break just then: most meet 410, list anew, and hear of no deletion."""
         self.world.server.compact()
         for process in self.world.processes.values():
             for stream in process.streams:
-                if self.world.wire.rng.random() < 0.5:
-                    stream.gone()
+                stream.breaks()
 
     def _collector_late(self, trouble: Trouble) -> Callable[[], None]:
         self.world.collector.paused = True
@@ -290,6 +367,7 @@ class Chaos:
         world.on_restore()
         world.server.restore(self.backup)
         world.collector.rebuild()
+        world.namespaces.rebuild()
         for process in world.processes.values():
             process.crash("is started anew, since a backup was restored")
 

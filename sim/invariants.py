@@ -1,20 +1,21 @@
 """What must hold in every run, in one place.
 
-`AT_EVERY_WRITE` are looked at with each change of an object, `AT_EVERY_START` with each start of a guest: both must
-hold whatever is broken just then. `IN_THE_END` must hold within bounded time once nothing is broken any more, and then
-stay. Each says what is wrong, in a sentence, or nothing.
+`AT_EVERY_WRITE` are looked at with each change of an object, `AT_EVERY_START` with each start of a guest,
+`AT_EVERY_REMOVAL` with each file that is removed: they must hold whatever is broken just then. `IN_THE_END` must hold
+within bounded time once nothing is broken any more, and then stay. Each says what is wrong, in a sentence, or nothing.
+What processes owe the API server in each request is in `manners.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from agents.storage.marks import MARK
 from operators.contract import names
 from operators.contract.orchestration import FlowState
 from operators.contract.quantity import Quantity
+from sim.hosts.filesystem import Node
 from sim.hosts.host import POOL_ROOT, Host
 from sim.hosts.network import TAP
 from sim.store.schema import Json
@@ -30,6 +31,8 @@ IMAGE, COPY = (names.STORAGE, "images"), (names.STORAGE, "imagecopies")
 NETWORK, PORT, ROUTER = (names.NETWORKING, "networks"), (names.NETWORKING, "ports"), (names.NETWORKING, "routers")
 BINDING, HOST_NETWORK = (names.NETWORKING, "portbindings"), (names.NETWORKING, "hostnetworks")
 CLAIM, FLOW = (names.NETWORKING, "claims"), (names.ORCHESTRATION, "flows")
+NAMESPACE = ("", "namespaces")
+POOL = (names.FABRIC, "storagepools")
 HOST, REPORT = (names.FABRIC, "hosts"), (names.FABRIC, "hostreports")
 USERS = {
     *(kind[1] for kind in (VM, VOLUME, NETWORK, IMAGE)),
@@ -39,7 +42,7 @@ USERS = {
     "ipranges",
     "computeofferings",
 }
-PEOPLE = ("user", "garbage-collector")
+PEOPLE = ("user", "garbage-collector", "namespace-controller")
 TERMINAL = {state.value for state in FlowState if state.terminal}
 
 
@@ -57,7 +60,6 @@ def of(*plurals: str) -> Callable[[AtWrite], AtWrite]:
     return note
 
 
-@cache
 def at_write_of(plural: str) -> tuple[AtWrite, ...]:
     """The invariants to look at when an object of that resource was written."""
     return tuple(each for each in AT_EVERY_WRITE if plural in _OF.get(each.__name__, (plural,)))
@@ -146,13 +148,14 @@ def a_segment_has_one_network(run: Run, table: Table, event: Event, author: str)
 
 @of("disks", "imagecopies")
 def a_path_has_one_disk(run: Run, table: Table, event: Event, author: str) -> Complaints:
-    """A path on a pool belongs to one Disk or ImageCopy."""
+    """A path on a pool belongs to one Volume or ImageCopy."""
     if event.type != "ADDED":
         return
     mine = event.obj["spec"]
     for other in (*run.all(DISK), *run.all(COPY)):
         same = (other["spec"]["pool"], other["spec"]["path"]) == (mine["pool"], mine["path"])
-        if same and other["metadata"]["uid"] != event.obj["metadata"]["uid"]:
+        # On a shared pool each host that reaches a Volume's file has a Disk for it.
+        if same and _of_volume(other) != _of_volume(event.obj):
             yield f"{_name(event.obj)} and {_name(other)} share {mine['pool']}:{mine['path']}"
 
 
@@ -186,7 +189,7 @@ def a_nic_has_one_port(run: Run, table: Table, event: Event, author: str) -> Com
 @of("disks")
 def no_disk_goes_under_a_guest(run: Run, table: Table, event: Event, author: str) -> Complaints:
     """Nobody deletes a Disk that a running guest writes to, unless that guest's Instance is being deleted too."""
-    if not _deleting(event.obj) or event.before is None or _deleting(event.before):
+    if author in PEOPLE or not _deleting(event.obj) or event.before is None or _deleting(event.before):
         return
     host, path = run.world.hosts.get(event.obj["spec"]["hostName"]), str(_status(event.obj).get("path"))
     standing = {each["spec"]["virtualMachine"]["uid"] for each in run.all(INSTANCE) if not _deleting(each)}
@@ -326,11 +329,12 @@ def one_copy_runs(run: Run, host: Host, uuid: str) -> Complaints:
 
 def one_writer_per_disk(run: Run, host: Host, uuid: str) -> Complaints:
     """Never two writers on a disk."""
-    mine = {disk.path for disk in host.machine.running[uuid].disks}
+    mine = {host.files.find(disk.path): disk.path for disk in host.machine.running[uuid].disks}
     for other in run.world.hosts.values():
         for guest, spec in other.machine.running.items():
-            if guest != uuid and other.files is host.files and (both := mine & {disk.path for disk in spec.disks}):
-                yield f"guests {uuid} and {guest} both write {sorted(both)[0]}"
+            for disk in spec.disks if (other, guest) != (host, uuid) else ():
+                if (node := other.files.find(disk.path)) in mine:
+                    yield f"guests {uuid} on {host.name} and {guest} on {other.name} both write {mine[node]}"
 
 
 def a_start_is_done_once(run: Run, host: Host, uuid: str) -> Complaints:
@@ -355,6 +359,17 @@ def no_host_is_overfull(run: Run, host: Host, uuid: str) -> Complaints:
         yield f"{host.name} gives out {memory >> 20} MiB, and its guests hold {held >> 20} MiB once {uuid} is started"
     if (taken := sum(spec.cpus for spec in guests)) > cpus:
         yield f"{host.name} gives out {cpus} CPUs, and its guests hold {taken} once {uuid} is started"
+
+
+def no_file_goes_under_a_guest(run: Run, host: Host, node: Node, path: str) -> Complaints:
+    """No file is removed to which a running guest writes."""
+    for other in run.world.hosts.values():
+        for uuid, spec in other.machine.running.items():
+            if any(other.files.find(disk.path) is node for disk in spec.disks):
+                yield f"{path} was removed on {host.name} while guest {uuid} on {other.name} writes to it"
+
+
+AT_EVERY_REMOVAL: tuple[Callable[[Run, Host, Node, str], Complaints], ...] = (no_file_goes_under_a_guest,)
 
 
 AT_EVERY_START: tuple[Callable[[Run, Host, str], Complaints], ...] = (
@@ -406,7 +421,7 @@ def statuses_are_up_to_date(run: Run) -> Complaints:
 def deleted_means_gone(run: Run) -> Complaints:
     """What was deleted is gone, unless it is in use and says so."""
     users = [each["spec"] for each in run.all(VM)]
-    for kind in (INSTANCE, DISK, COPY, PORT, BINDING, HOST_NETWORK, ROUTER, FLOW, VOLUME, NETWORK):
+    for kind in (NAMESPACE, INSTANCE, DISK, COPY, PORT, BINDING, HOST_NETWORK, ROUTER, FLOW, VOLUME, NETWORK):
         for each in run.all(kind):
             if not _deleting(each):
                 continue
@@ -415,7 +430,21 @@ def deleted_means_gone(run: Run) -> Complaints:
                 continue
             if kind is NETWORK and any(port["spec"]["network"] == name for port in run.all(PORT)):
                 continue
+            if kind is NAMESPACE:
+                yield f"{_name(each)} is still being deleted: {_inside(run, name)}"
+                continue
             yield f"{_name(each)} is still being deleted, held by {each['metadata'].get('finalizers')}: {_why(each)}"
+
+
+def _inside(run: Run, namespace: str) -> str:
+    """What holds a namespace."""
+    left = [
+        f"{_name(each)} held by {each['metadata'].get('finalizers')}: {_why(each)}"
+        for key in run.world.server.tables
+        for each in run.all(key)
+        if each["metadata"].get("namespace") == namespace
+    ]
+    return f"{len(left)} objects, {left[:3]}"
 
 
 def nothing_is_left_over(run: Run) -> Complaints:
@@ -461,7 +490,7 @@ def _strange_guests(run: Run, host: Host) -> Complaints:
 
 def _strange_files(run: Run, host: Host) -> Complaints:
     known = {f"{POOL_ROOT}/{_folder(each)}/{each['spec']['path']}" for each in (*run.all(DISK), *run.all(COPY))
-             if each["spec"]["hostName"] == host.name}  # fmt: skip
+             if each["spec"]["hostName"] == host.name or each["spec"]["pool"] == names.SHARED_POOL}  # fmt: skip
     making = {each["metadata"]["uid"] for each in (*run.all(DISK), *run.all(COPY))}
     for path in host.files.files(POOL_ROOT):
         if path.endswith(f"/{MARK}") or any(f"/.{uid}." in path for uid in making):
@@ -575,6 +604,11 @@ IN_THE_END: tuple[Callable[[Run], Complaints], ...] = (
 
 
 # Words.
+
+
+def _of_volume(obj: Json) -> str:
+    """The uid of a Disk's Volume, or of an ImageCopy itself."""
+    return str(obj["spec"].get("volume", obj["metadata"])["uid"])
 
 
 def _name(obj: Json) -> str:

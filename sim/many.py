@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from sim.run import Verdict, run
 
@@ -30,13 +31,18 @@ class Tally:
 
     def add(self, verdict: Verdict) -> None:
         """Count one."""
-        self.done += 1
-        self.lives += verdict.lives
-        self.writes += verdict.writes
-        self.virtual += verdict.virtual
-        self.cpu += verdict.cpu
-        if not verdict.ok:
-            self.failed.append(verdict)
+        failed = [] if verdict.ok else [verdict]
+        self.extend(Tally(1, verdict.lives, verdict.writes, verdict.virtual, verdict.cpu, failed=failed))
+
+    def extend(self, more: Tally) -> None:
+        """Count others too, run after these."""
+        self.done += more.done
+        self.lives += more.lives
+        self.writes += more.writes
+        self.virtual += more.virtual
+        self.cpu += more.cpu
+        self.wall += more.wall
+        self.failed += more.failed
 
     def __str__(self) -> str:
         seeds = sorted(verdict.seed for verdict in self.failed)
@@ -49,17 +55,17 @@ class Tally:
         )
 
 
-def verdicts(seeds: Iterable[int], jobs: int, seconds: float = float("inf")) -> Iterator[Verdict]:
+def verdicts(seeds: Iterable[int], jobs: int, seconds: float = float("inf"), theme: str = "") -> Iterator[Verdict]:
     """Run seeds side by side and yield how each ended, in whatever order; none is begun once the time is over."""
     until = time.monotonic() + seconds
     if jobs == 1:
         for seed in seeds:
             if time.monotonic() >= until:
                 return
-            yield run(seed)
+            yield run(seed, theme)
         return
     with multiprocessing.get_context("forkserver").Pool(jobs, maxtasksperchild=RENEW) as pool:
-        results = pool.imap_unordered(run, seeds)
+        results = pool.imap_unordered(partial(run, theme=theme), seeds)
         while True:
             try:
                 yield results.next(timeout=min(WAIT, max(until - time.monotonic(), 0.01)))

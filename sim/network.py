@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -17,7 +17,9 @@ from urllib.parse import unquote
 import aiohttp
 import orjson
 
+from sim.axe import Axe
 from sim.loop import ACTOR, Actor, VirtualLoop
+from sim.manners import Manners
 from sim.store.resources import Resource
 from sim.store.server import ApiServer, Request
 
@@ -38,6 +40,14 @@ class Link:
     overloaded: float = 0.0
     """Share of requests that are answered 429 or 500."""
     requests: int = 0
+    axe: Axe | None = None
+    """What falls on the process when a write of it has been carried out."""
+    manners: Manners = field(default_factory=Manners)
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return not (self.cut_there or self.cut_back or self.refused or self.slow or self.overloaded)
 
 
 @dataclass
@@ -49,6 +59,8 @@ class Wire:
     rng: random.Random
     actor: Actor = field(default_factory=lambda: Actor("api-server"))
     paths: dict[str, tuple[Resource, str, str, str] | Resource | None] = field(default_factory=dict)
+    complain: Callable[[str], None] = lambda complaint: None
+    """Told of requests that no process may make."""
 
     def delay(self, link: Link) -> float:
         """Seconds for one way."""
@@ -133,6 +145,9 @@ class _Exchange:
             raise asyncio.CancelledError
         link.requests += 1
         loop = wire.loop
+        if self._method == "PATCH":
+            for fault in link.manners.faults(self._url, self._content, self._data, loop.now) if link.well else ():
+                wire.complain(f"{self._user} asks {fault}")
         answer: asyncio.Future[tuple[int, bytes]] = loop.create_future()
         if link.refused:
             await asyncio.sleep(wire.delay(link))
@@ -144,6 +159,8 @@ class _Exchange:
                 self.status, self._text = await answer
         except TimeoutError:
             raise TimeoutError("the API server does not answer") from None
+        if self._method != "GET" and self.status < 300:
+            link.manners.told(self._url, self._text, loop.now)
         return self
 
     async def __aexit__(
@@ -159,6 +176,8 @@ class _Exchange:
         """The server has the request: from here on it is done, whatever becomes of its sender."""
         wire, link = self._wire, self._link
         code, body = self._overload() if wire.rng.random() < link.overloaded else self._carry_out()
+        if self._method != "GET" and code < 300 and link.axe is not None and me.alive and link.axe.chance():
+            link.axe.fall()
         if link.cut_back or not me.alive:
             return
         text = orjson.dumps(body)

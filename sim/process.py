@@ -17,6 +17,7 @@ from operators.kernel.manager import Manager
 from operators.kernel.rest import RestStore
 from operators.kernel.store import StoreError
 from sim.loop import Actor, VirtualLoop
+from sim.manners import Manners
 from sim.network import Link, Session, Wire
 from sim.trace import Trace
 from sim.watching import Stream, Troubles
@@ -102,6 +103,7 @@ class Process:
         self.lives.starts += 1
         self._say("starts", f"incarnation {self.lives.starts}")
         actor = self.actor = Actor(self.name)
+        self.link.manners = Manners()
         actor.host = self.host  # type: ignore[attr-defined]
         self._wire.loop.spawn(actor, self._main(actor), f"{self.name}-main")
 

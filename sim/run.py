@@ -6,13 +6,14 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from operators.contract import names
 from operators.contract.quantity import Quantity
 from sim import chaos, invariants
 from sim.chaos import Chaos, Trouble
+from sim.hosts.filesystem import Node
 from sim.hosts.host import POOL_ROOT, Host
 from sim.loop import Stuck
 from sim.store.schema import Json
@@ -26,11 +27,12 @@ PATIENCE = 330.0
 """Virtual seconds after the last fault within which everything must be as specified: a few back-offs, and no resync."""
 LONG_PATIENCE = 1500.0
 """The same where something happened of which nobody was told, so that only a look at everything can mend it."""
-UNTOLD = frozenset({"compact", "stale", "event-lost", "device-lost", "restore"})
 LATE = 135.0
 """Virtual seconds that a status may be late on purpose."""
 IDLE = 120.0
 """Virtual seconds that an idle system is watched for writes."""
+IDLE_STEPS = 2000
+"""Steps of its event loop that a process may make in that time: heartbeats, its Lease, bad images asked for again."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,24 @@ class Scenario:
         return "\n".join(lines)
 
 
-def scenario(seed: int) -> Scenario:
-    """Draw everything from the seed."""
+def scenario(seed: int, theme: str = "") -> Scenario:
+    """Draw everything from the seed; the theme of the faults too, unless one is asked for."""
     rng = random.Random(f"{seed}/scenario")
     hosts = rng.choice((1, 2, 2, 3))
     elects = rng.random() < 0.5
-    shape = Shape(hosts=hosts, replicas=rng.choice((1, 2)) if elects else 1, elects=elects)
+    replicas = rng.choice((1, 2)) if elects else 1
+    shared = rng.random() < 0.4
     size = Size(deeds=rng.choice((10, 25, 40)), seconds=rng.choice((40.0, 100.0)), bad=rng.choice((0.0, 0.1, 0.3)))
+    theme = theme or rng.choices(tuple(chaos.THEMES), chaos.WEIGHTS)[0]
+    if theme == "rivals":
+        elects, replicas = True, 2
+    if theme == "ruin":
+        size = replace(size, ruin=4.0)
+    shape = Shape(hosts=hosts, replicas=replicas, elects=elects, shared=shared)
     deeds = Users(random.Random(f"{seed}/users"), shape.namespaces, size).draw(SETTLE)
     processes = process_names(shape)
-    troubles = chaos.draw(
-        random.Random(f"{seed}/chaos"), processes, [f"host{n + 1}" for n in range(hosts)], SETTLE, size.seconds
-    )
+    names_of_hosts = [f"host{n + 1}" for n in range(hosts)]
+    troubles = chaos.draw(random.Random(f"{seed}/chaos"), theme, processes, names_of_hosts, SETTLE, size.seconds)
     return Scenario(seed, shape, tuple(deeds), tuple(troubles), size.seconds)
 
 
@@ -131,7 +139,7 @@ class Run:
     def __post_init__(self) -> None:
         self.world = World(self.scenario.seed, self.scenario.shape, self.keep_trace, self.logs)
         self.world.on_restore = self._on_restore
-        untold = any(trouble.kind in UNTOLD for trouble in self.scenario.troubles)
+        untold = any(trouble.kind in chaos.UNTOLD for trouble in self.scenario.troubles)
         self.patience = self.patience or (LONG_PATIENCE if untold else PATIENCE)
         self.writes = 0
         self.counted: dict[str, int] = {}
@@ -196,7 +204,10 @@ class Run:
         for name in vm["spec"].get("volumes", ()):
             if name not in volumes or volumes[name]["metadata"].get("deletionTimestamp"):
                 return f"there is no volume {name}"
-            pools.add(volumes[name].get("status", {}).get("hostName", ""))
+            wanted = volumes[name]["spec"].get("pool", "")
+            if wanted and ("", wanted) not in self.world.server.tables[invariants.POOL].records:
+                return f"there is no pool {wanted} for volume {name}"
+            pools.add(volumes[name].get("status", {}).get("hostName", "") or wanted.partition("local-")[2])
             for other in self.all(invariants.VM):
                 mine = other["metadata"]["uid"] == vm["metadata"]["uid"]
                 if not mine and other["metadata"]["namespace"] == where and name in other["spec"].get("volumes", ()):
@@ -266,8 +277,10 @@ class Run:
         world, plan = self.world, self.scenario
         world.build()
         world.server.listeners.append(self._written)
+        world.wire.complain = self.problems.append
         for host in world.hosts.values():
             host.checks.append(self._started)
+            host.files.removing = partial(self._removing, host)
         users = Doing(world)
         havoc = Chaos(world, users)
         world.start()
@@ -305,15 +318,21 @@ class Run:
         world = self.world
         # Some things are told late on purpose, such as how many Ports a Network has.
         world.run_until(world.loop.now + LATE, self._stop_early)
-        before, busy = self.writes, dict(self.counted)
+        before, busy, steps = self.writes, dict(self.counted), self._steps()
         world.run_until(world.loop.now + IDLE, self._stop_early)
         if self.writes != before:
             who = {
                 name: count - busy.get(name, 0) for name, count in self.counted.items() if count != busy.get(name, 0)
             }
             raise Failed(f"{self.writes - before} writes by an idle system in {IDLE:.0f} s: {who}")
+        for name, now in self._steps().items():
+            if now - steps.get(name, 0) > IDLE_STEPS:
+                raise Failed(f"a hot loop: {name} made {now - steps.get(name, 0)} steps in {IDLE:.0f} s of idleness")
         if wrong := self.wrong():
             raise Failed("it did not stay as it was to be: " + "; ".join(wrong[:4]))
+
+    def _steps(self) -> dict[str, int]:
+        return {each.name: each.actor.steps for each in self.world.processes.values() if each.actor is not None}
 
     def _written(self, table: Table, event: Event, author: str) -> None:
         if table.resource.plural == "leases":
@@ -332,6 +351,10 @@ class Run:
         for invariant in invariants.AT_EVERY_START:
             self.problems += (f"{invariant.__name__}: {each}" for each in invariant(self, host, uuid))
 
+    def _removing(self, host: Host, node: Node, path: str) -> None:
+        for invariant in invariants.AT_EVERY_REMOVAL:
+            self.problems += (f"{invariant.__name__}: {each}" for each in invariant(self, host, node, path))
+
 
 def _of_a_bad_image(obj: Json) -> bool:
     """Whether it is about a source that is no good, which is asked again now and then, as statuses tell."""
@@ -339,9 +362,9 @@ def _of_a_bad_image(obj: Json) -> bool:
     return first in ("lost", "wrong", "evil") or first.startswith("bad")
 
 
-def run(seed: int, **options: Any) -> Verdict:
+def run(seed: int, theme: str = "", **options: Any) -> Verdict:
     """Draw and carry out."""
-    return Run(scenario(seed), **options).go()
+    return Run(scenario(seed, theme), **options).go()
 
 
 def without(

@@ -1,7 +1,8 @@
 """What kopf does for a process: list, then watch, deliver each event once and in order per object, begin again on 410.
 
 Each watch of each process is behind by a time of its own. Its faults: events that come late or twice, a connection that
-breaks and goes on where it was, a history that is compacted (a relist, which never tells of what vanished).
+breaks and goes on where it was, a history that is compacted meanwhile (410: a relist, which never tells of what
+vanished). Where a broken watch was, it knows from the last event it was told, or from a bookmark since then.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Stream:
     chosen: Matches = field(init=False)
     at: int = -1
     """The version up to which it has told; -1 before the first list."""
+    told: int = -1
+    """The version that it would go on from if it broke now: of the list, or of the last event told."""
     busy: bool = False
 
     def __post_init__(self) -> None:
@@ -58,11 +61,28 @@ class Stream:
         self.busy = True
         self._later(self._list)
 
-    def news(self) -> None:
+    def news(self, event: Event) -> None:
         """There is something in the log."""
-        if not self.busy and self.at >= 0:
+        if self.busy or self.at < 0:
+            return
+        if self.chosen(event.obj) or (event.before is not None and self.chosen(event.before)):
             self.busy = True
             self._later(self._deliver)
+        else:
+            self.at = event.version
+
+    def forgotten(self) -> None:
+        """The history is compacted. A watch that is up to date goes on; what was still to be told is lost."""
+        if self.busy:
+            self.gone()
+        elif self.at >= 0:
+            self.at = self.server.version
+
+    def breaks(self) -> None:
+        """The connection breaks, and is made anew at once, from where a bookmark or the last event says it was."""
+        bookmark = self.rng.random() < 0.5
+        if self.at >= 0 and not bookmark and self.told < self.table.compacted:
+            self.gone()
 
     def close(self) -> None:
         """Watch no more."""
@@ -98,10 +118,11 @@ class Stream:
         self.rng.shuffle(objects)
         for obj in objects:
             self.tell(None, obj)
-        self.at = version
+        self.at = self.told = version
         self.busy = False
         if self.table.log and self.table.log[-1].version > self.at:
-            self.news()
+            self.busy = True
+            self._later(self._deliver)
 
     def _older(self, objects: list[Json]) -> tuple[list[Json], int]:
         """The list as it was a few events ago."""
@@ -145,6 +166,7 @@ class Stream:
         if type_ == "MODIFIED" and now != before:
             type_ = "ADDED" if now else "DELETED"
         if (now or before) and (now or type_ == "DELETED"):
+            self.told = event.version
             self.tell(type_, event.obj)
             if self.troubles.twice and self.rng.random() < 0.3:
                 self.tell(type_, event.obj)

@@ -36,10 +36,16 @@ class Size:
     vms: int = 4
     """Names per namespace."""
     bad: float = 0.12
+    ruin: float = 0.3
+    """How often, beside other deeds, a whole namespace is deleted."""
 
 
 BAD = ("unknown-offering", "too-big", "unknown-image", "broken-image", "wrong-checksum", "evil-image",
        "unknown-network", "bad-name", "two-roots", "bad-cidr", "shrink", "unknown-volume")  # fmt: skip
+
+
+POOLS = ("shared", "shared", "local-host1", "nowhere")
+"""Where a user may want a Volume: there is not always a shared pool."""
 
 
 @dataclass
@@ -59,7 +65,10 @@ class Users:
                 cidr = f"10.{number + 1}.{index + 1}.0/{rng.choice((24, 24, 28, 29))}"
                 out.append(Deed(start + rng.uniform(0, 3), "network", namespace, f"net{index}", (("cidr", cidr),)))
             for index in range(2):
-                out.append(Deed(start + rng.uniform(0, 3), "volume", namespace, f"vol{index}", (("size", "1Gi"),)))
+                pool = (("pool", rng.choice(POOLS)),) if rng.random() < 0.3 else ()
+                out.append(
+                    Deed(start + rng.uniform(0, 3), "volume", namespace, f"vol{index}", (("size", "1Gi"), *pool))
+                )
         time = start + 4
         while len(out) < self.size.deeds:
             time += rng.expovariate(self.size.deeds / self.size.seconds * 3)
@@ -81,8 +90,8 @@ class Users:
             return self._create(time, namespace, name)
         what = rng.choices(
             ("delete", "stop", "start", "reboot", "volumes", "cancel", "reapply", "delete-volume", "delete-network",
-             "guest-ends", "recreate", "network", "volume"),
-            (5, 3, 3, 2, 2, 1, 1, 0.5, 0.5, 1, 2, 0.5, 0.5),
+             "guest-ends", "recreate", "network", "volume", "recreate-namespace"),
+            (5, 3, 3, 2, 2, 1, 1, 0.5, 0.5, 1, 2, 0.5, 0.5, self.size.ruin),
         )[0]  # fmt: skip
         if what == "delete":
             del self.vms[namespace, name]
@@ -97,6 +106,9 @@ class Users:
             return Deed(time, what, namespace, name, (("volumes", tuple(known["volumes"])),))
         if what == "reapply":
             return Deed(time, "apply", namespace, name, tuple(known.items()))
+        if what == "recreate-namespace":
+            self.vms = {key: spec for key, spec in self.vms.items() if key[0] != namespace}
+            return Deed(time, what, namespace, "")
         if what in ("delete-volume", "delete-network"):
             return Deed(time, what, namespace, f"{'vol' if what == 'delete-volume' else 'net'}{rng.randrange(2)}")
         if what == "network":
@@ -104,7 +116,8 @@ class Users:
                 time, what, namespace, f"net{rng.randrange(2)}", (("cidr", f"10.{rng.randrange(5, 9)}.0.0/24"),)
             )
         if what == "volume":
-            return Deed(time, what, namespace, f"vol{rng.randrange(2)}", (("size", "2Gi"),))
+            pool = (("pool", rng.choice(POOLS)),) if rng.random() < 0.3 else ()
+            return Deed(time, what, namespace, f"vol{rng.randrange(2)}", (("size", "2Gi"), *pool))
         if what == "recreate":
             return Deed(time, what, namespace, name, tuple(known.items()))
         return Deed(time, what, namespace, name)
@@ -156,7 +169,7 @@ class Doing:
         return self.world.apply(NETWORKING, "networks", name, namespace, {"cidr": args["cidr"]})
 
     def _volume(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.apply(STORAGE, "volumes", name, namespace, {"size": args["size"]})
+        return self.world.apply(STORAGE, "volumes", name, namespace, args)
 
     def _apply(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         return self.world.apply(COMPUTE, "virtualmachines", name, namespace, args)
@@ -179,6 +192,22 @@ class Doing:
         if tries and there["metadata"].get("deletionTimestamp"):
             world.loop.at(world.loop.now + 2.0, world.user, self._again, namespace, name, args, tries - 1)
         return None
+
+    def _recreate_namespace(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        """Delete a whole namespace, and make it anew as soon as it is gone."""
+        answer = self.world.request("DELETE", "", "namespaces", namespace, {})
+        self._namespace_again(namespace)
+        return answer
+
+    def _namespace_again(self, namespace: str) -> None:
+        world = self.world
+        if world.objects("", "namespaces").get(("", namespace)) is not None:
+            world.loop.at(world.loop.now + 1.0, world.user, self._namespace_again, namespace)
+            return
+        world.create("", "namespaces", namespace)
+        for index in range(2):
+            self._network(namespace, f"net{index}", {"cidr": f"10.9.{index}.0/24"})
+        world.trace.add(world.loop.now, "user", "namespace", f"{namespace} is there again")
 
     def _delete_volume(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         return self.world.request("DELETE", STORAGE, "volumes", name, {}, namespace=namespace)

@@ -16,11 +16,12 @@ from operators.contract import names
 from operators.contract.meta import Kind
 from operators.kernel.component import Component
 from sim.hosts import ports
-from sim.hosts.host import POOL_ROOT, Host
+from sim.hosts.filesystem import Remote
+from sim.hosts.host import POOL_ROOT, SHARED_PATH, Host
 from sim.loop import ACTOR, Actor, VirtualLoop
 from sim.network import Wire
 from sim.process import EPOCH, Process
-from sim.store.collector import Collector
+from sim.store.collector import Collector, NamespaceController
 from sim.store.resources import Resource
 from sim.store.schema import Json
 from sim.store.server import APPLY, MERGE, ApiServer, Event, Request, Table
@@ -42,6 +43,8 @@ class Shape:
     elects: bool = True
     namespaces: tuple[str, ...] = ("team-a", "team-b")
     memory_gib: int = 8
+    shared: bool = False
+    """Whether the hosts share a folder for a pool."""
 
 
 @dataclass
@@ -61,6 +64,7 @@ class World:
         self.server.listeners.append(self._written)
         self.wire = Wire(self.loop, self.server, random.Random(f"{self.seed}/wire"))
         self.collector = Collector(self.loop, self.server, random.Random(f"{self.seed}/collector"))
+        self.namespaces = NamespaceController(self.loop, self.server, random.Random(f"{self.seed}/namespaces"))
         self.user = Actor("user")
         self.hosts: dict[str, Host] = {}
         self.processes: dict[str, Process] = {}
@@ -109,6 +113,7 @@ class World:
         _configure_logs(self)
         _share_parsed()
         self._objects()
+        shared = Remote() if self.shape.shared else None
         for number in range(1, self.shape.hosts + 1):
             name = f"host{number}"
             host = self.hosts[name] = Host(
@@ -119,6 +124,8 @@ class World:
                 f"10.99.0.{number}",
                 memory=self.shape.memory_gib << 30,
             )
+            if shared is not None:
+                host.files.mount(SHARED_PATH, shared)
             self._node(name, host.address)
             for agent in AGENTS:
                 process = self._process(f"{agent}@{name}", _component(f"agents.{agent}"), {"NODE_NAME": name}, host)
@@ -131,6 +138,7 @@ class World:
 
     def _process(self, name: str, component: Component, env: dict[str, str], host: Host | None) -> Process:
         env = {"POD_NAMESPACE": SYSTEM, "POD_NAME": name, "CATALOG_NAMESPACE": CATALOG, "POOL_ROOT": POOL_ROOT} | env
+        env |= {"SHARED_POOL_PATH": SHARED_PATH} if self.shape.shared else {}
         rng = random.Random(f"{self.seed}/{name}")
         process = Process(name, component, env, self.wire, self.trace, rng, host=host, elects=self.shape.elects)
         self.processes[name] = process
@@ -298,7 +306,7 @@ def _configure_logs(world: World) -> None:
         actor = ACTOR.get(None)
         name = str(event.pop("event", ""))
         if actor is not None and actor.alive:
-            if name in BAD_LOGS:
+            if name in BAD_LOGS and "because it is being terminated" not in str(event.get("error", "")):
                 error = event.get("exc_info")
                 if error is True:
                     import sys

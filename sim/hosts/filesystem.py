@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os as real
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ BLOCK = 4096
 class Node:
     """A file or folder."""
 
-    folder: bool
+    folder: bool = False
     mode: int = 0o755
     data: bytes = b""
     entries: dict[str, Node] = field(default_factory=dict)
@@ -41,14 +42,26 @@ class Node:
 
 
 @dataclass(eq=False)
+class Remote(Node):
+    """A folder on a server that several hosts mount: no host's power is its own."""
+
+    folder: bool = True
+
+    def lose(self) -> None:
+        """Nothing: a host lost power, and the server did not; what was written had reached it."""
+
+
+@dataclass(eq=False)
 class FileSystem:
-    """The file system of one host (or one that several share)."""
+    """The file system of one host."""
 
     root: Node = field(default_factory=lambda: Node(True))
     descriptors: dict[int, tuple[Node, Actor | None]] = field(default_factory=dict)
     full: bool = False
     frozen: bool = False
     next_fd: int = 1000
+    removing: Callable[[Node, str], None] = lambda node, name: None
+    """Told before a file is removed."""
 
     def make(self, path: str) -> Node:
         """Make folders, for good."""
@@ -58,6 +71,12 @@ class FileSystem:
             self._keep(path, node)
         self._sync_all(self.root)
         return node
+
+    def mount(self, path: str, remote: Remote) -> None:
+        """Have a folder of a server at a path."""
+        parent, _, name = path.rpartition("/")
+        node = self.make(parent)
+        node.entries[name] = node.safe_entries[name] = remote
 
     def _keep(self, path: str, node: Node) -> None:
         node.safe_entries = dict(node.entries)
@@ -157,6 +176,7 @@ class FileSystem:
         folder, name = self._at(path, dir_fd)
         if name not in folder.entries:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        self.removing(folder.entries[name], name)
         del folder.entries[name]
 
     def link(

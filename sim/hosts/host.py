@@ -13,13 +13,15 @@ from agents.hypervisor.settings import Settings
 from agents.network.links import Link
 from operators.contract.fabric import Overcommit
 from operators.contract.quantity import factor
+from sim.axe import Axe
 from sim.hosts.filesystem import FileSystem
 from sim.hosts.hypervisor import Machine, Started
 from sim.hosts.network import Network
-from sim.loop import Actor, VirtualLoop
+from sim.loop import ACTOR, Actor, VirtualLoop
 from sim.trace import Trace
 
 POOL_ROOT = "/var/lib/cloudstack/pools"
+SHARED_PATH = f"{POOL_ROOT}/shared"
 GIB = 1 << 30
 
 
@@ -56,6 +58,8 @@ class Host:
     faults: Faults = field(default_factory=Faults)
     processes: list[Any] = field(default_factory=list)
     """The agents that run here."""
+    axe: Axe | None = None
+    """What falls on an agent when something that it asked of the host has begun."""
     checks: list[Callable[[Host, str], None]] = field(default_factory=list)
     """Invariants to be looked at when a guest is started."""
 
@@ -91,6 +95,12 @@ class Host:
     def later(self, seconds: float, call: Callable[..., None], *args: Any, as_: Actor | None = None) -> None:
         """Have something done in a while."""
         self.at(self.loop.now + seconds, call, *args, as_=as_)
+
+    def begun(self) -> None:
+        """Something was asked for and will be done; its asker may not live to hear of it."""
+        axe = self.axe
+        if axe is not None and axe.process.actor is ACTOR.get() and axe.chance():
+            self.later(0.0, axe.fall, as_=self.loop.world)
 
     def say(self, verb: str, text: str) -> None:
         """Into the trace."""

@@ -358,6 +358,7 @@ class Driver:
             start = max(start, machine.busy.get(uuid, 0.0))
             machine.busy[uuid] = start + seconds
         host.at(start + seconds, carry_out)
+        host.begun()
         return await answer
 
 

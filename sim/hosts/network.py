@@ -118,6 +118,7 @@ def here() -> Any:
 
 async def _pause() -> None:
     host = ACTOR.get().host  # type: ignore[attr-defined]
+    host.begun()
     await asyncio.sleep(host.rng.uniform(0.002, 0.02))
     if host.chance(host.faults.tools_fail):
         raise tools.ToolFailed("ip", "simulated: the tool failed")

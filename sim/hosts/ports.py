@@ -97,6 +97,7 @@ def header(size: int, backing: str = "") -> bytes:
 
 async def _tool(at_most: float = 0.05) -> None:
     host = _host()
+    host.begun()
     await asyncio.sleep(host.rng.uniform(0.005, at_most))
     if host.chance(host.faults.qemu_img_fails):
         raise QemuImgError("qemu-img: simulated: it failed")

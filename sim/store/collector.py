@@ -1,4 +1,4 @@
-"""The garbage collector of kube-controller-manager: what has lost all its owners goes, after a while."""
+"""What kube-controller-manager does: what lost its owners goes after a while, and what is in a namespace with it."""
 
 from __future__ import annotations
 
@@ -110,3 +110,48 @@ class Collector:
             resource = self.server.tables[where[0], where[1]].resource
             body = {"metadata": {"finalizers": rest}}
             self.server.answer(Request("PATCH", resource, where[2:], body=body, user=self.actor.name))
+
+
+@dataclass
+class NamespaceController:
+    """Empties a namespace that is being deleted, kind by kind in any order, and then lets it go."""
+
+    loop: VirtualLoop
+    server: ApiServer
+    rng: random.Random
+    actor: Actor = field(default_factory=lambda: Actor("namespace-controller"))
+
+    def __post_init__(self) -> None:
+        self.server.listeners.append(self.heard)
+
+    def heard(self, table: Table, event: Event, author: str) -> None:
+        """Begin when a deletion was asked for."""
+        meta = event.obj["metadata"]
+        if table.resource.plural == "namespaces" and event.type == "MODIFIED" and meta.get("deletionTimestamp"):
+            self._later(self._empty, meta["name"], meta["uid"])
+
+    def rebuild(self) -> None:
+        """Go on with those that were being deleted in a backup."""
+        for record in list(self.server.tables["", "namespaces"].records.values()):
+            self.heard(self.server.tables["", "namespaces"], Event(0, "MODIFIED", record.obj, None), "")
+
+    def _later(self, call: Any, *args: Any) -> None:
+        self.loop.at(self.loop.now + self.rng.uniform(0.05, 2.0), self.actor, call, *args)
+
+    def _empty(self, name: str, uid: str) -> None:
+        record = self.server.tables["", "namespaces"].records.get(("", name))
+        if record is None or record.obj["metadata"]["uid"] != uid:
+            return
+        left = 0
+        tables = [table for table in self.server.tables.values() if table.resource.namespaced]
+        self.rng.shuffle(tables)
+        for table in tables:
+            for key in [key for key in table.records if key[0] == name]:
+                left += 1
+                if not table.records[key].obj["metadata"].get("deletionTimestamp"):
+                    body = {"propagationPolicy": "Background"}
+                    self.server.answer(Request("DELETE", table.resource, key, body=body, user=self.actor.name))
+        if left:
+            self._later(self._empty, name, uid)
+        else:
+            self.server.finish(name, self.actor.name)

@@ -59,8 +59,11 @@ class Event:
 class Watcher(Protocol):
     """Who is to hear that there is something in the log."""
 
-    def news(self) -> None:
+    def news(self, event: Event) -> None:
         """There is."""
+
+    def forgotten(self) -> None:
+        """The log is gone, up to now."""
 
 
 @dataclass
@@ -174,8 +177,8 @@ class ApiServer:
                 resource, name, [f"metadata.name: Invalid value: {name!r}: a lowercase RFC 1123 subdomain"]
             )
         key = (request.key[0] if resource.namespaced else "", name)
-        if resource.namespaced and ("", key[0]) not in self.tables["", "namespaces"].records:
-            raise Refusal(404, "NotFound", f'namespaces "{key[0]}" not found')
+        if resource.namespaced:
+            self._must_stand(resource, key)
         if meta.get("resourceVersion") and operation == "Update":
             raise Refusal(400, "BadRequest", "resourceVersion should not be set on objects to be created")
         self._quota(table, key[0])
@@ -191,6 +194,9 @@ class ApiServer:
         meta |= {"name": name, "uid": self._uid(), "creationTimestamp": self._now()}
         if resource.validated:
             meta["generation"] = 1
+        if resource is self.tables["", "namespaces"].resource:
+            meta["labels"] = (meta.get("labels") or {}) | {"kubernetes.io/metadata.name": name}
+            body = body | {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
         if resource.namespaced:
             meta["namespace"] = key[0]
         obj = {**body, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta}
@@ -202,6 +208,18 @@ class ApiServer:
             deleting = "object is being deleted: " if there.obj["metadata"].get("deletionTimestamp") else ""
             raise Refusal(409, "AlreadyExists", f'{deleting}{resource.named} "{name}" already exists')
         return self._store(table, key, obj, owned, "ADDED", request.user)
+
+    def _must_stand(self, resource: Resource, key: ObjectKey) -> None:
+        """Refuse what is to be made in a namespace that is not there, or is being deleted."""
+        namespace = self.tables["", "namespaces"].records.get(("", key[0]))
+        if namespace is None:
+            raise Refusal(404, "NotFound", f'namespaces "{key[0]}" not found')
+        if namespace.obj["metadata"].get("deletionTimestamp"):
+            raise Refusal(
+                403, "Forbidden",
+                f'{resource.named} "{key[1]}" is forbidden: unable to create new content in namespace {key[0]} '
+                "because it is being terminated",
+            )  # fmt: skip
 
     def _fit(self, resource: Resource, body: Json, request: Request) -> Json:
         """The body with defaults and without what is unknown; refused when it is another kind's."""
@@ -240,6 +258,8 @@ class ApiServer:
         laid = ownership.merged(resource.schema, base, part)
         owned = {each: fields for each, fields in record.owned.items() if each != who}
         fresh, vanished = ownership.changes(resource.schema, base, laid)
+        if request.param("force") != "true":
+            self._must_not_conflict(owned, fresh)
         kept = frozenset().union(mine, *owned.values())
         out = ownership.pruned(resource.schema, laid, record.owned.get(who, frozenset()) - mine, kept)
         if out is not laid:
@@ -248,6 +268,12 @@ class ApiServer:
         if mine:
             owned[who] = mine
         return 200, self._update(table, request, record, _over(live, {} if out is GONE else out), owned)
+
+    def _must_not_conflict(self, others: Owned, fresh: set[ownership.Path]) -> None:
+        """Refuse what would take a field from another manager without saying `force`."""
+        for (manager, _, _), fields in others.items():
+            if found := fields & fresh:
+                raise Refusal(409, "Conflict", f'Apply failed with {len(found)} conflict: conflict with "{manager}"')
 
     def _part(self, resource: Resource, subresource: str, body: Json) -> Json:
         """What of a configuration counts at an endpoint: status at its own, all the rest at the main one."""
@@ -332,17 +358,28 @@ class ApiServer:
             finalizers.append("foregroundDeletion")
         elif policy == "Background":
             finalizers = [each for each in finalizers if each not in ("foregroundDeletion", "orphan")]
-        if not finalizers:
+        emptied = not record.obj.get("spec", {}).get("finalizers") or table.resource.validated
+        if not finalizers and emptied:
             self._remove(table, request.key, record.obj, request.user)
             return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-        if meta.get("deletionTimestamp") and finalizers == meta.get("finalizers"):
+        if meta.get("deletionTimestamp") and finalizers == list(meta.get("finalizers", ())):
             return record.obj
-        new = {**meta, "finalizers": finalizers}
+        new = {**meta} | ({"finalizers": finalizers} if finalizers else {})
+        obj = record.obj
         if not meta.get("deletionTimestamp"):
             new |= {"deletionTimestamp": self._now(), "deletionGracePeriodSeconds": 0}
             if table.resource.validated:
                 new["generation"] = meta.get("generation", 0) + 1
-        return self._store(table, request.key, {**record.obj, "metadata": new}, record.owned, "MODIFIED", request.user)
+            if not emptied:
+                new["deletionGracePeriodSeconds"] = 0
+                obj = {**obj, "status": {**obj.get("status", {}), "phase": "Terminating"}}
+        return self._store(table, request.key, {**obj, "metadata": new}, record.owned, "MODIFIED", request.user)
+
+    def finish(self, name: str, author: str) -> None:
+        """What the `finalize` subresource of a namespace is for: nothing is left in it, so it may go."""
+        table = self.tables["", "namespaces"]
+        record = table.records[("", name)]
+        self._remove(table, ("", name), record.obj, author)
 
     # The store itself.
 
@@ -366,7 +403,7 @@ class ApiServer:
         for listener in self.listeners:
             listener(table, event, author)
         for watcher in table.watchers:
-            watcher.news()
+            watcher.news(event)
 
     def _validate(self, resource: Resource, new: Json, old: Json | None) -> None:
         if not resource.validated:
@@ -425,6 +462,8 @@ class ApiServer:
         for table in self.tables.values():
             table.compacted = self.version
             table.log.clear()
+            for watcher in list(table.watchers):
+                watcher.forgotten()
 
     def backup(self) -> dict[tuple[str, str], dict[ObjectKey, Record]]:
         """All objects as they are."""

@@ -34,6 +34,8 @@ class Operation:
     stale: bool = False
     """Whether the guards are those of an older state."""
     query: tuple[tuple[str, str], ...] = ()
+    force: bool = True
+    """Whether an apply takes fields from other managers."""
 
 
 class Plain:
@@ -88,7 +90,7 @@ class Both:
         """Put it to both; comparable answers of the simulated and the real one."""
         resource = self.resource(operation.plural)
         bodies = list(self._bodies(operation, resource))
-        query = (("fieldManager", operation.manager), ("force", "true"))
+        query = (("fieldManager", operation.manager), ("force", str(operation.force).lower()))
         query = operation.query + (query if operation.method in ("PATCH", "POST") else ())
         if operation.method == "POST" or operation.content.startswith("application/merge"):
             query = tuple(each for each in query if each[0] != "force")

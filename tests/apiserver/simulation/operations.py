@@ -172,13 +172,14 @@ def operations(draw: st.DrawFn, plurals: tuple[tuple[str, str], ...]) -> Operati
     manager = draw(one("alice", "alice", "bob"))
     guards = draw(one((), (), (), ("resourceVersion",), ("uid",), ("uid", "resourceVersion")))
     stale = draw(one(False, False, False, True))
+    force = draw(one(True, True, False))
     match what:
         case "create":
             body = head | {"metadata": {"name": name} | draw(METADATA), "spec": draw(SPECS[plural])}
             return Operation("POST", plural, body=body, manager=manager)
         case "status" if plural in STATUSES:
             body = head | {"metadata": {"name": name}, "status": draw(STATUSES[plural].filter(bool))}
-            return Operation("PATCH", plural, name, body, APPLY, "status", manager, guards, stale)
+            return Operation("PATCH", plural, name, body, APPLY, "status", manager, guards, stale, force=force)
         case "merge":
             body = {"spec": draw(SPECS[plural])} | draw(one({}, {"metadata": {"labels": {"a": "3"}}}))
             return Operation("PATCH", plural, name, body, MERGE, "", manager, guards, stale)
@@ -195,4 +196,4 @@ def operations(draw: st.DrawFn, plurals: tuple[tuple[str, str], ...]) -> Operati
             return Operation("GET", plural, query=draw(one((), (("labelSelector", "a=1"),), (("fieldSelector", "spec.hostName=host1"),),
                                                            (("labelSelector", "a in (1,2),!b"),))))  # fmt: skip
     body = head | {"metadata": {"name": name} | draw(METADATA), "spec": draw(SPECS[plural])}
-    return Operation("PATCH", plural, name, body, APPLY, "", manager, guards, stale)
+    return Operation("PATCH", plural, name, body, APPLY, "", manager, guards, stale, force=force)
