@@ -10,6 +10,7 @@ from operators.api import errors
 from operators.api.cloud import Cloud
 from operators.api.declare import Command, Listing, boolean, integer, maps, string, uuid
 from operators.api.directory import Account, Caller, Directory, Domain, Project
+from operators.api.history import History
 from operators.api.tags import tags_of
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT, Role
 from operators.contract.meta import Kind, Meta, Obj, SpecT, StatusT
@@ -39,6 +40,7 @@ class Call:
     deadline: Duration
     """How long a deployment may take."""
     doors: Doors
+    history: History
 
     def find(self, kind: Kind[SpecT, StatusT], uid: str) -> Obj[SpecT, StatusT] | None:
         """The object of a uid, if the caller may know of it."""

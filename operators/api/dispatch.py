@@ -15,6 +15,7 @@ from operators.api.declare import Answer, Command, Listing, Single, Started
 from operators.api.directory import Directory
 from operators.api.doors import LOGIN, LOGOUT, Doors, LoginArgs, Proven
 from operators.api.errors import ApiError, UnknownCommand
+from operators.api.history import History
 from operators.api.parse import parse
 from operators.api.rights import may_call
 from operators.api.sessions import Session
@@ -62,7 +63,14 @@ class Dispatcher:
     """Answers requests."""
 
     def __init__(
-        self, directory: Directory, store: Store, clock: Clock, doors: Doors, ready: asyncio.Event, deadline: Duration
+        self,
+        directory: Directory,
+        store: Store,
+        clock: Clock,
+        doors: Doors,
+        ready: asyncio.Event,
+        deadline: Duration,
+        history: History,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -70,6 +78,7 @@ class Dispatcher:
         self._doors = doors
         self._ready = ready
         self._deadline = deadline
+        self._history = history
 
     async def answer(self, request: Request) -> Reply:
         """The answer, which may be an error; never an exception."""
@@ -108,7 +117,9 @@ class Dispatcher:
         if not may_call(self._directory.cloud, caller.account, command):
             raise errors.not_available(command.name)
         cloud = self._directory.cloud
-        call = Call(caller, cloud, self._directory, self._store, self._clock, ALL, self._deadline, self._doors)
+        call = Call(
+            caller, cloud, self._directory, self._store, self._clock, ALL, self._deadline, self._doors, self._history
+        )
         with structlog.contextvars.bound_contextvars(command=command.name, user=caller.user.meta.name):
             args = parse(command, request.params, call.find)
             answer = await command.run(call, args)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from aiohttp import web
@@ -18,13 +18,14 @@ from operators.api.cloud import Cloud
 from operators.api.directory import Directory
 from operators.api.dispatch import Dispatcher
 from operators.api.doors import Doors
+from operators.api.history import DataService, History
 from operators.api.server import application
 from operators.api.sessions import Sessions
 from operators.contract.codec import Json
 from operators.contract.core import SECRET
 from operators.contract.meta import Key
 from operators.contract.quantity import Duration
-from operators.kernel import health
+from operators.kernel import access, health
 from operators.kernel.component import Component
 from operators.kernel.controller import Watch
 from operators.kernel.manager import AnyController, Context
@@ -39,6 +40,8 @@ IDENTITY = "IDENTITY_NAMESPACE"
 """Environment: the namespace of the users' Secrets, the only ones it reads; the components' own by default."""
 DEADLINE = "DEPLOY_DEADLINE"
 """Environment: how long a deployment may take before it has failed and is taken back; `30m` by default."""
+DATA = "DATA_URL"
+"""Environment: where the Data service is; the Service in the components' own namespace by default."""
 SESSION_SECRET = f"cloudstack-{NAME}-sessions"
 """The Secret, beside those of the users, with the key that all replicas sign sessions with."""
 ENTRY = "key"
@@ -57,8 +60,8 @@ async def serve(context: Context) -> None:
         await asyncio.Event().wait()
 
 
-async def assembled(context: Context) -> web.Application:
-    """The HTTP application over a component's cache and store."""
+async def assembled(context: Context, history: History | None = None) -> web.Application:
+    """The HTTP application over a component's cache and store; it asks the Data service when no `history` is given."""
     env = context.env
     system, catalogue = env["POD_NAMESPACE"], env.get("CATALOG_NAMESPACE", "")
     identity = env.get(IDENTITY) or system
@@ -66,7 +69,17 @@ async def assembled(context: Context) -> web.Application:
     sessions = Sessions(await session_key(context.store, identity))
     doors = Doors(directory, context.store, context.clock, sessions)
     deadline = Duration.parse(env.get(DEADLINE) or "30m")
-    return application(Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline), doors)
+    history = history or DataService(env.get(DATA) or f"http://cloudstack-data.{system}:8080", _token(env))
+    dispatcher = Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline, history)
+    return application(dispatcher, doors)
+
+
+def _token(env: Mapping[str, str]) -> Callable[[], str]:
+    """This process's own token, as it is now; none outside a pod without a kubeconfig."""
+    try:
+        return access.find(env).token.current
+    except access.AccessError:
+        return lambda: ""
 
 
 async def session_key(store: Store, namespace: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from operators.api import errors
-from operators.api.call import MOST, ListArgs
+from operators.api.call import MOST
 from operators.api.declare import Declared, Param
 from operators.contract.meta import Kind, Obj
 
@@ -38,7 +38,7 @@ def parse(command: Declared, raw: Mapping[str, str], find: Find) -> Any:
     if unknown := sorted(given - known):
         # As CloudStack does: clients send what some release of it knows.
         log.info("unknown_parameters", command=command.name, names=unknown)
-    if issubclass(command.args, ListArgs):
+    if any(param.name == "pagesize" for param in command.params):
         _paged(command, said)
     values = {}
     for param in command.params:

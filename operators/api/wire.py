@@ -18,6 +18,8 @@ VERSION = "4.22.0.0"
 
 Long = NewType("Long", int)
 """A number that listApis calls `long`."""
+Short = NewType("Short", int)
+"""A number that listApis calls `short`."""
 Date = NewType("Date", str)
 """A moment, as `2026-11-21T10:23:44+0000`."""
 

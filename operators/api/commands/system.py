@@ -12,7 +12,7 @@ from operators.api import errors
 from operators.api.call import Call
 from operators.api.declare import Answer, Command, Listing, Single, command, string
 from operators.api.rights import may_call
-from operators.api.wire import VERSION, Date, Long
+from operators.api.wire import VERSION, Date, Long, Short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,7 @@ _TYPES: Mapping[Any, str] = {
     int: "integer",
     bool: "boolean",
     Long: "long",
+    Short: "short",
     Date: "date",
     tuple: "list",
     Mapping: "map",
