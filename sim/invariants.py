@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Complaints = Iterator[str]
 VM, INSTANCE = (names.COMPUTE, "virtualmachines"), (names.COMPUTE, "instances")
+MIGRATION = (names.COMPUTE, "migrations")
 VOLUME, DISK = (names.STORAGE, "volumes"), (names.STORAGE, "disks")
 IMAGE, COPY = (names.STORAGE, "images"), (names.STORAGE, "imagecopies")
 NETWORK, PORT, ROUTER = (names.NETWORKING, "networks"), (names.NETWORKING, "ports"), (names.NETWORKING, "routers")
@@ -161,8 +162,8 @@ def a_path_has_one_disk(run: Run, table: Table, event: Event, author: str) -> Co
 
 @of("instances")
 def a_vm_has_one_instance(run: Run, table: Table, event: Event, author: str) -> Complaints:
-    """There are never two Instances of one VirtualMachine."""
-    if event.type != "ADDED":
+    """There are never two Instances of one VirtualMachine, but for one that a guest is to arrive at."""
+    if event.type != "ADDED" or event.obj["spec"].get("incoming"):
         return
     uid = event.obj["spec"]["virtualMachine"]["uid"]
     for other in run.all(INSTANCE):
@@ -200,7 +201,7 @@ def no_disk_goes_under_a_guest(run: Run, table: Table, event: Event, author: str
 
 @of("instances")
 def a_volume_has_one_vm(run: Run, table: Table, event: Event, author: str) -> Complaints:
-    """No two Instances list the same Volume."""
+    """No two Instances list the same Volume, but for those of one VirtualMachine whose guest moves."""
     if event.type == "DELETED":
         return
     if (
@@ -213,6 +214,9 @@ def a_volume_has_one_vm(run: Run, table: Table, event: Event, author: str) -> Co
     mine = {each["volume"] for each in event.obj["spec"].get("disks", ())}
     for other in run.all(INSTANCE):
         if other["metadata"]["uid"] == event.obj["metadata"]["uid"] or other["metadata"]["namespace"] != where:
+            continue
+        same = other["spec"]["virtualMachine"]["uid"] == event.obj["spec"]["virtualMachine"]["uid"]
+        if same and any(each["spec"].get("incoming") for each in (event.obj, other)):
             continue
         if shared := mine & {each["volume"] for each in other["spec"].get("disks", ())}:
             yield f"{_name(event.obj)} and {_name(other)} both list Volume {sorted(shared)[0]}"
@@ -245,7 +249,7 @@ def power_was_observed(run: Run, table: Table, event: Event, author: str) -> Com
     before, now = _status(event.before).get("power"), _status(event.obj).get("power")
     if now == "Running" and before != "Running":
         host, uid = run.world.hosts[event.obj["spec"]["hostName"]], event.obj["spec"]["virtualMachine"]["uid"]
-        if uid not in host.machine.running and not any(each.uuid == uid for each in host.machine.starts):
+        if uid not in host.machine.running and not _ever_started(run, uid):
             yield f"{_name(event.obj)} says Running, and no such guest was ever started on {host.name}"
 
 
@@ -280,7 +284,7 @@ def ready_means_running(run: Run, table: Table, event: Event, author: str) -> Co
     if _reason(event.obj, "Ready") == "Running" and _reason(event.before, "Ready") != "Running":
         name, uid = _status(event.obj).get("hostName", ""), event.obj["metadata"]["uid"]
         host = run.world.hosts.get(name)
-        if host is None or not any(each.uuid == uid for each in host.machine.starts):
+        if host is None or not _ever_started(run, uid):
             yield f"{_name(event.obj)} is Ready and Running, and was never started on {name or 'any host'}"
 
 
@@ -317,13 +321,18 @@ AT_EVERY_WRITE: tuple[AtWrite, ...] = (
 )
 
 
+def _ever_started(run: Run, uid: str) -> bool:
+    """On any host: a guest that moved was started elsewhere."""
+    return any(each.uuid == uid for host in run.world.hosts.values() for each in host.machine.starts)
+
+
 # At every start of a guest.
 
 
 def one_copy_runs(run: Run, host: Host, uuid: str) -> Complaints:
     """Never two running copies of a VM."""
     for other in run.world.hosts.values():
-        if other is not host and uuid in other.machine.running:
+        if other is not host and uuid in other.machine.running and uuid not in other.machine.paused:
             yield f"guest {uuid} was started on {host.name} and runs on {other.name} too"
 
 
@@ -371,6 +380,7 @@ def no_file_goes_under_a_guest(run: Run, host: Host, node: Node, path: str) -> C
 
 AT_EVERY_REMOVAL: tuple[Callable[[Run, Host, Node, str], Complaints], ...] = (no_file_goes_under_a_guest,)
 
+WHEN_A_GUEST_GOES_ON: tuple[Callable[[Run, Host, str], Complaints], ...] = (one_copy_runs, one_writer_per_disk)
 
 AT_EVERY_START: tuple[Callable[[Run, Host, str], Complaints], ...] = (
     one_copy_runs,
@@ -569,6 +579,21 @@ def flows_have_ended(run: Run) -> Complaints:
             yield f"{_name(flow)} is {state or 'not begun'}: {_why(flow)}"
 
 
+def migrations_have_ended(run: Run) -> Complaints:
+    """Every Migration has ended, or says what it waits for; none of its traces is left on an Instance."""
+    unfinished = set()
+    for each in run.all(MIGRATION):
+        if not _status(each).get("finishedAt"):
+            unfinished.add(each["metadata"]["uid"])
+            if not _condition(each, "Succeeded") or _reason(each, "Succeeded") in ("Migrating", "Cancelled"):
+                yield f"{_name(each)} has not ended: {_why(each, 'Succeeded')}"
+    for each in run.all(INSTANCE):
+        incoming, outgoing = each["spec"].get("incoming", {"committed": True}), each["spec"].get("outgoing")
+        hand = outgoing if incoming.get("committed") else incoming
+        if hand and hand["migration"]["uid"] not in unfinished:
+            yield f"{_name(each)} is still in the hands of a Migration that has ended"
+
+
 def hosts_are_up(run: Run) -> Complaints:
     """Every host that runs is said to be reachable."""
     for host in run.all(HOST):
@@ -591,6 +616,7 @@ def reservations_are_complete(run: Run) -> Complaints:
 
 
 IN_THE_END: tuple[Callable[[Run], Complaints], ...] = (
+    migrations_have_ended,
     hosts_are_up,
     vms_are_as_specified,
     statuses_are_up_to_date,

@@ -281,6 +281,7 @@ class Run:
         for host in world.hosts.values():
             host.checks.append(self._started)
             host.files.removing = partial(self._removing, host)
+            host.going_on.append(self._goes_on)
         users = Doing(world)
         havoc = Chaos(world, users)
         world.start()
@@ -346,6 +347,10 @@ class Run:
             self.instances_seen.setdefault(spec["hostName"], set()).add(spec["virtualMachine"]["uid"])
         for invariant in invariants.at_write_of(table.resource.plural):
             self.problems += (f"{invariant.__name__}: {each}" for each in invariant(self, table, event, author))
+
+    def _goes_on(self, host: Host, uuid: str) -> None:
+        for invariant in invariants.WHEN_A_GUEST_GOES_ON:
+            self.problems += (f"{invariant.__name__}: {each}" for each in invariant(self, host, uuid))
 
     def _started(self, host: Host, uuid: str) -> None:
         for invariant in invariants.AT_EVERY_START:

@@ -90,8 +90,8 @@ class Users:
             return self._create(time, namespace, name)
         what = rng.choices(
             ("delete", "stop", "start", "reboot", "volumes", "cancel", "reapply", "delete-volume", "delete-network",
-             "guest-ends", "recreate", "network", "volume", "recreate-namespace"),
-            (5, 3, 3, 2, 2, 1, 1, 0.5, 0.5, 1, 2, 0.5, 0.5, self.size.ruin),
+             "guest-ends", "recreate", "network", "volume", "recreate-namespace", "migrate", "stay"),
+            (5, 3, 3, 2, 2, 1, 1, 0.5, 0.5, 1, 2, 0.5, 0.5, self.size.ruin, 4, 0.7),
         )[0]  # fmt: skip
         if what == "delete":
             del self.vms[namespace, name]
@@ -118,6 +118,9 @@ class Users:
         if what == "volume":
             pool = (("pool", rng.choice(POOLS)),) if rng.random() < 0.3 else ()
             return Deed(time, what, namespace, f"vol{rng.randrange(2)}", (("size", "2Gi"), *pool))
+        if what == "migrate":
+            how = (("storage", rng.choice(("Auto", "Auto", "Full", "Shared"))), ("number", rng.randrange(1 << 20)))
+            return Deed(time, what, namespace, name, how)
         if what == "recreate":
             return Deed(time, what, namespace, name, tuple(known.items()))
         return Deed(time, what, namespace, name)
@@ -231,6 +234,21 @@ class Doing:
 
     def _volumes(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         return self._patch(namespace, name, {"volumes": list(args["volumes"])})
+
+    def _migrate(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        spec = {"virtualMachine": name, "storage": args["storage"]}
+        return self.world.apply(COMPUTE, "migrations", f"{name}-{args['number']}", namespace, spec)
+
+    def _stay(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        """Cancel or delete whatever Migration of it there is."""
+        world = self.world
+        for (where, move), obj in sorted(world.objects(COMPUTE, "migrations").items()):
+            if where == namespace and obj["spec"]["virtualMachine"] == name:
+                if "finishedAt" in obj.get("status", {}):
+                    return world.request("DELETE", COMPUTE, "migrations", move, {}, namespace=where)
+                body = {"spec": {"cancel": True}}
+                return world.request("PATCH", COMPUTE, "migrations", move, body, namespace=where, content=MERGE)
+        return None
 
     def _cancel(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         """Cancel whatever Flow of it runs."""

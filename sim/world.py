@@ -128,8 +128,12 @@ class World:
                 host.files.mount(SHARED_PATH, shared)
             self._node(name, host.address)
             for agent in AGENTS:
-                process = self._process(f"{agent}@{name}", _component(f"agents.{agent}"), {"NODE_NAME": name}, host)
+                process = self._process(
+                    f"{agent}@{name}", _component(f"agents.{agent}"), {"NODE_NAME": name, "NODE_IP": host.address}, host
+                )
                 host.processes.append(process)
+        for host in self.hosts.values():
+            host.peers = {each.address: each for each in self.hosts.values() if each is not host}
         for operator in OPERATORS:
             component = _component(f"operators.{operator}")
             for replica in range(self.shape.replicas):

@@ -12,6 +12,7 @@ from agents.hypervisor.model import (
     Attach,
     Clear,
     CutPower,
+    Depart,
     Detach,
     Grow,
     Keep,
@@ -20,6 +21,7 @@ from agents.hypervisor.model import (
     Resize,
     Resume,
     Start,
+    Stay,
     Suspend,
     Throttle,
     Unmirror,
@@ -59,6 +61,8 @@ _VERB = {
     Mirror: "copying a disk to another pool",
     Pivot: "going over to a disk on another pool",
     Unmirror: "giving up a copy of a disk",
+    Depart: "moving the guest",
+    Stay: "giving up the guest's move",
 }
 
 
@@ -89,6 +93,10 @@ async def _act(action: Action, hypervisor: Hypervisor, files: Files, clock: Cloc
             await hypervisor.record(uuid, replace(record, paused=False))
         case Resume(uuid=uuid):
             await hypervisor.resume(uuid)
+        case Stay(uuid=uuid):
+            await hypervisor.stay(uuid)
+        case Depart():
+            raise NotImplementedError("begun by the controller, since it takes minutes")
         case Clear(uuid=uuid):
             await hypervisor.undefine(uuid)
             await files.remove(uuid)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from operators.contract.compute import Power
+from operators.contract.compute import DiskCopy, Power
 
 
 class HypervisorError(Exception):
@@ -118,7 +118,7 @@ class Domain:
     stop_reason: str = ""
     """`Shutdown`, `Destroyed` or `Crashed`; empty while it runs and where the hypervisor does not know."""
     pause_reason: str = ""
-    """Why it is paused, for example `IOError`."""
+    """Why it is paused, for example `IOError`; `Migration` while it comes or where its leaving was cut off."""
     record: Record | None = None
     disks: tuple[Attached, ...] = ()
     """Of a guest; each until the guest let go of it."""
@@ -135,6 +135,43 @@ class Backup:
 
     target: str
     """Path of the file that it is copied into."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveDisk:
+    """A disk of a guest that moves to another host."""
+
+    serial: str
+    path: str
+    """On the other host."""
+    copy: DiskCopy
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a guest moves to."""
+
+    address: str
+    """Of the other hypervisor."""
+    disks: tuple[MoveDisk, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A guest's move, seen from the host that it leaves, in bytes."""
+
+    total: int = 0
+    processed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How a guest's move went."""
+
+    downtime: int
+    """Milliseconds for which it stood still; 0 where that is not known."""
+    data: int
+    """Bytes of memory that were sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +242,19 @@ class Hypervisor(Protocol):
 
     async def tunes(self) -> bool:
         """Whether guests are weighed against each other and limited, as their definitions say."""
+
+    async def migrate(self, uuid: str, move: Move) -> Moved:
+        """Move a running guest; returns once it runs there and is gone here.
+
+        The other host keeps it paused until it is certain that nothing of it is left here. A caller that is gone
+        meanwhile does not end the move.
+        """
+
+    async def moving(self, uuid: str) -> Job | None:
+        """The guest's move away from here, if one is under way."""
+
+    async def stay(self, uuid: str) -> None:
+        """Give up a guest's move, if one is under way and it is not too late."""
 
     async def undefine(self, uuid: str) -> None:
         """Forget a domain that is off; fine if it is unknown."""

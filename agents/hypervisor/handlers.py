@@ -34,7 +34,7 @@ class Agent:
         self.context = context
         self.hypervisor = hypervisor
         self.files = files
-        self.instances = Instances(context, hypervisor, files, settings.stop_deadline)
+        self.instances = Instances(context, hypervisor, files, settings)
         self.inventory = Inventory(context, hypervisor, settings)
         self.captures = Captures(context, hypervisor)
 
@@ -72,9 +72,7 @@ def agent_of(context: Context, settings: Settings) -> Agent:
         return Agent(context, settings, SimulatedHypervisor(host, context.clock), SimulatedFiles(host))
     from agents.hypervisor.libvirt_driver import LibvirtHypervisor
 
-    libvirtd = LibvirtHypervisor(
-        settings.libvirt_uri, accelerate=settings.accelerator, run_dir=settings.run_dir, scratch=settings.seed_dir
-    )
+    libvirtd = LibvirtHypervisor(settings)
     return Agent(context, settings, libvirtd, HostFiles(settings))
 
 

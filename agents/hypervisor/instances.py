@@ -6,14 +6,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agents.hypervisor import migration
 from agents.hypervisor import plan as planning
 from agents.hypervisor.act import act
+from agents.hypervisor.departures import Departures
 from agents.hypervisor.driver import Hypervisor, HypervisorError, Record
 from agents.hypervisor.files import Files
 from agents.hypervisor.hotplug import size_of
-from agents.hypervisor.model import Action, AskToEnd, Clear, Detach, Instance, Leaving, Mirror, Seen, Start, Wanted
+from agents.hypervisor.model import (
+    Action,
+    AskToEnd,
+    Clear,
+    Depart,
+    Detach,
+    Instance,
+    Leaving,
+    Mirror,
+    Seen,
+    Start,
+    Wanted,
+)
 from agents.hypervisor.observe import Timing, names_of, observe
 from agents.hypervisor.room import Limits, Room
+from agents.hypervisor.settings import Settings
 from operators.contract.compute import INSTANCE, AttachedDisk, InstanceStatus, Power
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key, Kind, Obj
@@ -48,12 +63,14 @@ class Instances:
     """As many as the hypervisor takes calls at a time."""
     voice = Voice(Type.REALISED)
 
-    def __init__(self, context: Context, hypervisor: Hypervisor, files: Files, stop_deadline: float) -> None:
+    def __init__(self, context: Context, hypervisor: Hypervisor, files: Files, settings: Settings) -> None:
         self._context = context
         self._cache = context.cache
         self._hypervisor = hypervisor
         self._files = files
-        self._stop_deadline = stop_deadline
+        self._stop_deadline = settings.stop_deadline
+        self._address = settings.address
+        self._departures = Departures(hypervisor, self.changed)
         self._asked: dict[str, float] = {}
         """When each guest was first asked to end. An agent that restarts gives it the whole time again."""
         self._failed: dict[str, Failure] = {}
@@ -115,7 +132,10 @@ class Instances:
                 for serial, (first, last) in self._leaving.get(uuid, {}).items()
             },
         )
-        return await observe(instance, self._cache, self._hypervisor, self._files, self._context.clock, timing)
+        wanted, seen = await observe(instance, self._cache, self._hypervisor, self._files, self._context.clock, timing)
+        if instance.spec.outgoing is None:
+            self._departures.forget(uuid)
+        return wanted, replace(seen, address=self._address, attempt=self._departures.of(uuid))
 
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """Decide, purely; then forget when a guest was asked to end, once it has.
@@ -164,6 +184,9 @@ class Instances:
 
     async def act(self, action: Action) -> None:
         """Do one action."""
+        if isinstance(action, Depart):
+            self._departures.begin(action)
+            return
         if isinstance(action, AskToEnd):
             self._asked.setdefault(action.uuid, self._context.clock.monotonic())
         if isinstance(action, Mirror):
@@ -237,6 +260,8 @@ def status(instance: Instance, seen: Seen) -> InstanceStatus:
             start_observed=before.start_observed,
             reboot_observed=before.reboot_observed,
             reset_observed=before.reset_observed,
+            arrival=migration.arrival(instance, seen),
+            departure=migration.departure(instance, seen),
         )
     record = domain.record if domain.record and domain.record.started_at else None
     return InstanceStatus(
@@ -248,4 +273,6 @@ def status(instance: Instance, seen: Seen) -> InstanceStatus:
         reboot_observed=record.reboot if record else before.reboot_observed,
         reset_observed=record.reset if record else before.reset_observed,
         console_log=seen.console_path,
+        arrival=migration.arrival(instance, seen),
+        departure=migration.departure(instance, seen),
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import libvirt
 import structlog
 
-from agents.hypervisor import accelerator, backups, boot, domainxml
+from agents.hypervisor import accelerator, backups, boot, domainxml, migrating
 from agents.hypervisor.domainxml import METADATA, PREFIX, Machine
 from agents.hypervisor.driver import (
     Attached,
@@ -21,10 +20,15 @@ from agents.hypervisor.driver import (
     DomainSpec,
     Facts,
     HypervisorError,
+    Job,
     Listeners,
+    Move,
+    Moved,
     Record,
 )
 from agents.hypervisor.link import Link
+from agents.hypervisor.migrating import Peers
+from agents.hypervisor.settings import Settings
 from operators.contract.compute import Power
 
 log = structlog.get_logger()
@@ -49,6 +53,8 @@ _PAUSED = {
     libvirt.VIR_DOMAIN_PAUSED_IOERROR: "IOError",
     libvirt.VIR_DOMAIN_PAUSED_USER: "User",
     libvirt.VIR_DOMAIN_PAUSED_CRASHED: "Crashed",
+    libvirt.VIR_DOMAIN_PAUSED_MIGRATION: "Migration",
+    libvirt.VIR_DOMAIN_PAUSED_STARTING_UP: "StartingUp",
 }
 _ASK = libvirt.VIR_DOMAIN_SHUTDOWN_DEFAULT  # the guest's agent if it is connected, else the power button
 _INSIST = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
@@ -57,11 +63,12 @@ _INSIST = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
 class LibvirtHypervisor:
     """The libvirtd of one host."""
 
-    def __init__(self, uri: str, *, accelerate: str, run_dir: Path, scratch: Path) -> None:
-        self._link = Link(uri)
-        self._accelerate = accelerate
-        self._run_dir = run_dir
-        self._scratch = scratch
+    def __init__(self, settings: Settings) -> None:
+        self._link = Link(settings.libvirt_uri)
+        self._accelerate = settings.accelerator
+        self._run_dir = settings.run_dir
+        self._scratch = settings.seed_dir
+        self._peers = Peers(settings.migration_uri, settings.migration_tls)
         self._known: Machine | None = None
         self._finding_out = asyncio.Lock()
 
@@ -124,6 +131,15 @@ class LibvirtHypervisor:
 
     async def tunes(self) -> bool:
         return (await self._machine()).shares
+
+    async def migrate(self, uuid: str, move: Move) -> Moved:
+        return await self._link.call_long(migrating.migrate, uuid, move, self._peers)
+
+    async def moving(self, uuid: str) -> Job | None:
+        return await self._link.call(migrating.moving, uuid)
+
+    async def stay(self, uuid: str) -> None:
+        await self._link.call(migrating.stay, uuid)
 
     async def undefine(self, uuid: str) -> None:
         await self._link.call(_undefine, uuid)

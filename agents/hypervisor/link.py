@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 THREADS = 4
 """Calls at a time; more do not start guests any faster (measured, see the design's machine.md)."""
+LONG_THREADS = 16
+"""Guests that move at a time; each takes a thread for as long as that lasts."""
 KEEPALIVE = 2, 2
 """Seconds between messages, and how many may stay unanswered."""
 FIRST_WAIT, LONGEST_WAIT = 0.1, 1.0
@@ -70,6 +72,7 @@ class Link:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._pool = ThreadPoolExecutor(THREADS, "libvirt")
+        self._long = ThreadPoolExecutor(LONG_THREADS, "libvirt-long")
         self._opening = ThreadPoolExecutor(1, "libvirt-open")
         self._connection: Any = None
         self._lost = asyncio.Event()
@@ -106,12 +109,25 @@ class Link:
 
     async def call(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function(connection, …)` in a thread. Raises HypervisorGone or HypervisorError."""
+        return await self._call(self._pool, function, *args, **kwargs)
+
+    async def call_long(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for what takes minutes, so that it keeps nothing else waiting."""
+        return await self._call(self._long, function, *args, **kwargs)
+
+    async def _call(
+        self,
+        pool: ThreadPoolExecutor,
+        function: Callable[Concatenate[Any, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         connection = self._connection
         if connection is None:
             raise HypervisorGone(f"libvirtd does not answer: {self._trouble}")
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._pool, partial(function, connection, *args, **kwargs))
+            return await loop.run_in_executor(pool, partial(function, connection, *args, **kwargs))
         except libvirt.libvirtError as error:
             if error.get_error_code() in _GONE and not _alive(connection):
                 self._lose(_message(error))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, NicDevice, Record
-from operators.contract.compute import CloudInit, InstanceSpec, InstanceStatus
+from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, Job, Move, Moved, NicDevice, Record
+from operators.contract.compute import CloudInit, DiskCopy, InstanceSpec, InstanceStatus
 from operators.contract.meta import Obj
 
 Instance: TypeAlias = Obj[InstanceSpec, InstanceStatus]
@@ -38,6 +38,20 @@ class Part:
     """The disk that a running guest is to go over to, once that is ready."""
     why: str = ""
     """What holds it up, as its own condition says."""
+    copy: DiskCopy = DiskCopy.NONE
+    """How a disk's data comes here with a guest that moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """This agent's own attempt to move a guest away."""
+
+    migration: str
+    """uid of the Migration."""
+    over: bool = False
+    error: str = ""
+    """Why it stayed; empty when it has left."""
+    moved: Moved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,11 @@ class Seen:
     """Seconds for which the plan has been on its way without a word to anybody."""
     full: str = ""
     """Why the host has no room for one more guest; empty when it has."""
+    address: str = ""
+    """Where other hosts' hypervisors reach this one's."""
+    job: Job | None = None
+    """The guest's move away from here, whoever began it."""
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +252,25 @@ class Throttle:
     disk: DiskDevice
 
 
+@dataclass(frozen=True, slots=True)
+class Depart:
+    """Begin to move the guest to another host."""
+
+    uuid: str
+    migration: str
+    move: Move
+
+    def __str__(self) -> str:
+        return f"{self.uuid} to {self.move.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Give up the guest's move."""
+
+    uuid: str
+
+
 Action: TypeAlias = (
     WriteSeed
     | Start
@@ -251,4 +289,6 @@ Action: TypeAlias = (
     | Mirror
     | Pivot
     | Unmirror
+    | Depart
+    | Stay
 )

@@ -9,11 +9,11 @@ from agents.hypervisor import seed
 from agents.hypervisor.driver import DiskDevice, Domain, Hypervisor, HypervisorError, NicDevice
 from agents.hypervisor.files import Files
 from agents.hypervisor.model import Instance, Leaving, Part, Seen, Wanted
-from operators.contract.compute import InstanceDisk, InstanceNic
+from operators.contract.compute import DiskCopy, InstanceDisk, InstanceNic
 from operators.contract.meta import Condition, Key, condition
 from operators.contract.networking import PORT_BINDING
 from operators.contract.reasons import Type
-from operators.contract.storage import DISK
+from operators.contract.storage import DISK, DiskSpec
 from operators.kernel.cache import Cache
 from operators.kernel.clock import Clock, stamp
 
@@ -45,9 +45,11 @@ async def observe(
 ) -> tuple[Wanted, Seen]:
     """Everything that the plan of one Instance needs to know."""
     wanted = Wanted(instance)
-    domain, boot, trouble, tunes = None, "", "", True
+    domain, job, boot, trouble, tunes = None, None, "", "", True
     try:
         domain = await hypervisor.domain(wanted.uuid)
+        if instance.spec.outgoing is not None and domain is not None:
+            job = await hypervisor.moving(wanted.uuid)
         boot = await hypervisor.boot()
         if _tuned(instance) and domain is not None:
             tunes = await hypervisor.tunes()
@@ -76,6 +78,7 @@ async def observe(
         mirrored=timing.mirrored,
         unsettled=tuple(_unsettled(cache, domain)),
         waited=timing.waited,
+        job=job,
     )
 
 
@@ -87,7 +90,8 @@ def _tuned(instance: Instance) -> bool:
 def _disk(cache: Cache, namespace: str, wanted: InstanceDisk) -> Part:
     device, why = _device(cache, Key(namespace, wanted.disk), wanted.serial)
     move = _device(cache, Key(namespace, wanted.move_to), wanted.serial)[0] if wanted.move_to else None
-    return Part(wanted.disk, device, wanted.serial, move, why)
+    disk = cache.get(DISK, Key(namespace, wanted.disk))
+    return Part(wanted.disk, device, wanted.serial, move, why, _copy(disk.spec) if disk is not None else DiskCopy.NONE)
 
 
 def _device(cache: Cache, key: Key, serial: str) -> tuple[DiskDevice | None, str]:
@@ -109,6 +113,12 @@ def _unsettled(cache: Cache, domain: Domain | None) -> Iterator[str]:
     for serial, path in domain.record.moved if domain and domain.record else ():
         if any(disk.spec.replaces and not disk.spec.filled for disk in cache.by(DISK, "path", path)):
             yield serial
+
+
+def _copy(disk: DiskSpec) -> DiskCopy:
+    if not disk.copy_of:
+        return DiskCopy.NONE
+    return DiskCopy.FULL if disk.copy_whole else DiskCopy.INCREMENTAL
 
 
 def _nic(cache: Cache, namespace: str, wanted: InstanceNic) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agents.hypervisor import hotplug
+from agents.hypervisor import hotplug, migration
 from agents.hypervisor.driver import Domain, DomainSpec, NicDevice, Record
 from agents.hypervisor.model import (
     Action,
@@ -42,6 +42,10 @@ def plan(want: Wanted, seen: Seen) -> Plan:
         return [], _patient(seen, Reason.HYPERVISOR_ERROR, seen.trouble)
     if want.instance.meta.deleting:
         return _end(want, seen)
+    if migration.expects(want.instance):
+        return migration.receive(want, seen)
+    if want.instance.spec.outgoing is not None:
+        return migration.send(want, seen)
     domain = seen.domain
     if domain is not None and domain.active:
         if want.instance.spec.power is Power.RUNNING and _reset_due(want, domain.record):
@@ -96,6 +100,8 @@ def _stopping(after: float, seen: Seen) -> Outcome:
 def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
     """A guest is there and is to be there."""
     spec, record = want.instance.spec, domain.record
+    if domain.power is Power.PAUSED and _moved(want, domain):
+        return [Resume(want.uuid)], Retry(Reason.STARTING, "the guest goes on after its move", 0.0)
     if record is None or not record.started_at or record.start < spec.start_request or record.boot != seen.boot:
         # It was started by a run that was cut off, or asked for while it ran already: nothing is left to do for that.
         reboot = spec.reboot_request if record is None else record.reboot
@@ -132,6 +138,12 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
 
 def _reset_due(want: Wanted, record: Record | None) -> bool:
     return record is not None and record.reset < want.instance.spec.reset_request
+
+
+def _moved(want: Wanted, domain: Domain) -> bool:
+    """Whether a paused guest is one that has just come from another host, or that stayed when it was to leave."""
+    strange = domain.record is not None and domain.record.instance != want.instance.meta.uid
+    return strange or domain.pause_reason == "Migration"
 
 
 def _reboot_due(want: Wanted, record: Record | None) -> bool:

@@ -24,6 +24,12 @@ class Settings:
     """HYPERVISOR_ACCELERATION: `kvm`, `qemu`, or `auto` to take KVM once it proved itself."""
     libvirt_uri: str = "qemu:///system"
     """LIBVIRT_URI."""
+    address: str = ""
+    """NODE_IP: where the hypervisors of other hosts reach this one's."""
+    migration_uri: str = "qemu+tcp://{address}/system"
+    """MIGRATION_URI: another host's hypervisor; `qemu+tls://{address}/system` where libvirt has keys."""
+    migration_tls: bool = False
+    """MIGRATION_TLS: whether QEMU encrypts what it sends to another host (libvirt's `migrate_tls_x509_cert_dir`)."""
     seed_dir: Path = Path("/var/lib/cloudstack/seeds")
     """SEED_DIR: folder of the NoCloud disks, the same path for libvirtd."""
     console_dir: Path = Path("/var/log/cloudstack")
@@ -50,6 +56,9 @@ class Settings:
             driver=_one_of(env, "HYPERVISOR_DRIVER", DRIVERS),
             accelerator=_one_of(env, "HYPERVISOR_ACCELERATION", ACCELERATORS),
             libvirt_uri=env.get("LIBVIRT_URI") or default.libvirt_uri,
+            address=env.get("NODE_IP", ""),
+            migration_uri=env.get("MIGRATION_URI") or default.migration_uri,
+            migration_tls=env.get("MIGRATION_TLS", "").lower() == "true",
             seed_dir=Path(env.get("SEED_DIR") or default.seed_dir),
             console_dir=Path(env.get("CONSOLE_DIR") or default.console_dir),
             run_dir=Path(env.get("RUN_DIR") or default.run_dir),

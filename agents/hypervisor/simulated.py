@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from agents.hypervisor import seed
@@ -21,7 +21,10 @@ from agents.hypervisor.driver import (
     Facts,
     HypervisorError,
     HypervisorGone,
+    Job,
     Listeners,
+    Move,
+    Moved,
     Record,
 )
 from agents.hypervisor.settings import Settings
@@ -43,6 +46,7 @@ class Latencies:
     attach: float = 0.047
     detach: float = 0.24
     mirror: float = 0.27
+    move: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,16 @@ class Faults:
     event_lost: float = 0.0
     keeps_disks: float = 0.0
     """The guest does not hear that it shall let go of a disk."""
+    move_fails: float = 0.0
+
+
+@dataclass
+class Moving:
+    """A guest's move, which the daemons carry out whether or not the agent that asked for it still lives."""
+
+    task: asyncio.Task[None]
+    job: Job = field(default_factory=Job)
+    given_up: bool = False
 
 
 @dataclass
@@ -83,6 +97,10 @@ class SimulatedHost:
     """Every copy of a disk that was begun, by its target."""
     listeners: list[Callable[[str], None]] = field(default_factory=list)
     connections: list[asyncio.Event] = field(default_factory=list)
+    peers: Mapping[str, SimulatedHost] = field(default_factory=lambda: _HOSTS)
+    """The other hosts by address, which is their name here."""
+    moves: dict[str, Moving] = field(default_factory=dict)
+    """Guests on their way from here."""
 
     def chance(self, likely: float) -> bool:
         """Whether a fault of that likelihood strikes now."""
@@ -240,6 +258,70 @@ class SimulatedHypervisor:
 
     async def tunes(self) -> bool:
         return True
+
+    async def migrate(self, uuid: str, move: Move) -> Moved:
+        await self._call(0.0)
+        domain, peer = self._known(uuid), self._host.peers.get(move.address)
+        if peer is None or not peer.up:
+            raise HypervisorError(f"the hypervisor of the other host cannot be reached at {move.address}")
+        if domain.power is not Power.RUNNING or uuid in self._host.moves or uuid in peer.domains:
+            raise HypervisorError("this guest cannot be moved there now")
+        moving = Moving(asyncio.ensure_future(self._move(uuid, peer)))
+        self._host.moves[uuid] = moving
+        await asyncio.shield(moving.task)
+        if (there := peer.domains.get(uuid)) is not None and there.power is Power.PAUSED:
+            peer.domains[uuid] = replace(there, power=Power.RUNNING, pause_reason="")
+            peer.tell(uuid)
+        return Moved(downtime=100, data=10)
+
+    async def moving(self, uuid: str) -> Job | None:
+        await self._call(self._host.latencies.look)
+        moving = self._host.moves.get(uuid)
+        return moving.job if moving else None
+
+    async def stay(self, uuid: str) -> None:
+        await self._call(self._host.latencies.look)
+        if moving := self._host.moves.get(uuid):
+            moving.given_up = True
+
+    async def _move(self, uuid: str, peer: SimulatedHost) -> None:
+        """As libvirt with VIR_MIGRATE_PAUSED: whole at the target, then gone at the source, then let go on."""
+        host, steps = self._host, 10
+        leaving, spec = host.domains[uuid], host.specs[uuid]
+        record = host.live.get(uuid, leaving.record)
+        coming = replace(leaving, power=Power.PAUSED, pause_reason="Migration", record=record)
+        peer.domains[uuid], peer.specs[uuid] = coming, spec
+        peer.tell(uuid)
+        try:
+            for step in range(steps):
+                await self._clock.sleep(host.latencies.move / steps)
+                moving, here = host.moves[uuid], host.domains.get(uuid)
+                moving.job = Job(steps, step + 1)
+                fails = host.chance(host.faults.move_fails / steps)
+                if moving.given_up or fails or here is None or not here.active or peer.domains.get(uuid) is not coming:
+                    raise HypervisorError("simulated: the move was cut off")
+            host.domains[uuid] = replace(host.domains[uuid], power=Power.PAUSED, pause_reason="Migration")
+            host.tell(uuid)
+            await self._clock.sleep(0.1)
+            if peer.domains.get(uuid) is not coming:
+                raise HypervisorError("simulated: the target lost the guest")
+            peer.domains[uuid] = replace(coming, pause_reason="User")
+            if record is not None:
+                peer.live[uuid] = record
+            for kept in (host.domains, host.specs, host.live):
+                kept.pop(uuid, None)
+            host.tell(uuid)
+            peer.tell(uuid)
+        except HypervisorError:
+            if peer.domains.get(uuid) is coming:
+                del peer.domains[uuid], peer.specs[uuid]
+                peer.tell(uuid)
+            here = host.domains.get(uuid)
+            if here is not None and here.power is Power.PAUSED:
+                host.domains[uuid] = replace(here, power=Power.RUNNING, pause_reason="")
+            raise
+        finally:
+            del host.moves[uuid]
 
     async def undefine(self, uuid: str) -> None:
         await self._call(self._host.latencies.define)

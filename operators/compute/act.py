@@ -9,10 +9,21 @@ from collections.abc import Iterator, Mapping
 from operators.compute import restarts
 from operators.compute.capacity import Claim, Ledger
 from operators.compute.keypairs import LOOK_AGAIN, allow
-from operators.compute.model import Action, Ascertain, Expunge, Instance, LetGo, Put, ReadSecrets, Remove
+from operators.compute.model import (
+    VM,
+    Action,
+    Ascertain,
+    Expunge,
+    Instance,
+    LetGo,
+    Put,
+    ReadSecrets,
+    Remove,
+    Restarts,
+)
 from operators.contract import names
-from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, Power
+from operators.contract.codec import Json, to_wire
+from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, InstanceSpec, Power
 from operators.contract.core import SECRET
 from operators.contract.meta import Key
 from operators.contract.reasons import Reason
@@ -65,26 +76,32 @@ async def _put(action: Put, store: Store, ledger: Ledger) -> None:
     if spec.power is Power.RUNNING:
         # Before the first await: from here on every other run reckons with it. What is being stopped still holds all.
         ledger.enter(Claim.of(vm.meta.namespace, spec, active=True, disks=action.disks))
-    metadata = {
-        "labels": {
-            names.LABEL_VM_UID: vm.meta.uid,
-            names.LABEL_FLOW: action.flow,
-        },
-        "annotations": restarts.as_annotations(action.restarts),
-        "finalizers": [FINALIZER],
-        "ownerReferences": [to_wire(vm.owner)],
-    }
-    if action.uid:
-        metadata["uid"] = action.uid
-    key = Key(vm.meta.namespace, names.instance(vm.meta.name, spec.host_name))
+    made = body(vm, spec, action.restarts, action.flow, action.uid)
     try:
-        await store.apply(INSTANCE, INSTANCE.body(key, spec=to_wire(spec), **metadata))
+        await store.apply(INSTANCE, made)
     except Unavailable:
         raise  # It may have been written all the same: the claim stands until the key runs again.
     except BaseException:
         ledger.settle(vm.key)
         raise
     ledger.settle(vm.key)
+
+
+def body(vm: VM, spec: InstanceSpec, counters: Restarts, flow: str, uid: str) -> Json:
+    """An Instance as Compute writes it; without `uid` it is made."""
+    metadata: Json = {
+        "labels": {
+            names.LABEL_VM_UID: vm.meta.uid,
+            names.LABEL_FLOW: flow,
+        },
+        "annotations": restarts.as_annotations(counters),
+        "finalizers": [FINALIZER],
+        "ownerReferences": [to_wire(vm.owner)],
+    }
+    if uid:
+        metadata["uid"] = uid
+    key = Key(vm.meta.namespace, names.instance(vm.meta.name, spec.host_name))
+    return INSTANCE.body(key, spec=to_wire(spec), **metadata)
 
 
 async def _certain(instance: Instance, store: Store) -> None:

@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from operators.compute.capacity import Ledger
 from operators.compute.keypairs import KeyPairs
 from operators.compute.machines import Machines
+from operators.compute.migrations.controller import Migrations
 from operators.compute.observe import disk_need
 from operators.compute.placements import Placements
 from operators.compute.scheduler import Policy
-from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, INSTANCE, PLACEMENT_PLAN, VIRTUAL_MACHINE
+from operators.contract.compute import (
+    AFFINITY_GROUP,
+    COMPUTE_OFFERING,
+    INSTANCE,
+    MIGRATION,
+    PLACEMENT_PLAN,
+    VIRTUAL_MACHINE,
+)
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
 from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.networking import PORT
@@ -23,6 +31,7 @@ from operators.kernel.manager import AnyController, Context
 WATCHED = (
     VIRTUAL_MACHINE,
     INSTANCE,
+    MIGRATION,
     COMPUTE_OFFERING,
     AFFINITY_GROUP,
     PLACEMENT_PLAN,
@@ -40,12 +49,16 @@ WATCHED = (
 
 
 def controllers(context: Context) -> Sequence[AnyController]:
-    """Virtual machines and plans ask the same scheduler, so they share its ledger."""
+    """All that give out room ask the same scheduler, so they share its ledger."""
     catalogue = context.env.get("CATALOG_NAMESPACE", "")
     policy = Policy(context.env.get("SCHEDULER_POLICY") or Policy.SPREAD)
     ledger = Ledger(context.cache, lambda volume: disk_need(volume, context.cache, catalogue))
-    scheduling = Machines(context, ledger, policy, catalogue), Placements(context, ledger, policy, catalogue)
-    return *scheduling, KeyPairs(context)
+    return (
+        Machines(context, ledger, policy, catalogue),
+        Placements(context, ledger, policy, catalogue),
+        Migrations(context, ledger, policy, catalogue),
+        KeyPairs(context),
+    )
 
 
 COMPONENT = Component(

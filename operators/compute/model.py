@@ -131,6 +131,10 @@ class Seen:
     """What was read for this start, by Secret; None while nothing was."""
     grace: float = 86400.0
     """Seconds for which a destroyed virtual machine can be recovered."""
+    moving: str = ""
+    """The host that its guest moves to; until that is over, its Instances are the Migration's."""
+    untaken: frozenset[str] = frozenset()
+    """Names of Instances that must not go before Storage has taken the disks there for the Volumes'."""
 
     @property
     def instance(self) -> Instance | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from operators.compute.capacity import Ledger
@@ -48,17 +48,20 @@ def observe(
     vm = cache.get(VIRTUAL_MACHINE, key)
     uid = vm.meta.uid if vm else ""
     named = cache.by(INSTANCE, "vm", str(key))
-    own = sorted((each for each in named if each.spec.virtual_machine.uid == uid), key=_standing)
+    of_it = [each for each in named if each.spec.virtual_machine.uid == uid]
+    own = sorted((each for each in of_it if not expects(each)), key=_standing)
     orphans = tuple(each for each in named if each.spec.virtual_machine.uid != uid)
     if vm is None:
         return Wanted(key, None), Seen(orphans=orphans, now=now, waited=waited)
     seen = survey(vm, cache, ledger, catalogue, policy, hosts=_to_place(vm, own, cache))
     return Wanted(key, vm), replace(
         seen,
+        moving=_moving(own, of_it),
+        untaken=_untaken(own, seen.volumes),
         ports=tuple(_port(vm, number, cache) for number in range(len(vm.spec.nics))),
         instances=tuple(own),
         orphans=orphans,
-        host=_host(cache, own[0].spec.host_name) if own else None,
+        host=host_now(cache, own[0].spec.host_name) if own else None,
         given_up=_given_up(vm, cache),
         uncertain=_uncertain(vm, ledger) if not own else None,
         now=now,
@@ -75,7 +78,7 @@ def survey(vm: VM, cache: Cache, ledger: Ledger, catalogue: str, policy: Policy,
     offering = cache.get(COMPUTE_OFFERING, Key("", vm.spec.offering))
     return Seen(
         offering=offering.spec if offering else None,
-        volumes=tuple(_volumes(vm, cache, ledger, catalogue)),
+        volumes=tuple(volumes_of(vm, cache, ledger, catalogue)),
         zones=frozenset(zone.meta.name for zone in cache.all(ZONE)) if vm.spec.placement.zone else frozenset(),
         hosts=host_views(cache, ledger, vm.meta.namespace, vm.meta.uid) if hosts else (),
         groups=tuple(group_needs(vm, cache, ledger)) if hosts else (),
@@ -91,9 +94,39 @@ def _keys(vm: VM, cache: Cache) -> dict[str, str]:
     return {name: pair.status.public_key for name, pair in pairs if pair and pair.status.public_key}
 
 
-def _standing(instance: Instance) -> tuple[bool, str, str]:
-    """The order in which several Instances of one VirtualMachine count: one that stays before one that goes."""
-    return instance.meta.deleting, instance.meta.creation_timestamp, instance.meta.name
+def expects(instance: Instance) -> bool:
+    """Whether a guest is to arrive there with a Migration, which alone sees to that Instance until it has."""
+    return instance.spec.incoming is not None and not instance.spec.incoming.committed
+
+
+def _standing(instance: Instance) -> tuple[bool, bool, str, str]:
+    """The order in which several Instances of one VirtualMachine count: one that stays before one that goes.
+
+    One whose guest was to leave comes after one that is not expecting it any more: it has arrived."""
+    meta = instance.meta
+    return meta.deleting, instance.spec.outgoing is not None, meta.creation_timestamp, meta.name
+
+
+def _moving(own: Sequence[Instance], of_it: Iterable[Instance]) -> str:
+    """Where the guest moves to; empty when it stays, or has moved."""
+    if own and own[0].spec.outgoing is not None:
+        return own[0].spec.outgoing.to_host
+    return next((each.spec.host_name for each in of_it if expects(each) and not (own and each.meta.deleting)), "")
+
+
+def _untaken(of_it: Iterable[Instance], volumes: Iterable[VolumeView]) -> frozenset[str]:
+    """Instances that a guest has come to with disks of which Storage has yet to take the new place as theirs.
+
+    Once such an Instance were gone, nobody could tell which of two copies is the data."""
+    there = {volume.name: volume.disk_host for volume in volumes if volume.host and not volume.deleting}
+    return frozenset(
+        each.meta.name
+        for each in of_it
+        if each.spec.incoming is not None
+        and each.spec.incoming.committed
+        and each.spec.outgoing is None  # it has moved on
+        and any(there.get(disk.volume, each.spec.host_name) != each.spec.host_name for disk in each.spec.disks)
+    )
 
 
 def _to_place(vm: VM, own: list[Instance], cache: Cache) -> bool:
@@ -117,7 +150,8 @@ def _uncertain(vm: VM, ledger: Ledger) -> Key | None:
     return Key(vm.meta.namespace, names.instance(vm.meta.name, claim.host)) if claim else None
 
 
-def _host(cache: Cache, name: str) -> HostNow:
+def host_now(cache: Cache, name: str) -> HostNow:
+    """A host, as far as an Instance on it is concerned."""
     host = cache.get(HOST, Key("", name))
     if host is None:
         return HostNow(name, exists=False, reachable=False, message="there is no Host of that name any more")
@@ -127,7 +161,8 @@ def _host(cache: Cache, name: str) -> HostNow:
     return HostNow(name, reachable=up, message=reachable.message if reachable else "")
 
 
-def _volumes(vm: VM, cache: Cache, ledger: Ledger, catalogue: str) -> Iterable[VolumeView]:
+def volumes_of(vm: VM, cache: Cache, ledger: Ledger, catalogue: str) -> Iterable[VolumeView]:
+    """The Volumes that a virtual machine lists, its root disk first."""
     root = vm.spec.root_volume or names.root_volume(vm.meta.name)
     yield _volume(vm, root, cache, ledger, catalogue, made=not vm.spec.root_volume)
     for name in vm.spec.volumes:

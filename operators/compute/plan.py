@@ -30,7 +30,7 @@ Plan: TypeAlias = tuple[list[Action], Outcome]
 
 def plan(want: Wanted, seen: Seen) -> Plan:
     """Decide the next steps for one VirtualMachine, and how it stands."""
-    cleared = [action for instance in seen.orphans for action in _clear(instance, orphan=True)]
+    cleared = [action for instance in seen.orphans for action in _clear(instance, seen, orphan=True)]
     vm = want.vm
     if vm is None:
         return cleared, Done()
@@ -56,27 +56,40 @@ def _plan(vm: VM, seen: Seen) -> Plan:
 
 
 def _live(vm: VM, seen: Seen) -> Plan:
-    surplus = [action for instance in seen.instances[1:] for action in _clear(instance)]
+    surplus = [action for instance in seen.instances[1:] for action in _clear(instance, seen)]
+    if seen.moving:
+        return surplus, _moving(vm, seen)
     if seen.instance is None:
         return _make(vm, seen)
     actions, outcome = _keep(vm, seen, seen.instance)
     return [*surplus, *actions], outcome
 
 
+def _moving(vm: VM, seen: Seen) -> Outcome:
+    """The guest moves to another host. Whatever is asked of it meanwhile makes its Migration give that up first."""
+    if seen.instance is not None and seen.instance.status.power == Power.RUNNING:
+        _, outcome = _running(vm, seen, seen.instance)
+        if isinstance(outcome, Done) and vm.spec.wanted is not RunPolicy.STOPPED:
+            return outcome
+    return Blocked(Reason.MIGRATING, f"the guest moves to host {seen.moving}")
+
+
 def _end(seen: Seen, outcome: Outcome) -> Plan:
     """There is to be no Instance."""
     if not seen.instances:
         return [], outcome
-    actions = [action for instance in seen.instances for action in _clear(instance)]
+    actions = [action for instance in seen.instances for action in _clear(instance, seen)]
     host = seen.instances[0].spec.host_name
     if seen.host is not None and not seen.host.reachable:
         return actions, Blocked(Reason.HOST_DOWN, f"host {host} is not reachable; it clears up when it is back")
     return actions, Blocked(Reason.DELETING, f"host {host} is clearing up")
 
 
-def _clear(instance: Instance, *, orphan: bool = False) -> list[Action]:
+def _clear(instance: Instance, seen: Seen, *, orphan: bool = False) -> list[Action]:
     if not instance.meta.deleting:
         return [Remove(instance, orphan)]
+    if instance.meta.name in seen.untaken and not orphan:
+        return []  # the Volume that tells of it wakes us
     if holds(instance.status.conditions, Type.RELEASED) and FINALIZER in instance.meta.finalizers:
         return [LetGo(instance)]
     return []
@@ -115,7 +128,7 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
     """There is an Instance: its power follows the run policy."""
     if instance.meta.deleting:
         host = instance.spec.host_name
-        return _clear(instance), Blocked(Reason.DELETING, f"its Instance on host {host} is being replaced")
+        return _clear(instance, seen), Blocked(Reason.DELETING, f"its Instance on host {host} is being replaced")
     running = instance.spec.power is Power.RUNNING
     if vm.spec.wanted is RunPolicy.STOPPED:
         deadline = vm.spec.stop_deadline

@@ -43,6 +43,8 @@ def conditions(vm: VM, seen: Seen, outcome: Outcome) -> tuple[Condition, ...]:
     out = [_scheduled(seen, outcome), _volumes(seen), _network(seen), _instance(seen, outcome)]
     if (changed := restart_required(vm, seen)) is not None:
         out.append(changed)
+    if seen.moving:
+        out.append(Condition(Type.MIGRATING, "True", Reason.MIGRATING, f"to host {seen.moving}"))
     return tuple(out)
 
 
@@ -110,6 +112,8 @@ def phase(vm: VM, seen: Seen, outcome: Outcome) -> str:
     """One word for `kubectl get`; nothing reads it."""
     if vm.meta.deleting:
         return "Deleting"
+    if seen.moving:
+        return "Migrating"
     if isinstance(outcome, Done):
         return str(outcome.reason) if outcome.reason in _AS_ASKED else "Running"
     if known := _PHASES.get(Reason(outcome.reason)) if outcome.reason in tuple(Reason) else None:

@@ -271,6 +271,54 @@ class CloudInit:
     user_data: str = field(default="", repr=False)
 
 
+class DiskCopy(StrEnum):
+    """What becomes of one disk's data in a migration."""
+
+    NONE = "None"
+    """Both hosts reach it."""
+    INCREMENTAL = "Incremental"
+    """What was written since it was made from an image that the target has too."""
+    FULL = "Full"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """On an Instance that a guest is to arrive at. Written by Compute.
+
+    Until `committed` its agent gets everything ready and lets the guest in, but neither starts nor resumes it.
+    """
+
+    migration: ObjectRef
+    from_host: str
+    whole: bool = False
+    """Whether disks are copied whole, although an image that is here may hold most of them."""
+    source_lost: bool = False
+    """The source has nothing of the guest any more, so what is said of this host must be newer than that."""
+    committed: bool = False
+    """Written once the source can run it no more; from then on this Instance is like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class MovedDisk:
+    """Where one disk is on the host that a guest moves to, in the order of the Instance's disks."""
+
+    path: str
+    """Absolute, as that host's agent reports it."""
+    copy: DiskCopy = DiskCopy.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """On an Instance whose guest is to leave. Written by Compute; its agent neither starts nor resumes it meanwhile."""
+
+    migration: ObjectRef
+    to_host: str
+    address: str
+    """Of the other host's hypervisor."""
+    disks: tuple[MovedDisk, ...] = ()
+    cancel: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceSpec:
     """A virtual machine on one host, fully resolved. Written by Compute.
@@ -303,6 +351,8 @@ class InstanceSpec:
     reset_request: int = 0
     start_request: int = 0
     """Raised by Compute to have a guest that ended by itself started again."""
+    incoming: Incoming | None = None
+    outgoing: Outgoing | None = None
 
     @property
     def most_cpus(self) -> int:
@@ -313,6 +363,52 @@ class InstanceSpec:
     def most_memory(self) -> int:
         """Bytes that the guest can make use of, whatever its balloon was asked to give back."""
         return max(int(self.memory), int(self.max_memory or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How far a host is with letting a guest in."""
+
+    migration: str
+    """uid of the Migration."""
+    address: str
+    """Where its hypervisor takes guests."""
+    disks: tuple[MovedDisk, ...] = ()
+    """Its disks on this host, once all is ready."""
+    arrived: bool = False
+    """Whether the whole guest is here, running or not."""
+
+
+class DepartureState(StrEnum):
+    """Where the leaving of a guest is; all but `Running` are its agent's last word on that Migration."""
+
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    """It has left, which this agent saw: nothing of it is here any more."""
+    GONE = "Gone"
+    """It is not here any more, and nobody saw how."""
+    ENDED = "Ended"
+    """It is known here but has no power."""
+    FAILED = "Failed"
+    """It is still here, running or paused."""
+    CANCELLED = "Cancelled"
+    """The same, because that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """How far the leaving of a guest is."""
+
+    migration: str
+    """uid of the Migration."""
+    state: DepartureState
+    message: str = ""
+    progress: int = 0
+    """Percent of the data."""
+    data_total: Quantity | None = None
+    data_processed: Quantity | None = None
+    downtime: int = 0
+    """Milliseconds for which the guest stood still, once it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +441,8 @@ class InstanceStatus:
     console_log: str = ""
     disks: tuple[AttachedDisk, ...] = ()
     """What the guest has now, while there is one."""
+    arrival: Arrival | None = None
+    departure: Departure | None = None
     conditions: tuple[Condition, ...] = ()
     """`Realised`, `Released`."""
 
@@ -359,6 +457,56 @@ class UserDataSpec:
     """Names of the variables in it, for people."""
 
 
+class MigrateStorage(StrEnum):
+    """What a Migration may do about disks that only the source host reaches."""
+
+    AUTO = "Auto"
+    """Copy them; what an image holds that is at the target already is not sent."""
+    FULL = "Full"
+    """Copy them whole."""
+    SHARED = "Shared"
+    """Copy none: refuse unless the target reaches all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationSpec:
+    """Move a running VirtualMachine to another host. Everything but `cancel` is immutable."""
+
+    virtual_machine: str
+    target_host: str = ""
+    """Compute chooses when empty."""
+    storage: MigrateStorage = MigrateStorage.AUTO
+    cancel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStatus:
+    """Written by Compute."""
+
+    observed_generation: int = 0
+    phase: str = ""
+    """For printing only."""
+    uid: str = ""
+    """Of the VirtualMachine that it found under the name."""
+    source_host: str = ""
+    target_host: str = ""
+    storage: str = ""
+    """How the disks are moved: one of DiskCopy."""
+    progress: int = 0
+    """Percent of the data."""
+    data_total: Quantity | None = None
+    data_processed: Quantity | None = None
+    downtime: int = 0
+    """Milliseconds for which the guest stood still."""
+    called_off: str = ""
+    """Why it is being given up, once that is decided; it may still succeed if it was too late for that."""
+    started_at: str = ""
+    finished_at: str = ""
+    """Set once: nothing more happens then."""
+    conditions: tuple[Condition, ...] = ()
+    """`Succeeded`."""
+
+
 VIRTUAL_MACHINE = Kind(names.COMPUTE, "VirtualMachine", "virtualmachines", VirtualMachineSpec, VirtualMachineStatus)
 COMPUTE_OFFERING = Kind(
     names.COMPUTE, "ComputeOffering", "computeofferings", ComputeOfferingSpec, CatalogueStatus, namespaced=False
@@ -367,6 +515,7 @@ AFFINITY_GROUP = Kind(names.COMPUTE, "AffinityGroup", "affinitygroups", Affinity
 PLACEMENT_PLAN = Kind(names.COMPUTE, "PlacementPlan", "placementplans", PlacementPlanSpec, PlacementPlanStatus)
 USER_DATA = Kind(names.COMPUTE, "UserData", "userdata", UserDataSpec, CatalogueStatus)
 INSTANCE = Kind(names.COMPUTE, "Instance", "instances", InstanceSpec, InstanceStatus, host_side=True)
+MIGRATION = Kind(names.COMPUTE, "Migration", "migrations", MigrationSpec, MigrationStatus)
 
 KINDS: tuple[Kind[object, object], ...] = (
     VIRTUAL_MACHINE,
@@ -375,4 +524,5 @@ KINDS: tuple[Kind[object, object], ...] = (
     PLACEMENT_PLAN,
     USER_DATA,
     INSTANCE,
+    MIGRATION,
 )

@@ -19,6 +19,7 @@ class Operation(StrEnum):
     STOP = "Stop"
     REBOOT = "Reboot"
     DESTROY = "Destroy"
+    MIGRATE = "Migrate"
 
 
 class OnFailure(StrEnum):

@@ -28,6 +28,7 @@ class Type(StrEnum):
     RESTART_REQUIRED = "RestartRequired"
     CAPTURED = "Captured"
     REVERTED = "Reverted"
+    MIGRATING = "Migrating"
 
 
 class Reason(StrEnum):
@@ -65,6 +66,8 @@ class Reason(StrEnum):
     WAITING_FOR_FLOW = "WaitingForFlow"
     WAITING_FOR_DOMAIN = "WaitingForDomain"
     WAITING_FOR_NAMESPACE = "WaitingForNamespace"
+    WAITING_FOR_MIGRATION = "WaitingForMigration"
+    MIGRATING = "Migrating"
     RETRYING = "Retrying"
     CAPTURING = "Capturing"
     COPYING = "Copying"
@@ -148,6 +151,8 @@ ON_THE_WAY = frozenset(
         Reason.WAITING_FOR_IMAGE,
         Reason.WAITING_FOR_FIRST_CONSUMER,
         Reason.WAITING_FOR_FLOW,
+        Reason.WAITING_FOR_MIGRATION,
+        Reason.MIGRATING,
         Reason.RETRYING,
         Reason.CAPTURING,
         Reason.COPYING,

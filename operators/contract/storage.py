@@ -157,6 +157,10 @@ class DiskSpec:
     """uid of the Disk on another pool whose place this one takes."""
     filled: bool = False
     """Whether it has taken it: until then the other one holds the data, and from then on this one does."""
+    copy_of: str = ""
+    """Name of the Disk on another host whose data a migration brings here; the file is made without it."""
+    copy_whole: bool = False
+    """Whether that takes all of the data: the image that the other one is made from is not on this pool."""
 
 
 @dataclass(frozen=True, slots=True)

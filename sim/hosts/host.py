@@ -34,6 +34,7 @@ class Faults:
     qemu_img_fails: float = 0.0
     download_fails: float = 0.0
     event_lost: float = 0.0
+    moves_fail: float = 0.0
 
     def end(self) -> None:
         """All well."""
@@ -62,6 +63,10 @@ class Host:
     """What falls on an agent when something that it asked of the host has begun."""
     checks: list[Callable[[Host, str], None]] = field(default_factory=list)
     """Invariants to be looked at when a guest is started."""
+    going_on: list[Callable[[Host, str], None]] = field(default_factory=list)
+    """Those to be looked at when a guest that was paused goes on."""
+    peers: dict[str, Host] = field(default_factory=dict)
+    """The other hosts by address."""
 
     def __post_init__(self) -> None:
         self.actor = Actor(f"{self.name}-host")
@@ -153,6 +158,13 @@ class Host:
         node = self.files.find(path)
         if node is not None:
             node.data = node.data[:24] + struct.pack(">Q", size) + node.data[32:]
+
+    def resumed(self, uuid: str) -> None:
+        """A guest that was paused goes on."""
+        self.say("guest-goes-on", uuid)
+        for check in self.going_on:
+            check(self, uuid)
+        self.tell(uuid)
 
     def end_guest(self, uuid: str, how: str) -> None:
         """A guest ends."""

@@ -20,10 +20,14 @@ from agents.hypervisor.driver import (
     Facts,
     HypervisorError,
     HypervisorGone,
+    Job,
     Listeners,
+    Move,
+    Moved,
     Record,
 )
 from operators.contract.compute import CloudInit, Power
+from sim.hosts.migration import Moving
 from sim.loop import ACTOR
 
 if TYPE_CHECKING:
@@ -69,6 +73,8 @@ class Machine:
     """How the last copy of each running guest's disk ended; empty when it is whole."""
     frozen: set[str] = field(default_factory=set)
     """Guests whose file systems hold still."""
+    moving: dict[str, Moving] = field(default_factory=dict)
+    """Guests on their way from here."""
     deaf: set[str] = field(default_factory=set)
     """Guests that do not hear that they shall end."""
 
@@ -161,8 +167,10 @@ class Driver:
     async def resume(self, uuid: str) -> None:
         def resume() -> None:
             self._known(uuid)
+            if uuid in self._host.machine.moving:
+                raise HypervisorError("cannot acquire state change lock: a migration is under way")
             if not self._host.files.full and self._host.machine.paused.pop(uuid, ""):
-                self._host.tell(uuid)
+                self._host.resumed(uuid)
 
         await self._do(uuid, 0.002, resume)
 
@@ -177,6 +185,50 @@ class Driver:
 
     async def tunes(self) -> bool:
         return True
+
+    async def migrate(self, uuid: str, move: Move) -> Moved:
+        host, me = self._host, ACTOR.get()
+        over: asyncio.Future[str] = host.loop.create_future()
+
+        def deliver(error: str) -> None:
+            if not over.done():
+                over.set_result(error)
+
+        def tell(error: str) -> None:
+            host.later(0.0005, deliver, error, as_=me)
+
+        def begin() -> None:
+            self._guest(uuid)
+            target = host.peers.get(move.address)
+            if target is None or not target.up or not target.machine.daemon:
+                raise HypervisorError(f"the hypervisor of the other host cannot be reached at {move.address}")
+            if uuid in host.machine.moving or uuid in host.machine.paused:
+                raise HypervisorError("the guest cannot be moved now")
+            if error := Moving(host, target, uuid, tell).begin(move):
+                raise HypervisorError(error)
+
+        await self._do(uuid, 0.05, begin)
+        if error := await over:
+            raise HypervisorError(error)
+        target = host.peers[move.address]
+        if target.machine.daemon and target.machine.paused.get(uuid) == "User":
+            del target.machine.paused[uuid]
+            target.resumed(uuid)
+        return Moved(100, 128 << 20)
+
+    async def moving(self, uuid: str) -> Job | None:
+        def look() -> Job | None:
+            found = self._host.machine.moving.get(uuid)
+            return found.job if found else None
+
+        return await self._do("", 0.001, look)
+
+    async def stay(self, uuid: str) -> None:
+        def give_up() -> None:
+            if found := self._host.machine.moving.get(uuid):
+                found.given_up = True
+
+        await self._do("", 0.001, give_up)
 
     async def undefine(self, uuid: str) -> None:
         def undefine() -> None:

@@ -27,6 +27,7 @@ from agents.network.rules import (
 from operators.contract.networking import PortBindingSpec
 
 TABLE = "cloudstack"
+RARP = 0x8035
 MACS = "macs"
 ADDRESSES = "addresses"
 _BEFORE_ALL = -300
@@ -64,7 +65,8 @@ def guests(bindings: Iterable[PortBindingSpec], others: Iterable[Element] = ()) 
             # The router answers DHCP, not a guest.
             [match(payload("udp", "sport"), "==", 67), DROP],
             [match(concat(iifname, mac, payload("ip", "saddr")), "!=", f"@{ADDRESSES}"), DROP],
-            [match(payload("ether", "type"), "!=", any_of("ip", "arp")), DROP],
+            # RARP is how QEMU tells the switches where a guest is now that it has moved; of its own MAC only.
+            [match(payload("ether", "type"), "!=", any_of("ip", "arp", RARP)), DROP],
         ],
     )
     # The host itself is no party on a guests' network: without this it would answer their ARP for its own addresses.

@@ -63,6 +63,7 @@ INSTEAD = {
     Operation.STOP: "set spec.runPolicy of the VirtualMachine to Stopped",
     Operation.REBOOT: "raise spec.rebootRequest of the VirtualMachine by one",
     Operation.DESTROY: "delete the VirtualMachine",
+    Operation.MIGRATE: "make a Migration",
 }
 """What to do in place of making a Flow by hand; a Flow follows what a spec says, and never writes one."""
 

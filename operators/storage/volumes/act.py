@@ -74,8 +74,11 @@ async def _(action: MakeCopy, store: Store) -> None:
 async def _(action: Adjust, store: Store) -> None:
     disk = action.disk.meta
     spec = to_wire(action.spec)
+    # Even when empty: what a create has set, leaving out does not take away.
     if action.disk.spec.file_of:
-        spec["fileOf"] = action.spec.file_of  # even when empty: what a create has set, leaving out does not take away
+        spec["fileOf"] = action.spec.file_of
+    if action.disk.spec.copy_of:
+        spec["copyOf"] = action.spec.copy_of
     await store.apply(DISK, DISK.body(disk.key, spec=spec, **disk.guard))
 
 

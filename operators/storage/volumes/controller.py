@@ -117,11 +117,12 @@ class Volumes:
             yield from self._near_host(host)
 
     def _near_host(self, host: str) -> Iterator[Key]:
-        """The Volumes that wait to be placed near an Instance on that host."""
+        """The Volumes that wait to be placed, or to be copied, near an Instance on that host."""
         for instance in self._cache.by(INSTANCE, observe.BY_HOST, host):
+            arrives = instance.spec.incoming is not None and not instance.spec.incoming.committed
             for key in observe.volumes_of(instance):
                 volume = self._cache.get(VOLUME, key)
-                if volume is not None and observe.disk_of(self._cache, volume) is None:
+                if volume is not None and (arrives or observe.disk_of(self._cache, volume) is None):
                     yield key
 
 

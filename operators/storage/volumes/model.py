@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from operators.contract.compute import CatalogueStatus
@@ -58,6 +59,29 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Arriving:
+    """An Instance that a guest is to arrive at, on a host that does not reach the Volume's Disk."""
+
+    host: str
+    image_copies: Mapping[str, str]
+    """Of each pool that has the image which the Disk is made from: `namespace/name` of that copy."""
+    pools: tuple[Pool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """What migrations make of one Volume whose Disk only one host reaches."""
+
+    arriving: tuple[Arriving, ...] = ()
+    copies: tuple[DiskObj, ...] = ()
+    """Disks that get the data with a guest."""
+    arrived: frozenset[str] = frozenset()
+    """Hosts that a guest with the Volume has come to for good."""
+    used: frozenset[str] = frozenset()
+    """Hosts of every Instance that lists the Volume."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What is there around one Volume."""
 
@@ -86,6 +110,7 @@ class Seen:
     """Looked up only when a Disk is to be placed."""
     virtual_size: Quantity | None = None
     """The image's, as soon as any pool has a copy."""
+    moves: Moves = field(default_factory=Moves)
     quiet: float = 0.0
     """Seconds for which a state that passes by itself is not worth a write."""
 

@@ -19,7 +19,9 @@ from operators.storage.volumes.placement import refusal
 
 def move(volume: VolumeObj, seen: Seen, disk: DiskObj) -> tuple[list[Action], Outcome | None]:
     """The next step of a move, and how that stands; None when there is nothing to move. A move begun is finished."""
-    freed = [action for each in seen.retired for action in _free(each)]
+    # One that a guest took its data away from to another host stays until that guest's Instance there is gone.
+    free = [each for each in seen.retired if each.spec.host_name not in seen.moves.used - {disk.spec.host_name}]
+    freed = [action for each in free for action in _free(each)]
     if seen.heir is None:
         return freed, None if volume.spec.pool in ("", disk.spec.pool) else _refused(volume, seen, disk)
     heir, target = seen.heir, seen.heir.spec.pool

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
 from operators.contract import names
 from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus, Power
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, PoolReport, StoragePoolSpec, StoragePoolStatus
-from operators.contract.meta import Key, Obj
+from operators.contract.meta import Key, Obj, holds
 from operators.contract.pools import closed, reached
 from operators.contract.quantity import Quantity, factor
+from operators.contract.reasons import Type
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE_COPY
 from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
 from operators.storage.images import lookup
 from operators.storage.volumes.capacity import Promises
-from operators.storage.volumes.model import DiskObj, Holder, ImageObj, Pool, Seen, VolumeObj
+from operators.storage.volumes.model import Arriving, DiskObj, Holder, ImageObj, Moves, Pool, Seen, VolumeObj
 
+InstanceObj: TypeAlias = Obj[InstanceSpec, InstanceStatus]
 PoolObj: TypeAlias = Obj[StoragePoolSpec, StoragePoolStatus]
 
 QUIET = 3.0
@@ -52,7 +54,7 @@ def disk_of(cache: Cache, volume: VolumeObj) -> DiskObj | None:
 
 
 def _counts(disk: DiskObj) -> bool:
-    return not disk.spec.file_of and (disk.spec.filled or not disk.spec.replaces)
+    return not disk.spec.file_of and not disk.spec.copy_of and (disk.spec.filled or not disk.spec.replaces)
 
 
 def _superseded(disks: Iterable[DiskObj]) -> frozenset[str]:
@@ -70,10 +72,15 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
     disk = disk_of(cache, volume)
     namesake = cache.get(DISK, Key(volume.meta.namespace, names.disk(volume.meta.name)))
     pool = cache.get(STORAGE_POOL, Key("", disk.spec.pool)) if disk is not None else None
-    holders = holders_of(cache, volume)
+    instances = cache.by(INSTANCE, BY_VOLUME, str(volume.key))
+    within = (
+        _reached(cache, disk, pool, (each.spec.host_name for each in instances)) if disk is not None else frozenset()
+    )
+    holders = tuple(
+        _holder(each) for each in instances if disk is None or each.spec.host_name in within or _stays(each)
+    )
     disks = _disks(cache, volume)
     heir = next((each for each in disks if each.spec.replaces and not each.spec.filled), None)
-    instances = cache.by(INSTANCE, BY_VOLUME, str(volume.key))
     places = disk is None or volume.spec.pool not in ("", disk.spec.pool)
     image = None
     if volume.spec.source.image and disk is None:
@@ -89,11 +96,12 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         heir=heir,
         went=heir is not None and any(heir.meta.name in _in_use(each, volume) for each in instances),
         retired=tuple(each for each in disks if each.meta.uid in _superseded(disks)),
-        reached=_reached(cache, disk, pool, holders) if disk is not None else frozenset(),
+        reached=within,
         shared=pool is not None and not pool.spec.host_name,
         name_taken=namesake is not None and namesake.spec.volume.uid != volume.meta.uid,
         pools=tuple(_pools(cache, volume, holders[0].host, image, promises)) if holders and places else (),
         virtual_size=_virtual_size(cache, image) if image is not None else None,
+        moves=_moves(cache, volume, disk, instances, within, promises) if disk is not None else Moves(),
         quiet=_quiet(_moments(cache, volume, disk), now),
     )
 
@@ -105,7 +113,7 @@ def holders_of(cache: Cache, volume: VolumeObj) -> tuple[Holder, ...]:
 
 def reached_by(cache: Cache, disk: DiskObj, holders: Iterable[Holder]) -> frozenset[str]:
     """Of the holders' hosts, those that reach a Disk's pool."""
-    return _reached(cache, disk, cache.get(STORAGE_POOL, Key("", disk.spec.pool)), holders)
+    return _reached(cache, disk, cache.get(STORAGE_POOL, Key("", disk.spec.pool)), (each.host for each in holders))
 
 
 def _in_use(instance: Obj[InstanceSpec, InstanceStatus], volume: VolumeObj) -> frozenset[str]:
@@ -124,9 +132,50 @@ def _virtual_size(cache: Cache, image: ImageObj) -> Quantity | None:
     return next((size for size in sizes if size), image.status.virtual_size)
 
 
-def _reached(cache: Cache, disk: DiskObj, pool: PoolObj | None, holders: Iterable[Holder]) -> frozenset[str]:
-    """Those of the holders' hosts that reach a Disk's pool; its own does in any case."""
-    hosts = {holder.host: cache.get(HOST, Key("", holder.host)) for holder in holders}
+def _stays(instance: InstanceObj) -> bool:
+    """Whether an Instance has its guest for good: one to arrive has its Volumes elsewhere yet, one to leave its own."""
+    arrives = instance.spec.incoming is not None and not instance.spec.incoming.committed
+    return not arrives and instance.spec.outgoing is None
+
+
+def _moves(
+    cache: Cache,
+    volume: VolumeObj,
+    disk: DiskObj,
+    instances: Sequence[InstanceObj],
+    within: frozenset[str],
+    promises: Promises,
+) -> Moves:
+    """What migrations make of the Volume."""
+    disks = _disks(cache, volume)
+    arriving = (
+        each
+        for each in instances
+        if each.spec.host_name not in within and each.spec.incoming and not each.spec.incoming.committed
+    )
+    arrived = (each.spec.host_name for each in instances if each.spec.incoming is None or each.spec.incoming.committed)
+    return Moves(
+        arriving=tuple(_arriving(cache, volume, disk, each, promises) for each in arriving if not each.meta.deleting),
+        copies=tuple(each for each in disks if each.spec.copy_of),
+        arrived=frozenset(arrived),
+        used=frozenset(each.spec.host_name for each in instances),
+    )
+
+
+def _arriving(cache: Cache, volume: VolumeObj, disk: DiskObj, instance: InstanceObj, promises: Promises) -> Arriving:
+    """A host that the data is to be copied to, with what is there of the image that most of it may come from."""
+    host, whole = instance.spec.host_name, instance.spec.incoming is not None and instance.spec.incoming.whole
+    base = cache.get(IMAGE_COPY, Key(*disk.spec.image_copy.split("/", 1))) if disk.spec.image_copy else None
+    copies = {}
+    for copy in cache.owned(IMAGE_COPY, base.spec.image.uid) if base is not None and not whole else ():
+        if holds(copy.status.conditions, Type.PROVISIONED) and not copy.meta.deleting:
+            copies[copy.spec.pool] = str(copy.key)
+    return Arriving(host, copies, tuple(_pools(cache, volume, host, None, promises)))
+
+
+def _reached(cache: Cache, disk: DiskObj, pool: PoolObj | None, users: Iterable[str]) -> frozenset[str]:
+    """Of some hosts, those that reach a Disk's pool; its own does in any case."""
+    hosts = {name: cache.get(HOST, Key("", name)) for name in users}
     within = {name for name, host in hosts.items() if pool and reached(pool.spec, name, host.spec if host else None)}
     return frozenset(within | {disk.spec.host_name})
 

@@ -16,6 +16,7 @@ from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.contract.storage import DiskLimits, DiskSpec, ReclaimPolicy
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
 from operators.storage.volumes import restore
+from operators.storage.volumes.following import follow
 from operators.storage.volumes.model import (
     Action,
     Adjust,
@@ -72,7 +73,7 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
             f"VirtualMachine {holder.virtual_machine} on host {holder.host} still has it; "
             "take it out of its spec.volumes, or delete the VirtualMachine",
         )
-    others = (*seen.sights, *seen.retired, *((seen.heir,) if seen.heir else ()))
+    others = (*seen.sights, *seen.retired, *seen.moves.copies, *((seen.heir,) if seen.heir else ()))
     if others:
         hosts = ", ".join(each.spec.host_name for each in others)
         let_go = tuple(DeleteDisk(each) for each in others if not each.meta.deleting)
@@ -178,6 +179,12 @@ def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
             return (), Blocked(Reason.PROVISIONING, f"host {disk.spec.host_name} lets go of its file, which stays")
         message = f"Disk {disk.meta.name} was deleted by someone, and its data is being freed with it"
         return (), Blocked(Reason.STORAGE_ERROR, message)
+    follows, _ = follow(volume, seen, disk)
+    actions, outcome = _stay(volume, seen, disk)
+    return [*follows, *actions], outcome
+
+
+def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     if _passes(seen, disk):
         adjust = () if disk.spec.keep else (Adjust(disk, replace(disk.spec, keep=True)),)
         return (*adjust, DeleteDisk(disk)), _verdict(seen, disk, disk.spec)

@@ -9,6 +9,7 @@ from operators.contract.reasons import Reason, Type
 from operators.contract.storage import VolumeStatus
 from operators.kernel import Blocked, Done, Outcome, Rejected, Report, Retry
 from operators.storage.volumes import moving
+from operators.storage.volumes.following import held_up
 from operators.storage.volumes.model import Seen, VolumeObj
 from operators.storage.volumes.plan import PASSING
 
@@ -38,7 +39,9 @@ def report(volume: VolumeObj, seen: Seen, outcome: Outcome) -> tuple[Report, ...
     elif volume.status.disk and not volume.meta.deleting:
         # Its file passes to another host, or the Disk is lost: what is known of where it was stays said.
         fields = replace(volume.status, phase=fields.phase, attached_to=fields.attached_to)
-    return (Report(volume, fields, (bound, _attached(seen))),)
+    follows = held_up(volume, seen)
+    more = (follows,) if follows is not None else ()
+    return (Report(volume, fields, (bound, _attached(seen), *more)),)
 
 
 def _attached_to(seen: Seen) -> str:

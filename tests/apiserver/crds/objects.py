@@ -48,6 +48,7 @@ SPECS: dict[str, Json] = {
         "cloudInit": {"instanceId": UID, "hostname": "web", "userData": "#!/bin/sh\n"},
         "power": "Running",
     },
+    "Migration": {"virtualMachine": "web", "targetHost": "node2"},
     "Volume": {"size": "1Gi"},
     "DiskOffering": {"tags": ["ssd"]},
     "Image": {"url": "http://example.org/tiny.qcow2", "checksum": CHECKSUM},

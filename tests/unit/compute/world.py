@@ -15,10 +15,11 @@ from agents.hypervisor.handlers import watches as agent_watches
 from agents.hypervisor.settings import Settings
 from agents.hypervisor.simulated import SimulatedFiles, SimulatedHost, SimulatedHypervisor
 from operators.compute.handlers import COMPONENT
+from operators.compute.migrations.model import Migration
 from operators.compute.model import VM, Instance
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, MIGRATION, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
 from operators.contract.meta import Condition, Key, Kind, condition
 from operators.contract.networking import PORT, PORT_BINDING
@@ -83,6 +84,8 @@ class World:
         self.hosts = {
             name: SimulatedHost(Facts(8, 5 * GIB, "sim", "simulated"), rng=random.Random(name)) for name in hosts
         }
+        for host in self.hosts.values():
+            host.peers = self.hosts
         self.volumes: dict[str, Condition] = {}
         """What a Volume says in place of becoming ready."""
         self.orchestrates = True
@@ -119,7 +122,7 @@ class World:
         def build(context: Any) -> Any:
             host = self.hosts[name]
             self.agents[name] = Agent(
-                context, Settings(node=name), SimulatedHypervisor(host, self.clock), SimulatedFiles(host)
+                context, Settings(node=name, address=name), SimulatedHypervisor(host, self.clock), SimulatedFiles(host)
             )
             return self.agents[name].controllers
 
@@ -161,7 +164,22 @@ class World:
     async def delete(self, name: str = "web") -> None:
         self.server.delete("kubectl", VIRTUAL_MACHINE, Key(NS, name))
 
+    async def migrate(self, name: str = "move", vm: str = "web", **spec: Any) -> None:
+        user = self.admin.as_manager("kubectl")
+        await user.apply(
+            MIGRATION, MIGRATION.body(Key(NS, name), spec={"virtualMachine": vm, "storage": "Auto"} | spec)
+        )
+
     # What tests ask.
+
+    def migration(self, name: str = "move") -> Migration:
+        body = self.server.read(MIGRATION, Key(NS, name))
+        assert body is not None, f"no Migration {name}"
+        return MIGRATION.parse(body)
+
+    def running(self, uuid: str) -> list[str]:
+        """The hosts on which a guest runs."""
+        return [name for name, host in self.hosts.items() if (at := host.domains.get(uuid)) and at.power == "Running"]
 
     def vm(self, name: str = "web") -> VM:
         body = self.server.read(VIRTUAL_MACHINE, Key(NS, name))
@@ -251,34 +269,44 @@ class World:
         users = [each for each in self.instances() if name in {disk.volume for disk in each.spec.disks}]
         if not users:
             return
-        host = volume.status.host_name or users[0].spec.host_name
-        disk = Key(NS, names.disk(name))
+        home = volume.status.disk_host or users[0].spec.host_name
+        for each in users:
+            if each.spec.host_name != home:
+                await self._disk(volume, names.disk_on(name, each.spec.host_name), each.spec.host_name, home)
+        came = [e for e in users if e.spec.incoming and e.spec.incoming.committed and not e.spec.outgoing]
+        host = came[0].spec.host_name if came else home
+        disk = names.disk_on(name, host) if came else volume.status.disk or names.disk(name)
+        await self._disk(volume, disk, host)
+        status = {"pool": names.local_pool(host), "hostName": host, "disk": disk, "diskHost": host, "conditions": READY}
+        await store.apply_status(VOLUME, volume.key, status, resource_version="")
+
+    async def _disk(self, volume: Any, name: str, host: str, home: str = "") -> None:
+        store, key = self.admin.as_manager("storage"), Key(NS, name)
         spec = {
             "hostName": host,
             "pool": names.local_pool(host),
-            "path": name,
-            "volume": {"name": name, "uid": volume.meta.uid},
+            "path": volume.meta.name,
+            "volume": {"name": volume.meta.name, "uid": volume.meta.uid},
             "size": "1Gi",
         }
-        await store.apply(DISK, DISK.body(disk, spec=spec))
+        await store.apply(DISK, DISK.body(key, spec=spec | ({"copyOf": "there"} if home else {})))
         made = [{"type": "Provisioned", "status": "True", "reason": "AsSpecified"}]
-        await store.apply_status(DISK, disk, {"path": f"/{name}", "conditions": made}, resource_version="")
-        status = {"pool": names.local_pool(host), "hostName": host, "disk": disk.name, "conditions": READY}
-        await store.apply_status(VOLUME, volume.key, status, resource_version="")
+        path = f"/{host}/{volume.meta.name}"
+        await store.apply_status(DISK, key, {"path": path, "conditions": made}, resource_version="")
 
     async def _port(self, port: Any) -> None:
         store = self.admin.as_manager("networking")
         users = [each for each in self.instances() if port.meta.name in {nic.port for nic in each.spec.nics}]
         if not users:
             return
-        host = users[0].spec.host_name
-        key = Key(NS, names.port_binding(port.meta.name, host))
         ref = {"name": port.meta.name, "uid": port.meta.uid}
-        spec = {"hostName": host, "port": ref, "network": ref, "hostNetwork": "h", "bridge": "br", "tap": "t"}
-        spec |= {"mac": "02:00:00:00:00:01", "ip": "10.1.1.10"}
-        await store.apply(PORT_BINDING, PORT_BINDING.body(key, spec=spec))
         done = {"conditions": [{"type": "Programmed", "status": "True", "reason": "AsSpecified"}]}
-        await store.apply_status(PORT_BINDING, key, done, resource_version="")
+        for host in {each.spec.host_name for each in users}:
+            key = Key(NS, names.port_binding(port.meta.name, host))
+            spec = {"hostName": host, "port": ref, "network": ref, "hostNetwork": "h", "bridge": "br", "tap": "t"}
+            spec |= {"mac": "02:00:00:00:00:01", "ip": "10.1.1.10"}
+            await store.apply(PORT_BINDING, PORT_BINDING.body(key, spec=spec))
+            await store.apply_status(PORT_BINDING, key, done, resource_version="")
         status = {"ip": "10.1.1.10", "mac": "02:00:00:00:00:01", "conditions": READY}
         await store.apply_status(PORT, port.key, status, resource_version="")
 

@@ -24,7 +24,7 @@ from operators.orchestration.intents.plan import due, plan
 from operators.orchestration.record import FINALIZER, VM, Flow, Intent
 
 ON, OFF = RunPolicy.RUNNING, RunPolicy.STOPPED
-DEPLOY, START, STOP, REBOOT, DESTROY = Operation
+DEPLOY, START, STOP, REBOOT, DESTROY, _MIGRATE = Operation
 NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 UID = "11111111-0000-4000-8000-000000000000"
 

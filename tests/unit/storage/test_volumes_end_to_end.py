@@ -122,7 +122,8 @@ class Cloud:
     @staticmethod
     def _file(disk: Obj[Any, Any]) -> str:
         """A file as tests know it: by its path, and on another pool than the first by that, too."""
-        return disk.spec.path if not disk.spec.replaces else f"{disk.spec.pool}/{disk.spec.path}"
+        other = disk.spec.replaces or disk.spec.copy_of
+        return f"{disk.spec.pool}/{disk.spec.path}" if other else disk.spec.path
 
     async def settle(self, seconds: float = 10.0) -> None:
         await asyncio.sleep(seconds)

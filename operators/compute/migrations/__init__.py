@@ -1,0 +1,1 @@
+"""Migrations: a running guest is moved to another host, with never more than one of it (docs/adr/0017)."""
