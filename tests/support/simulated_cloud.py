@@ -81,9 +81,9 @@ class SimulatedCloud:
         return [line for room in self.rooms.values() for line in room.forbidden()]
 
     def _rights(self) -> None:
-        namespaces = [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in (SYSTEM, CATALOG)
-        ]
+        bodies = rendered(f"--set=simulator.hosts={self.hosts}")
+        spaces = {SYSTEM, CATALOG} | {body["metadata"].get("namespace", SYSTEM) for body in bodies}
+        namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(spaces)]
         kubectl = [
             str(self.plane.kubectl),
             f"--kubeconfig={self.plane.kubeconfig}",
@@ -92,9 +92,10 @@ class SimulatedCloud:
             "-f",
             "-",
         ]
-        for bodies in (namespaces, rendered(f"--set=simulator.hosts={self.hosts}")):
-            text = yaml.safe_dump_all(bodies)
-            subprocess.run(kubectl, input=text, text=True, check=True, capture_output=True)
+        for each in (namespaces, bodies):
+            text = yaml.safe_dump_all(each)
+            done = subprocess.run(kubectl, input=text, text=True, check=False, capture_output=True)
+            assert done.returncode == 0, done.stderr
 
     # What users do.
 
