@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from weakref import WeakKeyDictionary
 
@@ -52,34 +53,41 @@ def background(context: Context) -> Sequence[Awaitable[None]]:
     """The Hosts themselves, their heartbeats, and their hypervisors."""
     settings = Settings.read(context.env)
     works = [work for agent in _GUESTS[context].agents.values() for work in agent.background()]
-    return (register(context, settings), *beats(context, settings), *works)
+    there = asyncio.Event()
+    return (register(context, settings, there), *beats(context, settings, there), *works)
 
 
-async def register(context: Context, settings: Settings) -> None:
+async def register(context: Context, settings: Settings, there: asyncio.Event) -> None:
     """Make the Hosts that are missing; Fabric Admin makes the rest of what stands for them."""
     await context.synced.wait()
     while True:
         try:
-            there = {body["metadata"]["name"] for body in await context.store.list(HOST)}
+            known = {body["metadata"]["name"] for body in await context.store.list(HOST)}
             for name in settings.names:
-                if name not in there:
+                if name not in known:
                     spec = HostSpec(node=name, zone=settings.zone, simulated=True)
                     await context.store.create(HOST, HOST.body(Key("", name), spec=to_wire(spec)))
             log.info("simulated_hosts", count=settings.hosts, zone=settings.zone)
+            there.set()
             return
         except (Deposed, Unavailable, AlreadyExists) as error:
             log.info("hosts_not_made_yet", why=str(error))
             await context.clock.sleep(AGAIN)
 
 
-def beats(context: Context, settings: Settings) -> Sequence[Awaitable[None]]:
+def beats(context: Context, settings: Settings, there: asyncio.Event) -> Sequence[Awaitable[None]]:
     """A heartbeat per agent and host, as real agents have it; the more hosts, the slower."""
-    namespace = context.env.get("POD_NAMESPACE", "")
-    return [
-        Heartbeat(context.store, context.clock, namespace, agent, node, rng=context.rng, every=settings.beat).run()
-        for node in settings.names
-        for agent in names.AGENTS
-    ]
+    namespace, every = context.env.get("POD_NAMESPACE", ""), settings.beat
+
+    async def run(node: str, agent: str) -> None:
+        await there.wait()
+        heart = Heartbeat(context.store, context.clock, namespace, agent, node, rng=context.rng, every=every)
+        await heart.beat()
+        # The first beats come together; from then on they are spread.
+        await context.clock.sleep(context.rng.uniform(0, every))
+        await heart.run()
+
+    return [run(node, agent) for node in settings.names for agent in names.AGENTS]
 
 
 COMPONENT = Component(
