@@ -50,10 +50,10 @@ class Ports:
             PORT: lambda port: [port.key],
             NETWORK: lambda network: self._unready(network.key),
             ROUTER: self._of_router,
-            HOST_NETWORK: lambda each: self._unready(Key(each.meta.namespace, each.spec.network.name)),
+            HOST_NETWORK: lambda each: self._on_host(each.spec.host_name),
             PORT_BINDING: lambda binding: [Key(binding.meta.namespace, binding.spec.port.name)],
             INSTANCE: self._of_changed_instance,
-            HOST_REPORT: self._of_report,
+            HOST_REPORT: lambda report: self._on_host(report.spec.host_name),
         }
 
     async def observe(self, key: Key) -> tuple[PortObj, Seen] | None:
@@ -103,8 +103,9 @@ class Ports:
             if not _ready(port) or told.get(port.meta.uid) != (port.status.ip, port.status.mac):
                 yield port.key
 
-    def _of_report(self, report: AnyObj) -> Iterable[Key]:
-        for instance in self._cache.by(INSTANCE, BY_HOST, report.spec.host_name):
+    def _on_host(self, host: str) -> Iterable[Key]:
+        """Those that are not ready of the guests on one host; what a network is elsewhere is none of their business."""
+        for instance in self._cache.by(INSTANCE, BY_HOST, host):
             for key in _of_instance(instance):
                 port = self._cache.get(PORT, key)
                 if port is not None and not _ready(port):

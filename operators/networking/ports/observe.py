@@ -27,7 +27,7 @@ def observe(cache: Cache, key: Key) -> tuple[PortObj, Seen] | None:
         bindings=lookup.bindings(cache, port),
         foreign=tuple(_foreign(cache, port, hosts)),
         segments={host: _segment(cache, network, host) for host in hosts} if network else {},
-        silent=frozenset(hosts) - _reporting(cache),
+        silent=frozenset(host for host in hosts if not _reports(cache, host)),
     )
     return port, seen
 
@@ -44,10 +44,7 @@ def _segment(cache: Cache, network: NetworkObj, host: str) -> Condition | None:
     return condition(found.status.conditions, Type.PROGRAMMED) if found else None
 
 
-def _reporting(cache: Cache) -> frozenset[str]:
-    """The hosts whose network agent told where they are in the underlay."""
-    return frozenset(
-        each.spec.host_name
-        for each in cache.all(HOST_REPORT)
-        if each.status.network is not None and each.status.network.underlay_address
-    )
+def _reports(cache: Cache, host: str) -> bool:
+    """Whether a host's network agent told where it is in the underlay."""
+    reports = cache.by(HOST_REPORT, lookup.BY_HOST, host)
+    return any(each.status.network is not None and each.status.network.underlay_address for each in reports)
