@@ -45,7 +45,7 @@ def indexes(cache: Cache) -> None:
     for kind in resolved:
         cache.index(kind, BY_NETWORK, lambda obj: (f"{obj.meta.namespace}/{obj.spec.network.name}",))
     cache.index(INSTANCE, BY_PORT, lambda vm: {f"{vm.meta.namespace}/{nic.port}" for nic in vm.spec.nics})
-    placed: tuple[AnyKind, ...] = (ROUTER, HOST_NETWORK, INSTANCE)
+    placed: tuple[AnyKind, ...] = (ROUTER, HOST_NETWORK, INSTANCE, HOST_REPORT)
     for kind in placed:
         cache.index(kind, BY_HOST, lambda obj: (obj.spec.host_name,))
     cache.index(CLAIM, BY_OWNER, _claimants)
