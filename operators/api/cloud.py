@@ -8,9 +8,11 @@ from typing import Any, TypeAlias
 
 from operators.contract import names
 from operators.contract.compute import (
+    AFFINITY_GROUP,
     COMPUTE_OFFERING,
     USER_DATA,
     VIRTUAL_MACHINE,
+    AffinityGroupSpec,
     ComputeOfferingSpec,
     UserDataSpec,
     VirtualMachineSpec,
@@ -33,6 +35,7 @@ from operators.contract.fabric import (
     ZoneSpec,
 )
 from operators.contract.identity import ACCESS_ROLE, ACCOUNT, DOMAIN, PROJECT, USER
+from operators.contract.keypairs import SSH_KEY_PAIR, SSHKeyPairSpec, SSHKeyPairStatus
 from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
 from operators.contract.networking import (
     NETWORK,
@@ -45,6 +48,7 @@ from operators.contract.networking import (
     PortStatus,
 )
 from operators.contract.orchestration import FLOW, FlowSpec, FlowState, FlowStatus, OnFailure, Operation
+from operators.contract.snapshots import VOLUME_SNAPSHOT, VolumeSnapshotSpec, VolumeSnapshotStatus
 from operators.contract.storage import (
     DISK_OFFERING,
     IMAGE,
@@ -64,6 +68,9 @@ Image: TypeAlias = Obj[ImageSpec, ImageStatus]
 Network: TypeAlias = Obj[NetworkSpec, NetworkStatus]
 Port: TypeAlias = Obj[PortSpec, PortStatus]
 Document: TypeAlias = Obj[UserDataSpec, Quiet]
+KeyPair: TypeAlias = Obj[SSHKeyPairSpec, SSHKeyPairStatus]
+AffinityGroup: TypeAlias = Obj[AffinityGroupSpec, Quiet]
+Snapshot: TypeAlias = Obj[VolumeSnapshotSpec, VolumeSnapshotStatus]
 Zone: TypeAlias = Obj[ZoneSpec, Quiet]
 Rack: TypeAlias = Obj[RackSpec, Quiet]
 HostGroup: TypeAlias = Obj[HostGroupSpec, Quiet]
@@ -77,6 +84,7 @@ KINDS: tuple[Kind[Any, Any], ...] = (
     *(DOMAIN, ACCOUNT, PROJECT, USER, ACCESS_ROLE),
     *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL),
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
+    *(AFFINITY_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT),
     *(USER_DATA, IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 

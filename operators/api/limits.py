@@ -27,6 +27,7 @@ from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT, ROOT, Reservat
 from operators.contract.kinds import ALL
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.kernel.clock import parse_stamp, stamp
 from operators.kernel.store import Conflict
@@ -78,6 +79,7 @@ def used(call: Call, holder: Holder) -> Counter[str]:
     for volume in call.cloud.all(VOLUME, where):
         total.update({Resource.VOLUMES: 1, Resource.PRIMARY_STORAGE: gib(int(_size(volume)))})
     total[Resource.NETWORKS] = len(call.cloud.all(NETWORK, where))
+    total[Resource.SNAPSHOTS] = len(call.cloud.all(VOLUME_SNAPSHOT, where))
     total[Resource.IMAGES] = len(call.cloud.all(IMAGE, where))
     total[Resource.PROJECTS] = len(call.cloud.all(PROJECT, None, lambda each: _runs(each, holder, where)))
     return total

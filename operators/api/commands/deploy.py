@@ -8,8 +8,21 @@ from dataclasses import dataclass
 
 from operators.api import errors, naming
 from operators.api.call import Call, OwnerArgs, place_to_make
-from operators.api.cloud import ComputeOffering, DiskOffering, Document, Host, HostGroup, Image, Network, Zone, name_of
-from operators.api.declare import Answer, Started, boolean, command, long, maps, string, uuid, uuids
+from operators.api.cloud import (
+    AffinityGroup,
+    ComputeOffering,
+    DiskOffering,
+    Document,
+    Host,
+    HostGroup,
+    Image,
+    Network,
+    Zone,
+    name_of,
+)
+from operators.api.commands.affinity_groups import members_of
+from operators.api.commands.key_pairs import named
+from operators.api.declare import Answer, Started, boolean, command, long, maps, string, uuid, uuids, words
 from operators.api.jobs import job_of
 from operators.api.limits import of_machine, of_root_disk, reserved
 from operators.api.responses.virtualmachine import HYPERVISOR, VirtualMachineResponse
@@ -17,6 +30,7 @@ from operators.api.userdata import decoded
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import (
+    AFFINITY_GROUP,
     COMPUTE_OFFERING,
     USER_DATA,
     VIRTUAL_MACHINE,
@@ -57,6 +71,10 @@ class Deploy(OwnerArgs):
     overridediskofferingid: DiskOffering | None = uuid("ID of the disk offering of the root disk", DISK_OFFERING)
     userdataid: Document | None = uuid("ID of registered user data, in place of userdata", USER_DATA)
     userdata: str = string("Base64 of what first boot gets to run or read; at most 8 KiB of it", length=1048576)
+    keypair: str = string("Name of the key pair to log in with")
+    keypairs: tuple[str, ...] = words("Names of key pairs to log in with, in place of keypair")
+    affinitygroupids: tuple[AffinityGroup, ...] = uuids("IDs of its affinity groups", AFFINITY_GROUP)
+    affinitygroupnames: tuple[str, ...] = words("Names of its affinity groups, in place of IDs")
     hostid: Host | None = uuid("Host to run on; for root admins", HOST)
     clusterid: HostGroup | None = uuid("Cluster to run in; for root admins", HOST_GROUP)
     hypervisor: str = string("KVM; there is no other")
@@ -68,11 +86,10 @@ class Deploy(OwnerArgs):
     item=VirtualMachineResponse,
     key="virtualmachine",
     asynchronous=True,
-    refused="""affinitygroupids affinitygroupnames bootintosetup bootmode boottype customid datadiskofferinglist
-        datadisksdetails details dhcpoptionsnetworklist diskofferingid externaldetails extraconfig group
-        ip6address keypair keypairs leaseduration leaseexpiryaction nicmultiqueuenumber nicnetworklist
-        password podid properties securitygroupids securitygroupnames size snapshotid userdatadetails
-        volumeid""",
+    refused="""bootintosetup bootmode boottype customid datadiskofferinglist datadisksdetails details
+        dhcpoptionsnetworklist diskofferingid externaldetails extraconfig group ip6address leaseduration
+        leaseexpiryaction nicmultiqueuenumber nicnetworklist password podid properties securitygroupids
+        securitygroupnames size snapshotid userdatadetails volumeid""",
     ignored="""copyimagetags deploymentplanner displayvm dynamicscalingenabled iodriverpolicy iothreadsenabled keyboard
         nicpackedvirtqueuesenabled""",
 )
@@ -127,12 +144,18 @@ def _spec(call: Call, args: Deploy, namespace: str) -> VirtualMachineSpec:
         run_policy=RunPolicy.RUNNING if args.startvm else RunPolicy.STOPPED,
         nics=_nics(call, args, namespace),
         user_data=UserData(_first_boot(args, namespace)),
+        ssh_key_pairs=tuple(pair.meta.name for pair in named(call, namespace, args.keypairs or _one(args.keypair))),
+        affinity_groups=members_of(call, namespace, args.affinitygroupids, args.affinitygroupnames),
         placement=Placement(
             zone=args.zoneid.meta.name,
             group=args.clusterid.meta.name if args.clusterid else "",
             host=args.hostid.meta.name if args.hostid else "",
         ),
     )
+
+
+def _one(name: str) -> tuple[str, ...]:
+    return (name,) if name else ()
 
 
 def _image(call: Call, image: Image, namespace: str) -> str:

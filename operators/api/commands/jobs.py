@@ -10,6 +10,7 @@ from typing import Any
 from operators.api import errors
 from operators.api.call import Call, ScopedListArgs, contains, listing, namespaces
 from operators.api.cloud import Flow
+from operators.api.commands.affinity_groups import affinity_group
 from operators.api.declare import Answer, Single, command, date, identifier
 from operators.api.jobs import (
     ATTACHING,
@@ -31,16 +32,18 @@ from operators.api.responses.done import Done
 from operators.api.responses.fabric import host
 from operators.api.responses.identity import project
 from operators.api.responses.network import network
+from operators.api.responses.snapshot import snapshot
 from operators.api.responses.virtualmachine import virtual_machine
 from operators.api.responses.volume import volume
 from operators.api.wire import Date, plain
 from operators.api.wire import date as written
-from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.compute import AFFINITY_GROUP, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
 from operators.contract.meta import Kind, Obj
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import FLOW, FlowError
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.kernel.clock import parse_stamp
 
@@ -58,6 +61,8 @@ SHOWN: Mapping[Kind[Any, Any], tuple[str, Callable[[Call, Any], object]]] = {
     VOLUME: ("volume", volume),
     NETWORK: ("network", network),
     HOST: ("host", host),
+    VOLUME_SNAPSHOT: ("snapshot", snapshot),
+    AFFINITY_GROUP: ("affinitygroup", affinity_group),
     PROJECT: ("project", project),
 }
 """How the object of a job is shown once that is done."""

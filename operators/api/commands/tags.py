@@ -20,12 +20,14 @@ from operators.contract.compute import USER_DATA, VIRTUAL_MACHINE
 from operators.contract.identity import PROJECT
 from operators.contract.meta import Kind, Obj
 from operators.contract.networking import NETWORK
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 
 TYPES: Mapping[str, Kind[Any, Any]] = {
     "UserVm": VIRTUAL_MACHINE,
     "Volume": VOLUME,
     "Network": NETWORK,
+    "Snapshot": VOLUME_SNAPSHOT,
     "Template": IMAGE,
     "ISO": IMAGE,
     "UserData": USER_DATA,

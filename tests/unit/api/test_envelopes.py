@@ -183,7 +183,7 @@ async def test_list_apis_says_what_clients_build_themselves_from(world: World) -
         "required": True,
         "related": "listZones",
     }
-    assert "keypair" not in params, "refused, so not said"
+    assert "bootmode" not in params, "refused, so not said"
     assert {"name": "nic", "type": "list"} in api["response"]
 
 

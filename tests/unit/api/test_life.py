@@ -147,7 +147,7 @@ async def test_volumes(world: World) -> None:
         ({"rootdisksize": "0"}, 431, "positive"),
         ({"userdata": "?"}, 431, "base64"),
         ({"hypervisor": "VMware"}, 431, "KVM"),
-        ({"keypair": "mine"}, 432, "parameter keypair of deployVirtualMachine is not supported yet"),
+        ({"bootmode": "mine"}, 432, "parameter bootmode of deployVirtualMachine is not supported yet"),
         ({"name": "web"}, 431, "already exists"),
     ],
 )

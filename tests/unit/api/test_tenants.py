@@ -10,18 +10,31 @@ import pytest
 from operators.api.commands import ALL
 from operators.api.declare import Command
 from operators.contract.codec import Json
-from operators.contract.compute import USER_DATA, VIRTUAL_MACHINE
+from operators.contract.compute import AFFINITY_GROUP, USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import SECRET
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT, USER, Role
+from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK, PORT
 from operators.contract.orchestration import FLOW
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import CHECKSUM, World, api_key
 from tests.unit.api.world import PEOPLE as PEOPLE_OF
 
-TENANT_KINDS = (VIRTUAL_MACHINE, VOLUME, NETWORK, IMAGE, FLOW, USER_DATA, PORT)
+TENANT_KINDS = (
+    VIRTUAL_MACHINE,
+    VOLUME,
+    NETWORK,
+    IMAGE,
+    FLOW,
+    USER_DATA,
+    PORT,
+    AFFINITY_GROUP,
+    SSH_KEY_PAIR,
+    VOLUME_SNAPSHOT,
+)
 PEOPLE = {"Domain": DOMAIN, "Account": ACCOUNT, "User": USER, "Project": PROJECT}
 
 
@@ -31,6 +44,9 @@ async def belongings(world: World, user: str) -> dict[str, str]:
     image = IMAGE.body(Key(user, "own"), spec={"url": "http://example.org/own.qcow2", "checksum": CHECKSUM})
     await store.create(IMAGE, image)
     await store.create(VOLUME, VOLUME.body(Key(user, "ledger"), spec={"size": "1Gi"}))
+    await store.create(AFFINITY_GROUP, AFFINITY_GROUP.body(Key(user, "apart"), spec={}))
+    await store.create(SSH_KEY_PAIR, SSH_KEY_PAIR.body(Key(user, "key"), spec={"publicKey": "ssh-ed25519 AAAA"}))
+    await store.create(VOLUME_SNAPSHOT, VOLUME_SNAPSHOT.body(Key(user, "then"), spec={"volume": "ledger"}))
     await store.create(USER_DATA, USER_DATA.body(Key(user, "boot"), spec={"data": "#!/bin/sh"}))
     await world.network(user)
     begun = await world.call(user, "deployVirtualMachine", name="web", **await world.ids(user))
