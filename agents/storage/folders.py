@@ -25,6 +25,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPEC_PATH = re.compile(r"(volumes|images|snapshots)/([0-9A-Za-z-]{1,64}\.qcow2)")
 
 
+_PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+
+
 class PoolOffline(Exception):
     """The pool cannot be used at present; the text says why and what to do."""
 
@@ -76,6 +79,13 @@ class Place:
         if match is None:
             raise Strange(f"the path {path!r} is not of the form volumes/<uid>.qcow2 (or images/, snapshots/)")
         return cls(pool, match[1], match[2])
+
+    @classmethod
+    def to_adopt(cls, pool: PoolFolder, file: str) -> Place:
+        """The place of a file that the operator of the cloud put there. Raises Strange when it is no plain name."""
+        if not _PLAIN.fullmatch(file):
+            raise Strange(f"the name {file!r} is none of a file in the folder adopt")
+        return cls(pool, "adopt", file)
 
     @property
     def absolute(self) -> str:
@@ -173,6 +183,20 @@ def open_file(folder: int, file: str, flags: int = os.O_RDONLY) -> int | None:
         os.close(fd)
         raise Strange(f"{file} is not a regular file")
     return fd
+
+
+def take(origin: Place, place: Place, fd: int, mode: int) -> None:
+    """Give the open file another place in the pool. Raises Strange when what has its name is no longer that file."""
+    with inner_folder(origin, make=False) as source, inner_folder(place, make=True) as target:
+        named, open_ = os.stat(origin.file, dir_fd=source, follow_symlinks=False), os.fstat(fd)
+        if (named.st_dev, named.st_ino) != (open_.st_dev, open_.st_ino):
+            raise Strange(f"{origin.file} was changed while it was looked at")
+        os.fchown(fd, 0, 0)
+        os.fchmod(fd, mode)
+        os.fsync(fd)
+        os.rename(origin.file, place.file, src_dir_fd=source, dst_dir_fd=target)
+        os.fsync(target)
+        os.fsync(source)
 
 
 def remove(place: Place, *files: str) -> None:

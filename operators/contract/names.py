@@ -137,6 +137,11 @@ def scheduled_snapshot(schedule: str, rule: str, moment: str) -> str:
     return joined(schedule, rule, moment)
 
 
+def source_image(volume: str) -> str:
+    """The Image that Storage makes for a Volume whose source is a url."""
+    return joined(volume, "source")
+
+
 def disk_moved(volume: str, pool: str) -> str:
     """The Disk by which a Volume moves to another pool."""
     return joined(volume, "to", digest(pool, length=5))

@@ -38,6 +38,14 @@ class VolumeSource:
     """As `VirtualMachine.spec.image`."""
     snapshot: str = ""
     """A VolumeSnapshot of the same namespace. The Volume is made on the snapshot's pool."""
+    volume: str = ""
+    """A Volume of the same namespace, on which no guest runs; the copy is made on its pool."""
+    url: str = ""
+    """http:// or https://; as `Image.spec`, for one Volume alone."""
+    checksum: str = ""
+    format: str = ""
+    file: str = ""
+    """A qcow2 file that the operator of the cloud put into the folder `adopt` of `spec.pool`; it is taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,8 @@ class DiskSpec:
     makes nor grows nor removes it."""
     limits: DiskLimits = field(default_factory=DiskLimits)
     """For the hypervisor that has it."""
+    adopt_file: str = ""
+    """A file in the pool's folder `adopt` that is to become the Disk's, once it was found harmless."""
     replaces: str = ""
     """uid of the Disk on another pool whose place this one takes."""
     filled: bool = False

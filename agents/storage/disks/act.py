@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 from agents.storage import folders, qcow2
-from agents.storage.disks.model import Create, Remove, Resize, temporary
+from agents.storage.disks.model import Adopt, Create, Remove, Resize, temporary
+from agents.storage.failure import Failed
+from agents.storage.fetching.inspection import inspect
 from agents.storage.folders import Draft, Missing, Place, PoolOffline, Strange, in_thread, off_loop
 from agents.storage.qemuimg import QemuImg, QemuImgError, trouble
 from operators.contract.reasons import Reason
@@ -16,12 +18,14 @@ BUSY = 5.0
 """Seconds between looks at a file that QEMU has open; that it was closed, nothing tells."""
 
 
-async def act(action: Create | Resize | Remove, qemu: QemuImg) -> None:
+async def act(action: Create | Adopt | Resize | Remove, qemu: QemuImg, most: int) -> None:
     """Do one action. Raises Problem."""
     try:
         match action:
             case Create():
                 await create(action, qemu)
+            case Adopt():
+                await adopt(action, qemu, most)
             case Resize():
                 await resize(action, qemu)
             case Remove():
@@ -50,6 +54,23 @@ async def create(action: Create, qemu: QemuImg) -> None:
         raise
     finally:
         draft.close()
+
+
+async def adopt(action: Adopt, qemu: QemuImg, most: int) -> None:
+    """Give a file its Disk's name, once it was looked at as closely as an image: it may have come from anywhere."""
+    try:
+        origin = Place.to_adopt(action.place.pool, action.origin.file)
+        fd = await off_loop(_opened, origin, os.O_RDWR)
+        if fd is None:
+            message = f"{origin.absolute} is not there; put it there, or delete the Volume"
+            raise Problem(Retry(Reason.SOURCE_UNREACHABLE, message, after=15))
+        try:
+            await inspect(fd, "qcow2", most, qemu)
+            await in_thread(folders.take, origin, action.place, fd, MODE)
+        finally:
+            os.close(fd)
+    except Failed as error:
+        raise Problem(Retry(error.reason, f"{action.origin.file}: {error}", after=60)) from error
 
 
 async def resize(action: Resize, qemu: QemuImg) -> None:

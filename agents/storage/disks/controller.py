@@ -45,6 +45,7 @@ class Disks:
         self._cache = context.cache
         self._node = settings.node
         self._qemu = qemu
+        self._most = settings.max_virtual
         self._copies = Jobs(context.clock, PARALLEL, "disk")
         self._pools = Pools(context.cache, settings.pool_root)
         self._cache.index(DISK, BY_POOL, lambda disk: (disk.spec.pool,))
@@ -108,7 +109,7 @@ class Disks:
                 lambda: self._context.poke(self.name, action.disk.key),
             )
             return
-        await act(action, self._qemu)
+        await act(action, self._qemu, self._most)
 
     def report(self, wanted: DiskObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """Where the file is and how large, once it was seen or made; that stays said when it is gone."""

@@ -74,6 +74,17 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopt:
+    """Look at a file that was put into the pool, and make it the Disk's."""
+
+    place: Place
+    origin: Place
+
+    def __str__(self) -> str:
+        return f"{self.origin.absolute} as {self.place.absolute}"
+
+
+@dataclass(frozen=True, slots=True)
 class Resize:
     """Grow the file."""
 
@@ -95,7 +106,7 @@ class Remove:
         return self.place.absolute
 
 
-Action: TypeAlias = Create | Copy | Resize | Remove
+Action: TypeAlias = Create | Adopt | Copy | Resize | Remove
 
 
 def temporary(uid: str) -> str:

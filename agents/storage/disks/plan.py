@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.storage.disks.model import Action, Base, Copy, Create, DiskObj, Remove, Resize, Seen
+from agents.storage.disks.model import Action, Adopt, Base, Copy, Create, DiskObj, Remove, Resize, Seen
+from agents.storage.folders import Place
 from operators.contract.meta import holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
@@ -65,6 +66,10 @@ def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Retry(Reason.STORAGE_ERROR, message, after=BROKEN)
     if disk.spec.snapshot:
         return _copy(disk, seen)
+    if disk.spec.adopt_file:
+        # How large it is, the next look tells.
+        origin = Place(seen.place.pool, "adopt", disk.spec.adopt_file)
+        return (Adopt(seen.place, origin),), Retry(Reason.PROVISIONING, f"{origin.file} was taken", after=0.0)
     base = seen.base or Base()
     if base.problem:
         if base.ours:

@@ -9,10 +9,19 @@ from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.meta import Key, Owner
 from operators.contract.reasons import Reason
-from operators.contract.storage import DISK, IMAGE_COPY, VOLUME, ImageCopySpec
+from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, VOLUME, ImageCopySpec, ImageSpec
 from operators.kernel import Problem, Retry, Store
 from operators.kernel.store import AlreadyExists
-from operators.storage.volumes.model import Action, Adjust, DeleteDisk, MakeCopy, MakeDisk, Protect, Unprotect
+from operators.storage.volumes.model import (
+    Action,
+    Adjust,
+    DeleteDisk,
+    MakeCopy,
+    MakeDisk,
+    MakeImage,
+    Protect,
+    Unprotect,
+)
 
 FINALIZER = names.finalizer("storage")
 TRACED = (names.LABEL_VM_UID, names.LABEL_FLOW)
@@ -48,6 +57,17 @@ async def _(action: MakeDisk, store: Store) -> None:
     except AlreadyExists:
         await store.get(DISK, key)
         raise Problem(Retry(Reason.PROVISIONING, f"Disk {key.name} was there already", after=0.1)) from None
+
+
+@act.register
+async def _(action: MakeImage, store: Store) -> None:
+    volume, source = action.volume, action.volume.spec.source
+    key = Key(volume.meta.namespace, names.source_image(volume.meta.name))
+    spec = ImageSpec(url=source.url, checksum=source.checksum, format=source.format or "qcow2")
+    try:
+        await store.create(IMAGE, IMAGE.body(key, spec=to_wire(spec), ownerReferences=[to_wire(volume.owner)]))
+    except AlreadyExists:
+        await store.get(IMAGE, key)
 
 
 @act.register

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from operators.contract.compute import INSTANCE
+from operators.contract import names
+from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, StoragePoolSpec, StoragePoolStatus
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.snapshots import VOLUME_SNAPSHOT
@@ -25,6 +26,8 @@ BY_IMAGE = "image"
 """Index of Volumes: every key under which the Image that they name may be found."""
 BY_SNAPSHOT = "snapshot"
 """Index of Volumes: the key of the VolumeSnapshot that they are made from."""
+BY_ORIGIN = "origin"
+"""Index of Volumes: the key of the Volume that they are made from."""
 BY_OFFERING = "offering"
 
 
@@ -45,14 +48,15 @@ class Volumes:
         self._promises = Promises(self._cache)
         self._cache.index(VOLUME, BY_IMAGE, self._image_keys)
         self._cache.index(VOLUME, BY_SNAPSHOT, _snapshot_keys)
+        self._cache.index(VOLUME, BY_ORIGIN, _origin_keys)
         self._cache.index(VOLUME, BY_OFFERING, lambda volume: (volume.spec.disk_offering,))
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         """Pools, images and offerings concern only the Volumes that are still to be placed."""
         return {
-            VOLUME: lambda volume: (volume.key,),
+            VOLUME: lambda volume: (volume.key, *self._unplaced(BY_ORIGIN, str(volume.key))),
             DISK: self._by_disk,
-            INSTANCE: observe.volumes_of,
+            INSTANCE: self._by_instance,
             IMAGE: lambda image: self._made_from(image.key),
             IMAGE_COPY: lambda copy: self._made_from(_image_of(copy)),
             VOLUME_SNAPSHOT: lambda snapshot: self._unplaced(BY_SNAPSHOT, str(snapshot.key)),
@@ -94,12 +98,21 @@ class Volumes:
         key = Key(disk.meta.namespace, disk.spec.volume.name)
         if self._cache.get(DISK, disk.key) is not None:
             self._promises.settle(key)
-        return (key,)
+        volume = self._cache.get(VOLUME, key)
+        origin = (Key(key.namespace, volume.spec.source.volume),) if volume and volume.spec.source.volume else ()
+        return (key, *origin, *self._unplaced(BY_ORIGIN, str(key)))
+
+    def _by_instance(self, instance: Obj[InstanceSpec, InstanceStatus]) -> Iterator[Key]:
+        for key in observe.volumes_of(instance):
+            yield key
+            yield from self._unplaced(BY_ORIGIN, str(key))
 
     def _image_keys(self, volume: VolumeObj) -> Iterator[str]:
         if volume.spec.source.image:
             for key in lookup.candidates(volume.spec.source.image, volume.meta.namespace, self._catalogue):
                 yield str(key)
+        if volume.spec.source.url:
+            yield f"{volume.meta.namespace}/{names.source_image(volume.meta.name)}"
 
     def _made_from(self, image: Key) -> Iterator[Key]:
         return self._unplaced(BY_IMAGE, str(image))
@@ -128,6 +141,11 @@ class Volumes:
 
 def _image_of(copy: CopyObj) -> Key:
     return Key(copy.meta.namespace, copy.spec.image.name)
+
+
+def _origin_keys(volume: VolumeObj) -> tuple[str, ...]:
+    name = volume.spec.source.volume
+    return (f"{volume.meta.namespace}/{name}",) if name else ()
 
 
 def _snapshot_keys(volume: VolumeObj) -> tuple[str, ...]:

@@ -82,6 +82,16 @@ class Moves:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The Volume that another one is made from."""
+
+    deleting: bool = False
+    disk: DiskObj | None = None
+    runs: str = ""
+    """The VirtualMachine whose guest has it, if one runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What is there around one Volume."""
 
@@ -89,6 +99,12 @@ class Seen:
     snapshot: SnapshotObj | None = None
     """What has the name of the VolumeSnapshot that the Volume is made from."""
     image: ImageObj | None = None
+    origin: Origin | None = None
+    """The Volume that it is made from, while it is not."""
+    clones: tuple[str, ...] = ()
+    """Disks that are being copied from its own; looked for only when it is to go."""
+    stranger: bool = False
+    """Whether somebody has an Image of the name that its own is to have."""
     holders: tuple[Holder, ...] = ()
     disk: DiskObj | None = None
     """The Disk of this very Volume: that of the host which carries out what is done to its file."""
@@ -138,6 +154,16 @@ class MakeCopy:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeImage:
+    """Make the Image that stands for the url which the Volume is made from."""
+
+    volume: VolumeObj
+
+    def __str__(self) -> str:
+        return str(self.volume.key)
+
+
+@dataclass(frozen=True, slots=True)
 class MakeDisk:
     """Have the Disk made."""
 
@@ -181,4 +207,4 @@ class Unprotect:
         return str(self.volume.key)
 
 
-Action: TypeAlias = Protect | MakeCopy | MakeDisk | Adjust | DeleteDisk | Unprotect
+Action: TypeAlias = Protect | MakeImage | MakeCopy | MakeDisk | Adjust | DeleteDisk | Unprotect

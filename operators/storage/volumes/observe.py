@@ -14,12 +14,12 @@ from operators.contract.pools import closed, reached
 from operators.contract.quantity import Quantity, factor
 from operators.contract.reasons import Type
 from operators.contract.snapshots import VOLUME_SNAPSHOT
-from operators.contract.storage import DISK, DISK_OFFERING, IMAGE_COPY
+from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
 from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
 from operators.storage.images import lookup
 from operators.storage.volumes.capacity import Promises
-from operators.storage.volumes.model import Arriving, DiskObj, Holder, ImageObj, Moves, Pool, Seen, VolumeObj
+from operators.storage.volumes.model import Arriving, DiskObj, Holder, ImageObj, Moves, Origin, Pool, Seen, VolumeObj
 
 InstanceObj: TypeAlias = Obj[InstanceSpec, InstanceStatus]
 PoolObj: TypeAlias = Obj[StoragePoolSpec, StoragePoolStatus]
@@ -29,6 +29,8 @@ QUIET = 3.0
 
 BY_VOLUME = "volume"
 """Index of Instances: `namespace/volume` for each Volume that they list."""
+BY_ORIGIN = "origin"
+"""Index of Disks: pool and path of the file that they are copied from."""
 BY_HOST = "host"
 """Index of Instances and HostReports: `spec.hostName`."""
 
@@ -37,6 +39,7 @@ def add_indexes(cache: Cache) -> None:
     """Keep the indexes that `observe` and the triggers look things up in."""
     cache.index(INSTANCE, BY_VOLUME, lambda instance: tuple(map(str, volumes_of(instance))))
     cache.index(INSTANCE, BY_HOST, lambda instance: (instance.spec.host_name,))
+    cache.index(DISK, BY_ORIGIN, lambda disk: (f"{disk.spec.pool}/{disk.spec.snapshot}",) if disk.spec.snapshot else ())
     cache.index(HOST_REPORT, BY_HOST, lambda report: (report.spec.host_name,))
 
 
@@ -83,13 +86,20 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
     heir = next((each for each in disks if each.spec.replaces and not each.spec.filled), None)
     places = disk is None or volume.spec.pool not in ("", disk.spec.pool)
     image = None
+    stranger = False
     if volume.spec.source.image and disk is None:
         image = lookup.find(cache, volume.spec.source.image, volume.meta.namespace, catalogue)
+    if volume.spec.source.url and disk is None:
+        image = cache.get(IMAGE, Key(volume.meta.namespace, names.source_image(volume.meta.name)))
+        stranger = image is not None and all(each.uid != volume.meta.uid for each in image.meta.owner_references)
     origin = volume.spec.source.snapshot
     return Seen(
         snapshot=cache.get(VOLUME_SNAPSHOT, Key(volume.meta.namespace, origin)) if origin else None,
         offering=cache.get(DISK_OFFERING, Key("", volume.spec.disk_offering)),
         image=image,
+        origin=_origin(cache, volume) if volume.spec.source.volume and disk is None else None,
+        clones=_clones(cache, disk) if volume.meta.deleting and disk is not None else (),
+        stranger=stranger,
         holders=holders,
         disk=disk,
         sights=tuple(each for each in disks if each.spec.file_of),
@@ -103,6 +113,23 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         virtual_size=_virtual_size(cache, image) if image is not None else None,
         moves=_moves(cache, volume, disk, instances, within, promises) if disk is not None else Moves(),
         quiet=_quiet(_moments(cache, volume, disk), now),
+    )
+
+
+def _origin(cache: Cache, volume: VolumeObj) -> Origin | None:
+    origin = cache.get(VOLUME, Key(volume.meta.namespace, volume.spec.source.volume))
+    if origin is None:
+        return None
+    runs = next((holder.virtual_machine for holder in holders_of(cache, origin) if holder.running), "")
+    return Origin(origin.meta.deleting, disk_of(cache, origin), runs)
+
+
+def _clones(cache: Cache, disk: DiskObj) -> tuple[str, ...]:
+    """The Disks that are still being copied from a Disk."""
+    return tuple(
+        each.spec.volume.name
+        for each in cache.by(DISK, BY_ORIGIN, f"{disk.spec.pool}/{disk.spec.path}")
+        if not each.meta.deleting and not holds(each.status.conditions, Type.PROVISIONED)
     )
 
 

@@ -15,7 +15,7 @@ from operators.contract.quantity import Quantity
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.contract.storage import DiskLimits, DiskSpec, ReclaimPolicy
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
-from operators.storage.volumes import restore
+from operators.storage.volumes import cloning, restore
 from operators.storage.volumes.following import follow
 from operators.storage.volumes.model import (
     Action,
@@ -24,6 +24,7 @@ from operators.storage.volumes.model import (
     DiskObj,
     MakeCopy,
     MakeDisk,
+    MakeImage,
     Pool,
     Protect,
     Seen,
@@ -73,6 +74,9 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
             f"VirtualMachine {holder.virtual_machine} on host {holder.host} still has it; "
             "take it out of its spec.volumes, or delete the VirtualMachine",
         )
+    if seen.clones:
+        message = f"it is being copied to Volume {', '.join(seen.clones)}; it goes when that is done"
+        return (), Blocked(Reason.STILL_IN_USE, message)
     others = (*seen.sights, *seen.retired, *seen.moves.copies, *((seen.heir,) if seen.heir else ()))
     if others:
         hosts = ", ".join(each.spec.host_name for each in others)
@@ -99,6 +103,12 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
         return _take_up(volume, seen, volume.status.size)
     if volume.spec.source.snapshot:
         return restore.place(volume, seen)
+    if volume.spec.source.volume:
+        return cloning.place(volume, seen)
+    if volume.spec.source.file:
+        return cloning.adopt(volume, seen)
+    if volume.spec.source.url and (seen.image is None or seen.stranger):
+        return _fetch(volume, seen)
     least = _least(volume, seen)
     size = _size(volume, seen, least)
     if not seen.holders:
@@ -116,6 +126,16 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
     spec = _disk_spec(volume, seen, pool, size or least)
     actions.append(MakeDisk(volume, names.disk(volume.meta.name), spec))
     return actions, Blocked(Reason.PROVISIONING, f"host {pool.executor} makes its disk on pool {pool.name}")
+
+
+def _fetch(volume: VolumeObj, seen: Seen) -> Plan:
+    """Make the Image that stands for its url: fetched, checked and shared among pools as any other."""
+    name = names.source_image(volume.meta.name)
+    if seen.stranger:
+        return (), Blocked(
+            Reason.NAME_TAKEN, f"Image {name} is somebody's own: delete it, or name the Volume otherwise"
+        )
+    return (MakeImage(volume),), Blocked(Reason.PROVISIONING, f"Image {name} is made for its url")
 
 
 def _take_up(volume: VolumeObj, seen: Seen, size: Quantity) -> Plan:
@@ -246,7 +266,7 @@ def aligned(size: int) -> Quantity:
 
 def _least(volume: VolumeObj, seen: Seen) -> Quantity:
     """The smallest size that holds what the Volume starts out with, as far as it is known yet."""
-    if not volume.spec.source.image:
+    if not volume.spec.source.image and not volume.spec.source.url:
         return Quantity(0)
     if seen.image is None or seen.image.meta.deleting:
         where = "in its namespace or the catalogue" if "/" not in volume.spec.source.image else "that is public"

@@ -53,3 +53,34 @@ def test_no_component_writes_a_users_spec(admin: Client, make: Make, component: 
         account.patch(KINDS[kind], name, {"spec": change})
     account.patch(KINDS[kind], name, {"metadata": {"finalizers": [f"cloudstack.dev/{component}"]}})
     account.patch(KINDS[kind], name, {"metadata": {"finalizers": []}})
+
+
+def test_only_who_may_change_pools_adopts_a_file_of_one(admin: Client, make: Make) -> None:
+    tenant = admin.impersonating("system:serviceaccount:team-a:tenant", ["system:masters-not"])
+    adopting = bent(
+        good("Volume", "adopted"), {"spec.size": "1Gi", "spec.pool": "local-a", "spec.source": {"file": "old.qcow2"}}
+    )
+    rights = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "tests-make-volumes"},
+        "rules": [{"apiGroups": ["storage.cloudstack.dev"], "resources": ["volumes"], "verbs": ["create", "get"]}],
+    }
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "tests-make-volumes"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "tests-make-volumes"},
+        "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": "team-a"}],
+    }
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    admin.ask("POST", f"{rbac}/clusterroles", rights)
+    admin.ask("POST", f"{rbac}/clusterrolebindings", binding)
+    try:
+        tenant.create(bent(good("Volume", "plain-volume"), {"spec.size": "1Gi"}))
+        with pytest.raises(Refused, match="only who may change StoragePools may adopt"):
+            tenant.create(adopting)
+        make(adopting)
+    finally:
+        admin.ask("DELETE", f"{rbac}/clusterrolebindings/tests-make-volumes")
+        admin.ask("DELETE", f"{rbac}/clusterroles/tests-make-volumes")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from operators.contract.fabric import STORAGE_POOL
+from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
 from operators.contract.meta import Key
 from operators.contract.quantity import Quantity
 from operators.contract.storage import DISK, IMAGE_COPY
-from tests.host.storage.harness import Agent, Source, info, qemu_img
+from tests.host.storage.harness import NODE, Agent, Source, info, qemu_img
 
 
 async def test_blank_disk_is_made_in_one_status_write(host: Agent) -> None:
@@ -258,3 +258,48 @@ async def test_restart_changes_and_writes_nothing(host: Agent, web_source: Sourc
             await asyncio.sleep(0.01)
     assert host.server.log[before:] == []
     assert (host.pool / disk.spec.path).stat().st_ino == inode
+
+
+async def test_a_volume_is_copied_with_all_behind_it(host: Agent, web_source: Source, tmp_path: Path) -> None:
+    await host.copy(web_source.url, web_source.checksum)
+    origin = await host.disk("root", "16Mi", copy="tiny")
+    await host.verdict(DISK, "root", "AsSpecified")
+    clone = await host.disk("clone", "32Mi", snapshot=origin.spec.path)
+    await host.verdict(DISK, "clone", "AsSpecified")
+    found = info(host.pool / clone.spec.path)
+    assert found["virtual-size"] == 32 << 20 and "backing-filename" not in found
+    raw = tmp_path / "whole.raw"
+    qemu_img("convert", "-O", "raw", host.pool / clone.spec.path, raw)
+    assert raw.read_bytes()[: 1 << 20] == bytes(range(256)) * 4096
+
+
+async def test_a_file_that_was_put_into_the_pool_becomes_a_disk(host: Agent) -> None:
+    await host.until(HOST_REPORT, NODE, lambda obj: obj.status.storage is not None)
+    folder = host.pool / "adopt"
+    folder.mkdir()
+    qemu_img("create", "-q", "-f", "qcow2", folder / "old.qcow2", "8M")
+    disk = await host.disk("data", "16Mi", adoptFile="old.qcow2")
+    await host.verdict(DISK, "data", "AsSpecified")
+    path = host.pool / disk.spec.path
+    assert info(path)["virtual-size"] == 16 << 20 and not (folder / "old.qcow2").exists()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_would_lead_to_the_host_is_not_adopted(host: Agent, tmp_path: Path) -> None:
+    await host.until(HOST_REPORT, NODE, lambda obj: obj.status.storage is not None)
+    folder, secret = host.pool / "adopt", tmp_path / "secret.qcow2"
+    folder.mkdir()
+    qemu_img("create", "-q", "-f", "qcow2", secret, "8M")
+    qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", secret, folder / "backed.qcow2")
+    qemu_img("create", "-q", "-f", "qcow2", "-o", f"data_file={tmp_path}/data.raw", folder / "data.qcow2", "8M")
+    (folder / "raw.qcow2").write_bytes(b"\0" * 4096)
+    for name in ("backed", "data", "raw"):
+        await host.disk(name, adoptFile=f"{name}.qcow2")
+        await host.verdict(DISK, name, "UnsafeImage")
+    (folder / "link.qcow2").symlink_to(secret)
+    await host.disk("link", adoptFile="link.qcow2")
+    await host.verdict(DISK, "link", "StorageError")
+    await host.disk("missing", adoptFile="missing.qcow2")
+    await host.verdict(DISK, "missing", "SourceUnreachable")
+    assert not (host.pool / "volumes").exists() or list((host.pool / "volumes").iterdir()) == []
+    assert secret.exists()

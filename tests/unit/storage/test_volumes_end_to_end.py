@@ -440,6 +440,82 @@ async def test_two_hosts_see_one_file_while_a_guest_migrates() -> None:
         assert len(c.files) == 1
 
 
+@virtual
+async def test_a_volume_is_copied_from_another_once_no_guest_runs_on_that() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        await c.volume("copy", source={"volume": "data"})
+        await c.settle()
+        assert c.reason("copy") == "StillAttached" and c.get(DISK, "copy-d0") is None
+        await c.stop_vm()
+        await c.settle()
+        origin, copy = c.get(DISK, "data-d0"), c.get(DISK, "copy-d0")
+        assert origin is not None and copy is not None and c.reason("copy") == "AsSpecified"
+        assert (copy.spec.snapshot, copy.spec.pool, str(copy.spec.size)) == (origin.spec.path, "local-h1", "1Gi")
+        assert copy.spec.path != origin.spec.path
+
+
+@virtual
+async def test_a_volume_that_is_being_copied_does_not_go_before_that_is_done() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi")
+        await c.run_vm("data")
+        await c.settle()
+        await c.stop_vm()
+        c.answers = False
+        await c.volume("copy", source={"volume": "data"})
+        await c.settle()
+        c.server.delete("user", VOLUME, Key("team", "data"))
+        await c.settle()
+        assert c.reason() == "StillInUse" and c.get(DISK, "data-d0") is not None
+        made = {
+            "virtualSize": "1Gi",
+            "conditions": [{"type": "Provisioned", "status": "True", "reason": "AsSpecified"}],
+        }
+        c.answers = True
+        await c.agent.apply_status(DISK, Key("team", "copy-d0"), made, resource_version="")
+        await c.settle()
+        assert c.get(VOLUME, "data") is None and c.reason("copy") == "AsSpecified"
+
+
+@virtual
+async def test_a_url_becomes_an_image_of_the_volumes_own() -> None:
+    async with cloud() as c:
+        checksum = "sha256:" + "1" * 64
+        await c.volume(size="1Gi", source={"url": "http://images/mine", "checksum": checksum})
+        await c.run_vm("data")
+        await c.settle()
+        image, volume, disk = c.get(IMAGE, "data-source"), c.get(VOLUME, "data"), c.get(DISK, "data-d0")
+        assert image is not None and volume is not None and disk is not None
+        assert (image.spec.url, image.spec.checksum, image.spec.public) == ("http://images/mine", checksum, False)
+        assert [owner.uid for owner in image.meta.owner_references] == [volume.meta.uid]
+        assert disk.spec.image_copy.startswith("team/data-source") and c.reason() == "AsSpecified"
+
+
+@virtual
+async def test_somebody_elses_image_of_that_name_is_not_taken() -> None:
+    async with cloud() as c:
+        await c.image("data-source", "team")
+        await c.volume(size="1Gi", source={"url": "http://images/mine", "checksum": "sha256:" + "1" * 64})
+        await c.run_vm("data")
+        await c.settle()
+        assert c.reason() == "NameTaken" and c.get(DISK, "data-d0") is None
+
+
+@virtual
+async def test_a_file_in_a_pool_is_given_to_its_agent_to_look_at() -> None:
+    async with cloud() as c:
+        await c.volume(size="1Gi", pool="local-h1", source={"file": "old.qcow2"})
+        await c.settle()
+        assert c.reason() == "WaitingForFirstConsumer"
+        await c.run_vm("data")
+        await c.settle()
+        disk = c.get(DISK, "data-d0")
+        assert disk is not None and (disk.spec.adopt_file, disk.spec.image_copy) == ("old.qcow2", "")
+
+
 async def moving(c: Cloud) -> None:
     """A Volume of a running guest, whose user names another pool."""
     await c.share()
