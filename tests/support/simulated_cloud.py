@@ -51,7 +51,7 @@ class SimulatedCloud:
 
     def start(self, components: Sequence[str] = OPERATORS) -> None:
         """Set up what a chart brings along, start every process, and wait until each host is reachable."""
-        self._rights()
+        self.rights()
         for kind, name, spec in _CATALOGUE:
             self.put(kind, name, spec)
         self.put(IMAGE, "tiny", {"url": "http://images.example/tiny.qcow2", "checksum": CHECKSUM}, CATALOG)
@@ -80,7 +80,8 @@ class SimulatedCloud:
         """What any of them wanted and has no right to."""
         return [line for room in self.rooms.values() for line in room.forbidden()]
 
-    def _rights(self) -> None:
+    def rights(self) -> None:
+        """The chart's accounts, roles and policies."""
         bodies = rendered(f"--set=simulator.hosts={self.hosts}")
         spaces = {SYSTEM, CATALOG} | {body["metadata"].get("namespace", SYSTEM) for body in bodies}
         namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(spaces)]

@@ -15,12 +15,14 @@ from operators.contract.networking import CLAIM, NETWORK, PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import IMAGE_COPY, VOLUME
 from tests.apiserver.client import Client
+from tests.apiserver.conftest import admin, control_plane
 from tests.apiserver.control_plane import ControlPlane
 from tests.support.simulated_cloud import SimulatedCloud, simulated_cloud, slowly
 
 VICTIMS = ("orchestration", "compute", "storage", "networking", "simulator")
 CROWD = 20
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+__all__ = ["admin", "control_plane"]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
