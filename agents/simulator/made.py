@@ -23,6 +23,7 @@ from operators.contract.fabric import (
 from operators.contract.meta import Key, Kind, Obj, holds
 from operators.contract.networking import HOST_NETWORK, PORT_BINDING, ROUTER, HostSideStatus
 from operators.contract.reasons import Reason, Type
+from operators.contract.snapshots import DISK_SNAPSHOT, DiskSnapshotStatus
 from operators.contract.storage import DISK, IMAGE_COPY, DiskStatus, ImageCopyStatus
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
@@ -133,6 +134,15 @@ def _copy(obj: AnyObj, settings: Settings) -> ImageCopyStatus:
     return ImageCopyStatus(path=_path(obj), virtual_size=settings.image, progress=100)
 
 
+def _snapshot(obj: AnyObj, settings: Settings) -> DiskSnapshotStatus:
+    return DiskSnapshotStatus(
+        path=_path(obj),
+        virtual_size=settings.image,
+        taken_at=obj.status.taken_at or obj.meta.creation_timestamp,
+        revert_observed=obj.spec.revert_request,
+    )
+
+
 def _path(obj: AnyObj) -> str:
     return f"/simulated/{obj.spec.pool}/{obj.spec.path}"
 
@@ -152,6 +162,7 @@ def _image(obj: AnyObj, context: Context) -> str:
 RECIPES = (
     Recipe(DISK, Type.PROVISIONED, 0.011, _disk, _image),
     Recipe(IMAGE_COPY, Type.PROVISIONED, 0.5, _copy),
+    Recipe(DISK_SNAPSHOT, Type.PROVISIONED, 0.5, _snapshot),
     Recipe(HOST_NETWORK, Type.PROGRAMMED, 0.03, _programmed),
     Recipe(PORT_BINDING, Type.PROGRAMMED, 0.01, _programmed),
     Recipe(ROUTER, Type.PROGRAMMED, 0.1, _programmed),

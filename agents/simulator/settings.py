@@ -73,6 +73,7 @@ class Settings:
         """The settings of one host's hypervisor agent."""
         return hypervisor.Settings(
             node=node,
+            address=node,  # by which simulated hosts know one another
             driver="simulated",
             simulated_cpus=self.cpus,
             simulated_memory=self.memory,
@@ -89,4 +90,10 @@ class Settings:
     @property
     def hypervisor_faults(self) -> Faults:
         """What goes wrong in a simulated hypervisor."""
-        return Faults(start_fails=self.faults, start_crashes=self.faults, deaf=self.faults, keeps_disks=self.faults)
+        return Faults(
+            start_fails=self.faults,
+            start_crashes=self.faults,
+            deaf=self.faults,
+            keeps_disks=self.faults,
+            move_fails=self.faults,
+        )
