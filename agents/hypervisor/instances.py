@@ -97,6 +97,9 @@ class Instances:
         }
 
     def _naming(self, part: Any) -> Iterable[Key]:
+        """Not of a part that says nothing yet: its making is no step closer to a start."""
+        if not (part.status.conditions or part.meta.deleting or self._cache.get(part.kind, part.key) is None):
+            return []
         return [instance.key for instance in self._cache.by(INSTANCE, "parts", str(part.key))]
 
     def changed(self, uuid: str) -> None:
