@@ -40,8 +40,10 @@ def test_memory_of_compute_beside_the_number_of_objects(
             slowly(lambda count=count: held(cloud) >= count, 300, f"{count} are seen")  # type: ignore[misc]
             now = cloud.memory_mib()["compute"]
             rows.append([str(count), f"{now:.0f}", f"{now - base:.0f}"])
+            print(rows[-1], flush=True)
         cloud.rooms.pop("compute").end()
         cloud.run("compute", "again")
+        slowly(lambda: cloud.rooms["again"].leading, 120, "it leads again")
         slowly(lambda: held(cloud, "again") >= OBJECTS, 120, "they are listed")
         now = cloud.memory_mib()["again"]
         rows.append([f"{OBJECTS}, after a restart", f"{now:.0f}", f"{now - base:.0f}"])
