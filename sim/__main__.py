@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="how many run side by side")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no more seeds after that time")
+    parser.add_argument("--lives", type=int, help="measure what as many lives without faults cost")
     parser.add_argument("--theme", default="", choices=list(THEMES), help="what all faults are about")
     parser.add_argument("--seed", type=int, help="replay one, with a trace")
     parser.add_argument("--logs", action="store_true", help="the processes' own log lines in the trace too")
@@ -31,6 +32,11 @@ def main() -> int:
     parser.add_argument("--html", type=Path, help="a time line per process, into this file")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at the first failing seed")
     arguments = parser.parse_args()
+    if arguments.lives:
+        from sim.plain import measured
+
+        print(measured(arguments.lives))
+        return 0
     if arguments.seed is not None:
         return _one(arguments)
     return _many(arguments)

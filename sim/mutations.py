@@ -282,25 +282,25 @@ def _rules_stay() -> Undo:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    Mutation("finalizer-dropped", "Compute makes Instances without its finalizer", _no_finalizer(INSTANCE), 6, 2),
-    Mutation("released-too-early", "the agent says Released and leaves the domain", _released_before_it_is, 6, 2),
+    Mutation("finalizer-dropped", "Compute makes Instances without its finalizer", _no_finalizer(INSTANCE), 6),
+    Mutation("released-too-early", "the agent says Released and leaves the domain", _released_before_it_is, 6),
     Mutation("start-repeated", "the agent starts again what ended by itself", _starts_what_ended, 20, 3),
-    Mutation("running-too-early", "the agent says Running before it is", _says_running_early, 6, 3),
+    Mutation("running-too-early", "the agent says Running before it is", _says_running_early, 6),
     Mutation("claim-not-atomic", "two networks may claim one segment", _claims_are_not_atomic, 6),
     Mutation("name-by-chance", "the name of a Port is another at each attempt", _names_by_chance, 6),
     Mutation("mark-lost", "a key marked while it is worked on does not come back", _lost_mark, 10),
-    Mutation("time-rewritten", "a condition's time changes with every report", _always_a_new_time, 6, 3),
-    Mutation("rules-stay", "addresses stay let through when their Port is gone", _rules_stay, 6, 4),
+    Mutation("time-rewritten", "a condition's time changes with every report", _always_a_new_time, 6),
+    Mutation("rules-stay", "addresses stay let through when their Port is gone", _rules_stay, 6),
     Mutation("no-status-guard", "a status is written over a newer state", _no_status_guard, 6),
-    Mutation("volume-let-go", "a Volume is freed while a machine uses it", _volumes_let_go_while_used, 40, 2),
+    Mutation("volume-let-go", "a Volume is freed while a machine uses it", _volumes_let_go_while_used, 60, 12),
     Mutation("not-synced", "a disk is called made before it is safe from a loss of power", _no_sync, 60, theme="hosts"),
     Mutation("deletion-missed", "a relist does not drop what is gone", _deletions_are_missed, 60, theme="gaps"),
     Mutation("no-resync", "nobody looks at everything now and then", _no_resync, 30, theme="gaps"),
     Mutation(
-        "stale-event-wins", "an older state replaces a newer one in the cache", _stale_events_win, 40, theme="stale"
+        "stale-event-wins", "an older state replaces a newer one in the cache", _stale_events_win, 40, 3, theme="stale"
     ),
-    Mutation("retry-forgotten", "what failed is not tried again", _no_retry, 60, theme="brownout"),
-    Mutation("crash-is-an-end", "a run that fails is forgotten", _crash_is_an_end, 60, theme="brownout"),
+    Mutation("retry-forgotten", "what failed is not tried again", _no_retry, 60, 8, theme="brownout"),
+    Mutation("crash-is-an-end", "a run that fails is forgotten", _crash_is_an_end, 60, 3, theme="brownout"),
     Mutation("open-disk-removed", "a disk is removed under a running guest", _removes_what_is_open, 30, theme="ruin"),
     Mutation("start-not-recorded", "the agent keeps no record of a start", _record_forgotten, 60, theme="axe"),
     Mutation("ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 60, theme="rivals"),

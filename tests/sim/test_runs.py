@@ -13,6 +13,7 @@ from agents.hypervisor.room import Room
 from operators.compute.capacity import Ledger, Taken
 from sim import invariants
 from sim.many import tally
+from sim.plain import lives
 from sim.run import Run, Scenario, run, scenario, tight
 from sim.shrink import shrunk, symptom
 from sim.timeline import page
@@ -101,6 +102,14 @@ def _failing() -> Scenario:
         if symptom(plan):
             return plan
     raise AssertionError("nothing fails")
+
+
+def test_lives_without_faults_are_over_in_the_end() -> None:
+    work = lives(6)
+    verdict = work.go()
+    assert verdict.ok, verdict.problems[:3]
+    assert verdict.lives == 6
+    assert not any(host.machine.defined for host in work.world.hosts.values())
 
 
 def machines(count: int) -> Run:

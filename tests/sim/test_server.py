@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from operators.contract.kinds import ALL
-from sim.store.server import ApiServer, Request
+from operators.contract.storage import VOLUME
+from operators.kernel.controller import Watch
+from sim.network import Link
+from sim.store.server import MERGE, ApiServer, Request
+from sim.watching import Stream, Troubles
+from sim.world import World
 from tests.apiserver.crds.objects import KINDS, bent, good
 from tests.apiserver.crds.test_refusals import BAD
+
+VOLUMES = ("storage.cloudstack.dev", "volumes")
 
 
 @pytest.fixture
@@ -20,6 +28,13 @@ def server() -> ApiServer:
         Request("POST", made.tables["", "namespaces"].resource, ("", ""), body={"metadata": {"name": "default"}})
     )
     return made
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World(1)
+    yield made
+    made.end()
 
 
 def create(server: ApiServer, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -67,3 +82,60 @@ def test_a_quota_is_kept(server: ApiServer) -> None:
     code, answer = create(server, good("Volume", "b"))
     assert code == 403
     assert "exceeded quota" in answer["message"]
+
+
+def test_a_namespace_that_is_being_deleted_takes_nothing_new_and_goes_when_it_is_empty(world: World) -> None:
+    world.create("", "namespaces", "team")
+    body = good("Volume", "v")
+    body["metadata"] |= {"namespace": "team", "finalizers": ["x.dev/a"]}
+    assert world.request("POST", *VOLUMES, "", body, namespace="team")[0] == 201
+    assert world.request("DELETE", "", "namespaces", "team", {})[1]["status"]["phase"] == "Terminating"
+    late = good("Volume", "late")
+    late["metadata"]["namespace"] = "team"
+    code, answer = world.request("POST", *VOLUMES, "", late, namespace="team")
+    assert code == 403
+    assert "because it is being terminated" in answer["message"]
+    world.run_until(10.0)
+    assert world.objects(*VOLUMES)["team", "v"]["metadata"]["deletionTimestamp"]
+    assert ("", "team") in world.objects("", "namespaces")
+    world.request("PATCH", *VOLUMES, "v", {"metadata": {"finalizers": []}}, namespace="team", content=MERGE)
+    world.run_until(20.0)
+    assert ("", "team") not in world.objects("", "namespaces")
+
+
+@pytest.mark.parametrize(("bookmark", "told"), [(0.1, []), (0.9, [None, None])])
+def test_a_watch_that_broke_goes_on_from_a_bookmark_or_lists_anew(
+    world: World, bookmark: float, told: list[None]
+) -> None:
+    """What it was told last may be older than the history, unless a bookmark has said how far it is."""
+    world.create("", "namespaces", "team")
+    heard: list[str | None] = []
+    table = world.server.tables[VOLUMES]
+    stream = Stream(world.loop, world.server, table, world.user, Link(), Troubles(), random.Random(1),
+                    Watch(VOLUME, label_selector="mine=yes"), lambda type_, body: heard.append(type_))  # fmt: skip
+    stream.begin()
+    world.run_until(1.0)
+    for name, labels in (("a", {"mine": "yes"}), ("b", {"mine": "yes"}), ("c", {})):
+        body = good("Volume", name)
+        body["metadata"] |= {"namespace": "team", "labels": labels}
+        world.request("POST", *VOLUMES, "", body, namespace="team")
+        world.run_until(world.loop.now + 1.0)
+    assert heard == ["ADDED", "ADDED"]
+    world.server.compact()
+    stream.rng = Fixed(bookmark)
+    stream.breaks()
+    stream.rng = random.Random(1)
+    world.run_until(world.loop.now + 1.0)
+    assert heard == ["ADDED", "ADDED", *told]
+
+
+class Fixed(random.Random):
+    """Chance that is none."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def random(self) -> float:
+        """Always the same."""
+        return self.value
