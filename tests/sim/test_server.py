@@ -64,7 +64,7 @@ def test_what_is_deleted_stays_until_its_finalizers_are_gone(server: ApiServer) 
     key = ("default", "v")
     code, deleting = server.answer(Request("DELETE", resource, key, body={}))
     assert (code, deleting["metadata"]["generation"]) == (200, 2)
-    patch = {"metadata": {"finalizers": []}}
+    patch: dict[str, Any] = {"metadata": {"finalizers": []}}
     code, _ = server.answer(Request("PATCH", resource, key, body=patch, content="application/merge-patch+json"))
     assert code == 200
     assert server.answer(Request("GET", resource, key))[0] == 404
