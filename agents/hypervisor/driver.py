@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from operators.contract.compute import DiskCopy, Power
+from agents.hypervisor.guestinfo import Sample
+from operators.contract.compute import DiskCopy, GuestInfo, Power
 
 
 class HypervisorError(Exception):
@@ -239,6 +240,12 @@ class Hypervisor(Protocol):
 
     async def resize(self, uuid: str, cpus: int, memory: int) -> None:
         """Give a running guest so many processors and bytes of memory, within what it was started with."""
+
+    async def guest(self, uuid: str) -> GuestInfo | None:
+        """What a guest's own agent says of it; None without one that answers."""
+
+    async def samples(self, at: float) -> Mapping[str, Sample]:
+        """The counters of every running guest, by uuid."""
 
     async def tunes(self) -> bool:
         """Whether guests are weighed against each other and limited, as their definitions say."""

@@ -11,10 +11,12 @@ from agents.hypervisor import console
 from agents.hypervisor.captures.controller import Captures
 from agents.hypervisor.driver import Hypervisor, Listeners
 from agents.hypervisor.files import Files, HostFiles
+from agents.hypervisor.guests import Guests
 from agents.hypervisor.instances import Instances
 from agents.hypervisor.inventory import Inventory
 from agents.hypervisor.settings import Settings
 from agents.hypervisor.simulated import SimulatedFiles, SimulatedHypervisor, simulated_host
+from agents.hypervisor.statistics import Statistics, publish
 from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.networking import PORT_BINDING
@@ -34,18 +36,25 @@ class Agent:
         self.context = context
         self.hypervisor = hypervisor
         self.files = files
-        self.instances = Instances(context, hypervisor, files, settings)
         self.inventory = Inventory(context, hypervisor, settings)
         self.captures = Captures(context, hypervisor)
+        self.statistics = Statistics(hypervisor, context.clock, self._named)
+        self.guests = Guests(context, hypervisor, self.statistics)
+        self.instances = Instances(context, hypervisor, files, settings, self.guests.word)
 
     @property
     def controllers(self) -> Sequence[AnyController]:
         """What the kernel runs."""
-        return self.instances, self.inventory, self.captures
+        return self.instances, self.inventory, self.captures, self.guests
 
     def background(self) -> Sequence[Awaitable[None]]:
         """What runs beside the controllers."""
-        return self.hypervisor.run(Listeners(self._changed, self._link)), self._trim()
+        return self.hypervisor.run(Listeners(self._changed, self._link)), self._trim(), self.statistics.run()
+
+    def _named(self, uuid: str) -> tuple[str, str] | None:
+        """Namespace and name of a guest of ours."""
+        found = next(iter(self.context.cache.by(INSTANCE, "vm", uuid)), None)
+        return (found.meta.namespace, found.spec.virtual_machine.name) if found else None
 
     def _changed(self, uuid: str) -> None:
         self.instances.changed(uuid)
@@ -83,6 +92,7 @@ def _agent(context: Context) -> Agent:
     """The one agent of a context: the kernel asks for its controllers and for its background apart."""
     if context not in _AGENTS:
         _AGENTS[context] = agent_of(context, Settings.read(context.env))
+        publish(_AGENTS[context].statistics)
     return _AGENTS[context]
 
 

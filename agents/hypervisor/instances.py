@@ -29,7 +29,7 @@ from agents.hypervisor.model import (
 from agents.hypervisor.observe import Timing, names_of, observe
 from agents.hypervisor.room import Limits, Room
 from agents.hypervisor.settings import Settings
-from operators.contract.compute import INSTANCE, AttachedDisk, InstanceStatus, Power
+from operators.contract.compute import INSTANCE, AttachedDisk, GuestInfo, InstanceStatus, Power
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.networking import PORT_BINDING
@@ -63,8 +63,17 @@ class Instances:
     """As many as the hypervisor takes calls at a time."""
     voice = Voice(Type.REALISED)
 
-    def __init__(self, context: Context, hypervisor: Hypervisor, files: Files, settings: Settings) -> None:
+    def __init__(
+        self,
+        context: Context,
+        hypervisor: Hypervisor,
+        files: Files,
+        settings: Settings,
+        inside: Callable[[Instance, bool], GuestInfo | None] = lambda instance, active: None,
+    ) -> None:
         self._context = context
+        self._inside = inside
+        """What a guest is known to say of itself, if it is active."""
         self._cache = context.cache
         self._hypervisor = hypervisor
         self._files = files
@@ -222,7 +231,9 @@ class Instances:
             return ()
         self._silent.pop(key, None)
         verdict = Type.RELEASED if wanted.instance.meta.deleting else Type.REALISED
-        fields = replace(status(wanted.instance, seen), disks=self._disks(wanted, seen))
+        active = seen.domain is not None and seen.domain.active
+        guest = wanted.instance.status.guest if seen.trouble else self._inside(wanted.instance, active)
+        fields = replace(status(wanted.instance, seen), disks=self._disks(wanted, seen), guest=guest)
         return (Report(wanted.instance, fields, verdict=verdict),)
 
     def _disks(self, wanted: Wanted, seen: Seen) -> tuple[AttachedDisk, ...]:

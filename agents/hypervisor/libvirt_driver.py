@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -10,7 +11,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 import structlog
 
-from agents.hypervisor import accelerator, backups, boot, domainxml, migrating
+from agents.hypervisor import accelerator, asking, backups, boot, domainxml, migrating
 from agents.hypervisor.domainxml import METADATA, PREFIX, Machine
 from agents.hypervisor.driver import (
     Attached,
@@ -26,10 +27,11 @@ from agents.hypervisor.driver import (
     Moved,
     Record,
 )
+from agents.hypervisor.guestinfo import Sample
 from agents.hypervisor.link import Link
 from agents.hypervisor.migrating import Peers
 from agents.hypervisor.settings import Settings
-from operators.contract.compute import Power
+from operators.contract.compute import GuestInfo, Power
 
 log = structlog.get_logger()
 
@@ -128,6 +130,12 @@ class LibvirtHypervisor:
 
     async def resize(self, uuid: str, cpus: int, memory: int) -> None:
         await self._link.call(_resize, uuid, cpus, memory)
+
+    async def guest(self, uuid: str) -> GuestInfo | None:
+        return await self._link.ask(asking.guest, uuid)
+
+    async def samples(self, at: float) -> Mapping[str, Sample]:
+        return await self._link.call(asking.samples, at)
 
     async def tunes(self) -> bool:
         return (await self._machine()).shares

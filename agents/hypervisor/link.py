@@ -73,6 +73,8 @@ class Link:
         self._uri = uri
         self._pool = ThreadPoolExecutor(THREADS, "libvirt")
         self._long = ThreadPoolExecutor(LONG_THREADS, "libvirt-long")
+        self._asking = ThreadPoolExecutor(1, "libvirt-guests")
+        """For what a guest may keep waiting: no guest of one tenant may hold up those of others."""
         self._opening = ThreadPoolExecutor(1, "libvirt-open")
         self._connection: Any = None
         self._lost = asyncio.Event()
@@ -114,6 +116,10 @@ class Link:
     async def call_long(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for what takes minutes, so that it keeps nothing else waiting."""
         return await self._call(self._long, function, *args, **kwargs)
+
+    async def ask(self, function: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for a question that a guest itself answers, or does not."""
+        return await self._call(self._asking, function, *args, **kwargs)
 
     async def _call(
         self,

@@ -27,8 +27,9 @@ from agents.hypervisor.driver import (
     Moved,
     Record,
 )
+from agents.hypervisor.guestinfo import Sample
 from agents.hypervisor.settings import Settings
-from operators.contract.compute import CloudInit, Power
+from operators.contract.compute import CloudInit, GuestInfo, Power
 from operators.kernel.clock import Clock
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -89,6 +90,8 @@ class SimulatedHost:
     """What each guest has, since its start."""
     seeds: dict[str, str] = field(default_factory=dict)
     consoles: set[str] = field(default_factory=set)
+    guests: dict[str, GuestInfo] = field(default_factory=dict)
+    """What the agents inside guests say; tests put it there."""
     live: dict[str, Record] = field(default_factory=dict)
     """The records that the running guests were started with."""
     starts: list[str] = field(default_factory=list)
@@ -255,6 +258,13 @@ class SimulatedHypervisor:
         await self._call(self._host.latencies.look)
         self._known(uuid)
         self._host.specs[uuid] = replace(self._host.specs[uuid], cpus=cpus, memory=memory)
+
+    async def guest(self, uuid: str) -> GuestInfo | None:
+        await self._call(self._host.latencies.look)
+        return self._host.guests.get(uuid)
+
+    async def samples(self, at: float) -> Mapping[str, Sample]:
+        return {}
 
     async def tunes(self) -> bool:
         return True

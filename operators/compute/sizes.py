@@ -53,13 +53,13 @@ def _asked(vm: VM, offering: ComputeOfferingSpec) -> Size:
 def live(vm: VM, offering: ComputeOfferingSpec | None, now: InstanceSpec) -> InstanceSpec:
     """The Instance with all that a running guest can be given of what its virtual machine asks for.
 
-    Processors come and go up to the number that its domain was started with room for; memory goes to and from the
-    balloon up to what it was started with. The rest takes a restart.
+    Processors come, up to the number that its domain was started with room for; memory goes to and from the balloon, up
+    to what it was started with. The rest takes a restart: few guests let go of a processor when they are asked to.
     """
     if offering is None or now.power is not Power.RUNNING or refusal(vm, offering):
         return now
     size = size_of(vm, offering)
-    if size.cpus <= now.most_cpus:
+    if now.cpus < size.cpus <= now.most_cpus:
         now = replace(now, cpus=size.cpus)
     if size.memory <= now.most_memory:
         now = replace(now, memory=size.memory)

@@ -32,6 +32,7 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
         addresses=_addresses(seen),
         reboot_observed=max(before.reboot_observed, told.reboot_observed),
         reset_observed=max(before.reset_observed, told.reset_observed),
+        guest=told.guest if told.power in (Power.RUNNING, Power.PAUSED) else None,
         started_at=told.started_at if told.power in (Power.RUNNING, Power.PAUSED) else "",
         destroyed_at=grace.since(vm, seen),
         restarts=max(before.restarts, restarts.kept(instance.meta.annotations).total),

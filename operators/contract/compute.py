@@ -113,6 +113,38 @@ class VirtualMachineSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesystemInfo:
+    """A file system that a guest has mounted."""
+
+    mountpoint: str
+    type: str = ""
+    size: Quantity = field(default_factory=lambda: Quantity(0))
+    used: Quantity = field(default_factory=lambda: Quantity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How busy a guest is; told anew when that has changed by much."""
+
+    cpu_percent: int = 0
+    """Of all its processors."""
+    memory_used: Quantity = field(default_factory=lambda: Quantity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class GuestInfo:
+    """What a guest's own agent says of it: its tenant's word, cut to size."""
+
+    os: str = ""
+    kernel: str = ""
+    hostname: str = ""
+    addresses: tuple[str, ...] = ()
+    filesystems: tuple[FilesystemInfo, ...] = ()
+    usage: Usage | None = None
+    """The hypervisor's word, of the last minutes."""
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualMachineStatus:
     """Written by Compute."""
 
@@ -130,6 +162,8 @@ class VirtualMachineStatus:
     """When `spec.destroyed` was first seen: its grace period began."""
     restarts: int = 0
     """How often the guest was started again after it crashed."""
+    guest: GuestInfo | None = None
+    """What its agent says from inside, some time after its start; absent without an agent."""
     conditions: tuple[Condition, ...] = ()
 
 
@@ -443,6 +477,8 @@ class InstanceStatus:
     """What the guest has now, while there is one."""
     arrival: Arrival | None = None
     departure: Departure | None = None
+    guest: GuestInfo | None = None
+    """What the guest's own agent says; a part of its own, written at a low rate."""
     conditions: tuple[Condition, ...] = ()
     """`Realised`, `Released`."""
 

@@ -6,7 +6,7 @@ Calls of one domain are done one after another, as libvirt's job lock has it. Wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,7 +26,8 @@ from agents.hypervisor.driver import (
     Moved,
     Record,
 )
-from operators.contract.compute import CloudInit, Power
+from agents.hypervisor.guestinfo import Sample
+from operators.contract.compute import CloudInit, GuestInfo, Power
 from sim.hosts.migration import Moving
 from sim.loop import ACTOR
 
@@ -182,6 +183,12 @@ class Driver:
             machine.running[uuid] = replace(machine.running[uuid], cpus=cpus, memory=memory)
 
         await self._do(uuid, 0.01, resize)
+
+    async def guest(self, uuid: str) -> GuestInfo | None:
+        return None  # no agent: what guests say of themselves is nobody's input
+
+    async def samples(self, at: float) -> Mapping[str, Sample]:
+        return {}
 
     async def tunes(self) -> bool:
         return True

@@ -138,6 +138,10 @@ async def test_delete_before_anything_was_ready(world: World) -> None:
 async def test_idle_guest_causes_no_writes(world: World) -> None:
     key = await world.instance()
     await world.booted(key)
+    await world.until(lambda: world.status(key).guest, 60)  # what its agent says of it comes once
+    guest = world.status(key).guest
+    assert guest
+    assert (guest.hostname, [each.mountpoint for each in guest.filesystems]) == ("vm1", ["/data"])
     before = len(world.server.log)
     await asyncio.sleep(2.5)
     assert len(world.server.log) == before
@@ -305,5 +309,5 @@ async def test_processors_and_memory_of_a_running_guest(world: World) -> None:
     await world.until(given_back, 60)  # the guest's own balloon has to do it
     assert world.holds(key, "Realised")
     assert world.qemu(key) == first
-    await world.change(key, cpus=1, memory=Quantity(192 * MIB))
+    await world.change(key, memory=Quantity(192 * MIB))
     await world.until(lambda: not given_back(), 60)

@@ -61,8 +61,8 @@ async def test_a_running_guest_is_given_what_it_can_be_given_and_the_rest_is_sai
         assert cloud.starts()[uuid] == 1
         assert not restart(cloud)
         await custom(cloud, cpus=1, memory="1Gi")
-        assert (host.specs[uuid].cpus, host.specs[uuid].memory) == (1, 256 * MIB)
-        assert "1Gi of memory instead of 256Mi" in restart(cloud)
+        assert (host.specs[uuid].cpus, host.specs[uuid].memory) == (3, 256 * MIB)
+        assert "1 CPUs instead of 3, 1Gi of memory instead of 256Mi" in restart(cloud)
         await custom(cloud, cpus=9)
         assert "keeps its size" in restart(cloud)
         assert cloud.ready().true
