@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from dev import build, cluster, controlplane
 from dev.console import DevError, say
-from dev.layout import Layout
+from dev.layout import Layout, node_index
 from dev.node import Node, known_nodes
 from dev.packages import ensure_packages, missing_for_venv
 
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="say what runs; fails unless everything does")
     node = commands.add_parser("node", help="cut or restore a node's power")
     node.add_argument("action", choices=["kill", "start"])
-    node.add_argument("index", type=int)
+    node.add_argument("index", type=node_index, help="the node's name or number")
     commands.add_parser("packages", help="install what pip needs to build this project's environment")
     commands.add_parser("build", help="install packages and build the cluster's programs, and start nothing")
     for name, text in (
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     image.add_argument("action", choices=["build", "load"])
     image.add_argument("references", nargs="*", help="what to load (default: the project's image)")
     execute = commands.add_parser("exec", help="run a program on a node")
-    execute.add_argument("node", type=int, help="the node's number")
+    execute.add_argument("node", type=node_index, help="the node's name or number")
     execute.add_argument("argv", nargs=argparse.REMAINDER)
     commands.add_parser("doctor", help="say what this machine lacks")
     return top

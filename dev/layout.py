@@ -68,6 +68,14 @@ def node_name(index: int) -> str:
     return f"node{index}"
 
 
+def node_index(text: str) -> int:
+    """Read a node's name, or its number alone.
+
+    Raises ValueError for anything else.
+    """
+    return int(text.removeprefix("node"))
+
+
 def pod_range(index: int) -> str:
     """Return the addresses of the pods of node number `index`; fixed, so that nobody has to wait for them."""
     return f"10.244.{index}.0/24"
