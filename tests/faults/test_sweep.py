@@ -15,11 +15,10 @@ from tests.support.faults import AGENTS, OPERATORS, Breaker, after
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 VICTIMS = (*OPERATORS[:4], *AGENTS)
 STEPS = ("deploy", "stop", "start", "reboot", "destroy")
-QUICK = "agent-storage"
-CASES = [pytest.param(victim, marks=() if victim == QUICK else pytest.mark.slow) for victim in (*VICTIMS, "libvirtd")]
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("victim", CASES)
+@pytest.mark.parametrize("victim", (*VICTIMS, "libvirtd"))
 def test_nothing_is_left_of_a_life_in_which_each_step_was_cut_off(cloud: Cloud, breaker: Breaker, victim: str) -> None:
     """One component dies somewhere in every step: deploy, stop, start, reboot and destroy all end well, and leave nothing."""
     host, rng = leftovers.hosts(cloud)[0], random.Random(f"{SEED} life {victim}")
