@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 
+from agents.storage.backups.controller import Backups
 from agents.storage.copies.controller import Copies
 from agents.storage.disks.controller import Disks
 from agents.storage.fetching.imports import Imports
@@ -11,7 +13,9 @@ from agents.storage.pools.controller import EVERY, HostPools
 from agents.storage.qemuimg import QemuImg
 from agents.storage.settings import Settings
 from agents.storage.snapshots.controller import Snapshots
-from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
+from agents.storage.stores import Stores
+from operators.contract.backups import DISK_BACKUP
+from operators.contract.fabric import HOST_REPORT, IMAGE_STORE, STORAGE_POOL
 from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK, IMAGE_COPY
 from operators.kernel import Watch
@@ -26,6 +30,8 @@ def watches(env: Env) -> Sequence[Watch]:
         Watch(DISK, field_selector=own),
         Watch(IMAGE_COPY, field_selector=own),
         Watch(DISK_SNAPSHOT, field_selector=own),
+        Watch(DISK_BACKUP, field_selector=own),
+        Watch(IMAGE_STORE),
         Watch(HOST_REPORT, field_selector=own),
         Watch(STORAGE_POOL),
     )
@@ -36,10 +42,12 @@ def build(context: Context) -> Sequence[AnyController]:
     settings = Settings.read(context.env)
     qemu = QemuImg()
     imports = Imports(settings, qemu, context.clock)
+    stores = Stores(context.cache, settings.pool_root, Path(settings.store_keys))
     return (
-        Disks(context, settings, qemu),
+        Disks(context, settings, qemu, stores),
         Copies(context, settings, imports),
         Snapshots(context, settings, qemu),
+        Backups(context, settings, qemu, stores),
         HostPools(context, settings),
     )
 

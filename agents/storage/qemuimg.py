@@ -36,6 +36,23 @@ class Limits:
         return ("prlimit", f"--as={self.memory}", f"--cpu={self.cpu}", "--core=0", f"--fsize={self.output}", "--")
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A part of a disk."""
+
+    start: int
+    length: int
+    data: bool
+    """Whether there is anything but zeros."""
+    offset: int
+    """Where in the file."""
+
+    @property
+    def end(self) -> int:
+        """Where the next one starts."""
+        return self.start + self.length
+
+
 class QemuImgError(Exception):
     """qemu-img failed; the text is what it said."""
 
@@ -75,10 +92,10 @@ class QemuImg:
             raise QemuImgError("qemu-img info gave no object")
         return found
 
-    async def convert(self, source: int, target: int, limits: Limits) -> None:
-        """Copy an untrusted raw file into a qcow2 one."""
+    async def convert(self, source: int, target: int, limits: Limits, form: str = "raw") -> None:
+        """Copy an untrusted file of another format into a qcow2 one. The caller has looked at its header."""
         paths = (_path(source), _path(target))
-        arguments = ("convert", "-f", "raw", "-O", "qcow2", *paths)
+        arguments = ("convert", "-f", form, "-O", "qcow2", *paths)
         await self._run(*arguments, fds=(source, target), limits=limits, timeout=3600)
 
     async def copy(self, layers: Sequence[int], target: int) -> None:
@@ -88,6 +105,17 @@ class QemuImg:
         async with self._copies:
             arguments = ("convert", "-O", "qcow2", layered(layers), _path(target))
             await self._run(*arguments, fds=(*layers, target), timeout=COPY)
+
+    async def extents(self, fd: int) -> list[Extent]:
+        """Where the data of an open disk that stands on its own is in its file."""
+        out = await self._run("map", "--output=json", "-f", "qcow2", _path(fd), fds=(fd,), timeout=600)
+        found = [
+            Extent(each["start"], each["length"], each["data"] and not each["zero"], each.get("offset", -1))
+            for each in json.loads(out)
+        ]
+        if any(each.data and each.offset < 0 for each in found):
+            raise QemuImgError("qemu-img map: its data is compressed, and so is none of ours")
+        return found
 
     async def _run(
         self, *arguments: str, fds: tuple[int, ...], limits: Limits | None = None, timeout: float = 60

@@ -33,9 +33,12 @@ class Settings:
     max_virtual: int = 2 << 40
     """The largest disk that an image may unfold to."""
 
+    store_keys: str = "/etc/cloudstack/image-stores"
+    """The folder with a folder of keys for each image store that needs some."""
+
     @classmethod
     def read(cls, env: Mapping[str, str]) -> Settings:
-        """Read `NODE_NAME`, `POOL_ROOT`, `IMAGE_SOURCES_ALLOW`, `IMAGE_SOURCES_DENY`, `IMAGE_MAX_*`."""
+        """Read `NODE_NAME`, `POOL_ROOT`, `IMAGE_SOURCES_*`, `IMAGE_MAX_*`, `IMAGE_STORE_KEYS`."""
         default = cls(node=env["NODE_NAME"])
         allowed, hosts = _sources(env.get("IMAGE_SOURCES_ALLOW", ""))
         denied, strangers = _sources(env.get("IMAGE_SOURCES_DENY", ""))
@@ -45,6 +48,7 @@ class Settings:
             node=default.node,
             pool_root=env.get("POOL_ROOT", "").rstrip("/") or default.pool_root,
             sources=Sources(allowed, hosts, denied),
+            store_keys=env.get("IMAGE_STORE_KEYS", "") or default.store_keys,
             max_download=_size(env, "IMAGE_MAX_DOWNLOAD", default.max_download),
             max_virtual=_size(env, "IMAGE_MAX_VIRTUAL_SIZE", default.max_virtual),
         )

@@ -214,6 +214,22 @@ class IPRangeSpec:
     zone: str = "default"
 
 
+@dataclass(frozen=True, slots=True)
+class ImageStoreSpec:
+    """Where backups are kept: apart from the pools, and reached from every host."""
+
+    type: str = "Directory"
+    """`Directory` (a folder that every host sees) or `S3`."""
+    path: str = ""
+    """The folder on every host, beneath the agents' pool root; for a Directory."""
+    endpoint: str = ""
+    """`https://…` of an S3-compatible service."""
+    bucket: str = ""
+    region: str = "us-east-1"
+    prefix: str = ""
+    """What the keys of all objects begin with."""
+
+
 ZONE = Kind(names.FABRIC, "Zone", "zones", ZoneSpec, CatalogueStatus, namespaced=False)
 RACK = Kind(names.FABRIC, "Rack", "racks", RackSpec, CatalogueStatus, namespaced=False)
 HOST_GROUP = Kind(names.FABRIC, "HostGroup", "hostgroups", HostGroupSpec, CatalogueStatus, namespaced=False)
@@ -222,6 +238,16 @@ HOST_REPORT = Kind(
     names.FABRIC, "HostReport", "hostreports", HostReportSpec, HostReportStatus, namespaced=False, host_side=True
 )
 STORAGE_POOL = Kind(names.FABRIC, "StoragePool", "storagepools", StoragePoolSpec, StoragePoolStatus, namespaced=False)
+IMAGE_STORE = Kind(names.FABRIC, "ImageStore", "imagestores", ImageStoreSpec, CatalogueStatus, namespaced=False)
 IP_RANGE = Kind(names.FABRIC, "IPRange", "ipranges", IPRangeSpec, CatalogueStatus, namespaced=False)
 
-KINDS: tuple[Kind[object, object], ...] = (ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL, IP_RANGE)
+KINDS: tuple[Kind[object, object], ...] = (
+    ZONE,
+    RACK,
+    HOST_GROUP,
+    HOST,
+    HOST_REPORT,
+    STORAGE_POOL,
+    IP_RANGE,
+    IMAGE_STORE,
+)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from operators.contract import compute, fabric, identity, keypairs, networking, orchestration, snapshots, storage
+from operators.contract import (
+    backups,
+    compute,
+    fabric,
+    identity,
+    keypairs,
+    networking,
+    orchestration,
+    snapshots,
+    storage,
+)
 from operators.contract.meta import Kind
 
 ALL: tuple[Kind[Any, Any], ...] = (
@@ -12,6 +22,7 @@ ALL: tuple[Kind[Any, Any], ...] = (
     *keypairs.KINDS,
     *storage.KINDS,
     *snapshots.KINDS,
+    *backups.KINDS,
     *networking.KINDS,
     *fabric.KINDS,
     *orchestration.KINDS,

@@ -46,6 +46,8 @@ class VolumeSource:
     format: str = ""
     file: str = ""
     """A qcow2 file that the operator of the cloud put into the folder `adopt` of `spec.pool`; it is taken over."""
+    backup: str = ""
+    """A VolumeBackup of the same namespace; the Volume may be on any pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,14 @@ class ImageSpec:
     checksum: str
     """`sha256:` and 64 hexadecimal digits, of the file behind the url."""
     format: str = "qcow2"
-    """`qcow2` or `raw`."""
+    """`qcow2`, `raw`, `vmdk` or `vdi`; pools hold qcow2."""
     os_type: str = ""
     display_name: str = ""
     bootable: bool = True
+    shared_with: frozenset[str] = frozenset()
+    """Namespaces that may name it as `namespace/name` though it is not public."""
+    preseed: frozenset[str] = frozenset()
+    """Pools that it is brought to before anybody needs it there."""
     public: bool = False
     """Whether other namespaces may name it as `namespace/name`. Images in the catalogue namespace need no prefix."""
     minimum_disk: Quantity | None = None
@@ -137,6 +143,15 @@ class ImageStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupRef:
+    """One backup in an ImageStore."""
+
+    image_store: str
+    volume_uid: str
+    backup_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class DiskSpec:
     """A file on a pool, for the storage agent of `host_name` to make. Written by Storage."""
 
@@ -152,6 +167,8 @@ class DiskSpec:
     """`namespace/name` of the ImageCopy on the same pool that backs it; blank disk when empty."""
     snapshot: str = ""
     """Path beneath the pool's folder of the snapshot that its content is copied from."""
+    backup: BackupRef | None = None
+    """The backup that its content is restored from."""
     keep: bool = False
     """Whether the file stays when the Disk is released (reclaim policy Retain, or another host takes it over)."""
     adopt: bool = False

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from operators.contract.backups import DISK_BACKUP
+from operators.contract.backups import KINDS as BACKUP_KINDS
 from operators.contract.compute import INSTANCE
-from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
+from operators.contract.fabric import HOST, HOST_REPORT, IMAGE_STORE, STORAGE_POOL
 from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.snapshots import KINDS as SNAPSHOT_KINDS
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
 from operators.kernel import Watch
 from operators.kernel.component import Component
 from operators.kernel.manager import AnyController, Context
+from operators.storage.backups.controller import Backups
 from operators.storage.images.controller import Images
 from operators.storage.releases import Releases
 from operators.storage.schedules.controller import Schedules
 from operators.storage.snapshots.controller import Snapshots
 from operators.storage.volumes.controller import Volumes
 
-WATCHED = (VOLUME, DISK, IMAGE, IMAGE_COPY, *SNAPSHOT_KINDS, DISK_OFFERING, INSTANCE, STORAGE_POOL, HOST_REPORT, HOST)
+WATCHED = (
+    VOLUME,
+    DISK,
+    IMAGE,
+    IMAGE_COPY,
+    *SNAPSHOT_KINDS,
+    *BACKUP_KINDS,
+    IMAGE_STORE,
+    DISK_OFFERING,
+    INSTANCE,
+    STORAGE_POOL,
+    HOST_REPORT,
+    HOST,
+)
 
 
 def build(context: Context) -> Sequence[AnyController]:
     """The controllers of one process."""
-    released = (Releases(context, kind) for kind in (DISK, IMAGE_COPY, DISK_SNAPSHOT))
-    return (Volumes(context), Images(context), Snapshots(context), Schedules(context), *released)
+    released = (Releases(context, kind) for kind in (DISK, IMAGE_COPY, DISK_SNAPSHOT, DISK_BACKUP))
+    return (Volumes(context), Images(context), Snapshots(context), Schedules(context), Backups(context), *released)
 
 
 COMPONENT = Component(

@@ -137,7 +137,7 @@ async def _info(self: Any, fd: int, form: str, limits: Any) -> dict[str, Any]:
     return {"format": form, "virtual-size": struct.unpack_from(">Q", data, 24)[0]}
 
 
-async def _convert(self: Any, source: int, target: int, limits: Any) -> None:
+async def _convert(self: Any, source: int, target: int, limits: Any, form: str = "raw") -> None:
     await _tool(1.0)
     _host().files.node(target).data = header(IMAGE_SIZE)
 

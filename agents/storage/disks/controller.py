@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from agents.storage.copying import copy
-from agents.storage.disks.act import MODE, act, in_use
-from agents.storage.disks.model import Action, Base, Copy, DiskObj, Remove, Seen, temporary
+from agents.storage.disks import making
+from agents.storage.disks.act import act, in_use
+from agents.storage.disks.model import Action, Base, Copy, DiskObj, Remove, Seen
 from agents.storage.disks.plan import plan
 from agents.storage.folders import Place, PoolOffline, Strange, off_loop
 from agents.storage.jobs import Jobs
 from agents.storage.places import Pools, header_at
 from agents.storage.qemuimg import QemuImg, QemuImgError
 from agents.storage.settings import Settings
+from agents.storage.stores import Stores
 from operators.contract.fabric import STORAGE_POOL
 from operators.contract.meta import Key, Kind, Obj, condition
 from operators.contract.quantity import Quantity
@@ -39,13 +41,14 @@ class Disks:
     workers = 4
     voice = Voice(Type.PROVISIONED)
 
-    def __init__(self, context: Context, settings: Settings, qemu: QemuImg) -> None:
+    def __init__(self, context: Context, settings: Settings, qemu: QemuImg, stores: Stores) -> None:
         self._context = context
         self._store = context.store
         self._cache = context.cache
         self._node = settings.node
         self._qemu = qemu
         self._most = settings.max_virtual
+        self._stores = stores
         self._copies = Jobs(context.clock, PARALLEL, "disk")
         self._pools = Pools(context.cache, settings.pool_root)
         self._cache.index(DISK, BY_POOL, lambda disk: (disk.spec.pool,))
@@ -95,19 +98,9 @@ class Disks:
         if isinstance(action, Remove):
             await self._copies.stop(action.uid)
         if isinstance(action, Copy):
-            self._copies.start(
-                action.disk.meta.uid,
-                action.place.pool.name,
-                lambda told: copy(
-                    action.origin,
-                    action.place,
-                    temporary(action.disk.meta.uid),
-                    self._qemu,
-                    MODE,
-                    size=action.disk.spec.size,
-                ),
-                lambda: self._context.poke(self.name, action.disk.key),
-            )
+            uid, wake = action.disk.meta.uid, lambda: self._context.poke(self.name, action.disk.key)
+            work = partial(making.make, action, self._qemu, self._stores)
+            self._copies.start(uid, action.place.pool.name, work, wake)
             return
         await act(action, self._qemu, self._most)
 

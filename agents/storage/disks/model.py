@@ -63,14 +63,16 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Begin to make the file from a snapshot."""
+    """Begin to make the file from a snapshot, or from a backup."""
 
     disk: DiskObj
-    origin: Place
+    origin: Place | None
+    """The snapshot; None for a backup."""
     place: Place
 
     def __str__(self) -> str:
-        return f"{self.place.absolute}, {self.disk.spec.size}, from {self.origin.absolute}"
+        origin = self.origin.absolute if self.origin is not None else "a backup"
+        return f"{self.place.absolute}, {self.disk.spec.size}, from {origin}"
 
 
 @dataclass(frozen=True, slots=True)

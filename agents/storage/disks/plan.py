@@ -64,7 +64,7 @@ def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         # Made again it would be blank, or fresh from the image, and pass for the data that was written.
         message = f"{seen.place.absolute} was made and is gone; put it back (is the pool mounted?) or delete the Volume"
         return (), Retry(Reason.STORAGE_ERROR, message, after=BROKEN)
-    if disk.spec.snapshot:
+    if disk.spec.snapshot or disk.spec.backup is not None:
         return _copy(disk, seen)
     if disk.spec.adopt_file:
         # How large it is, the next look tells.
@@ -82,14 +82,14 @@ def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
 
 
 def _copy(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
-    """Make it from a snapshot, which takes as long as there is data in it."""
+    """Make it from a snapshot or a backup, which takes as long as there is data in it."""
     assert seen.place is not None
     job = seen.copying
     if job is not None and job.running:
         return (), Blocked(job.reason or Reason.COPYING, job.message or _copying(disk))
     if job is not None and job.again_in > 0:
         return (), Retry(job.reason, job.message, after=job.again_in)
-    if seen.origin is None:
+    if seen.origin is None and disk.spec.snapshot:
         message = f"{disk.spec.snapshot} is not in pool {disk.spec.pool}; delete the Volume, and make it from another"
         return (), Retry(Reason.SNAPSHOT_NOT_FOUND, message, after=BROKEN)
     said = Blocked(job.reason, job.message) if job is not None and job.reason else None
@@ -97,6 +97,8 @@ def _copy(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
 
 
 def _copying(disk: DiskObj) -> str:
+    if disk.spec.backup is not None:
+        return f"it is being restored from ImageStore {disk.spec.backup.image_store} to pool {disk.spec.pool}"
     return f"{disk.spec.snapshot} is being copied in pool {disk.spec.pool}"
 
 

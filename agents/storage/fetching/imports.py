@@ -76,7 +76,7 @@ class Imports:
             )
             await Download(wanted, draft.fd, self._settings.sources, progress).run()
             await inspect(draft.fd, job.format, self._settings.max_virtual, self._qemu)
-            if job.format == "raw":
+            if job.format != "qcow2":
                 await self._convert(job, draft)
             else:
                 await in_thread(draft.publish, MODE)
@@ -93,7 +93,7 @@ class Imports:
         try:
             limits = Limits(cpu=3600, output=self._settings.max_download + (1 << 30))
             async with self._conversions:
-                await self._qemu.convert(fetched.fd, target.fd, limits)
+                await self._qemu.convert(fetched.fd, target.fd, limits, job.format)
             await in_thread(target.publish, MODE)
         except BaseException:
             target.discard()

@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.storage import qcow2
 from agents.storage.failure import Failed
+from agents.storage.fetching import foreign
 from agents.storage.qemuimg import Limits, QemuImg, QemuImgError
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason
@@ -31,7 +32,10 @@ async def inspect(fd: int, form: str, limit: int, qemu: QemuImg) -> None:
     if form == "raw":
         _check_raw(fd, limit)
         return
-    _check_header(fd, limit)
+    if form == "qcow2":
+        _check_header(fd, limit)
+    else:
+        _check_foreign(fd, form, limit)
     try:
         found = await qemu.info(fd, form, Limits())
     except QemuImgError as error:
@@ -68,6 +72,16 @@ def _check_header(fd: int, limit: int) -> None:
             Reason.UNSAFE_IMAGE, "it is encrypted, which guests could not read; decrypt it by qemu-img convert"
         )
     _check_size(header.virtual_size, limit)
+
+
+def _check_foreign(fd: int, form: str, limit: int) -> None:
+    """Before any QEMU code sees the file."""
+    try:
+        size = foreign.virtual_size(fd, form)
+    except foreign.Unsafe as error:
+        message = f"the Image says {form}, but {error}; convert it by qemu-img convert -O qcow2"
+        raise Failed(Reason.UNSAFE_IMAGE, message) from error
+    _check_size(size, limit)
 
 
 def _check_info(found: dict[str, Any], form: str, limit: int) -> None:

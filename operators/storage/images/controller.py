@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, ImageCopySummary, ImageStatus
@@ -15,7 +16,8 @@ from operators.storage.images import lookup
 from operators.storage.images.lookup import CopyObj, ImageObj
 from operators.storage.images.model import Action, DeleteCopy, Protect, Seen, Unprotect
 from operators.storage.images.plan import FINALIZER, plan
-from operators.storage.volumes.model import DiskObj
+from operators.storage.volumes.act import act as make
+from operators.storage.volumes.model import DiskObj, MakeCopy
 
 BY_COPY = "image-copy"
 """Index of Disks: `spec.imageCopy`."""
@@ -40,6 +42,7 @@ class Images:
             IMAGE: lambda image: (image.key,),
             IMAGE_COPY: lambda copy: (Key(copy.meta.namespace, copy.spec.image.name),),
             DISK: self._leaving,
+            HOST_REPORT: self._seeded_by,
         }
 
     async def observe(self, key: Key) -> tuple[ImageObj, Seen] | None:
@@ -48,7 +51,27 @@ class Images:
         if image is None:
             return None
         copies = lookup.copies(self._cache, image)
-        return image, Seen(copies, self._users(copies) if image.meta.deleting else ())
+        seeds = {pool: self._seeder(pool) for pool in sorted(image.spec.preseed)}
+        return image, Seen(
+            copies,
+            self._users(copies) if image.meta.deleting else (),
+            tuple((pool, host) for pool, host in seeds.items() if host),
+            tuple(pool for pool, host in seeds.items() if not host),
+        )
+
+    def _seeder(self, name: str) -> str:
+        """The host that brings an image to a pool: one that reports it online; empty while there is none."""
+        pool = self._cache.get(STORAGE_POOL, Key("", name))
+        if pool is None or pool.meta.deleting:
+            return ""
+        online = sorted(
+            report.spec.host_name
+            for report in self._cache.all(HOST_REPORT)
+            for each in (report.status.storage.pools if report.status.storage else ())
+            if each.pool == name and each.online
+        )
+        hosts = [host for host in online if pool.spec.host_name in ("", host)]
+        return hosts[0] if hosts else ""
 
     def plan(self, wanted: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""
@@ -62,6 +85,8 @@ class Images:
             case Unprotect(image):
                 if FINALIZER in image.meta.finalizers:
                     await self._store.finalize(IMAGE, image.meta, image.meta.finalizers_without(FINALIZER))
+            case MakeCopy():
+                await make(action, self._store)
             case DeleteCopy(copy):
                 await self._store.delete(IMAGE_COPY, copy.key, uid=copy.meta.uid)
 
@@ -83,6 +108,13 @@ class Images:
             for copy in copies
             for disk in self._cache.by(DISK, BY_COPY, str(copy.key))
         )
+
+    def _seeded_by(self, report: Any) -> Iterable[Key]:
+        """Images that wait for a pool which the host reports."""
+        pools = {each.pool for each in (report.status.storage.pools if report.status.storage else ())}
+        for image in self._cache.all(IMAGE):
+            if (wanted := image.spec.preseed & pools) and wanted - {each.pool for each in image.status.copies}:
+                yield image.key
 
     def _leaving(self, disk: DiskObj) -> Iterable[Key]:
         if not disk.spec.image_copy:

@@ -1,4 +1,4 @@
-"""Which Image a name means: the namespace's own, else the catalogue's; or `namespace/name` of a public one."""
+"""Which Image a name means: the namespace's own, else the catalogue's; or `namespace/name` of one that is shared."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ def candidates(reference: str, namespace: str, catalogue: str) -> tuple[Key, ...
 
 
 def find(cache: Cache, reference: str, namespace: str, catalogue: str) -> ImageObj | None:
-    """The Image that a Volume of `namespace` means. One that is not public is not there for others."""
+    """The Image that a Volume of `namespace` means. One that is not shared is not there for others."""
     for key in candidates(reference, namespace, catalogue):
         image = cache.get(IMAGE, key)
-        if image is not None and (image.spec.public or key.namespace in (namespace, catalogue)):
+        if image is None:
+            continue
+        shared = image.spec.public or namespace in image.spec.shared_with
+        if shared or key.namespace in (namespace, catalogue):
             return image
     return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from operators.storage.images.lookup import CopyObj, ImageObj
+from operators.storage.volumes.model import MakeCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,10 @@ class Seen:
     copies: tuple[CopyObj, ...] = ()
     users: tuple[str, ...] = ()
     """`namespace/name` of the Volumes whose Disks are made from it; looked up only while it is being deleted."""
+    seeds: tuple[tuple[str, str], ...] = ()
+    """Pools that it is to be brought to and that can take it, each with the host that sees to it."""
+    unknown: tuple[str, ...] = ()
+    """Pools that it is to be brought to and that cannot take it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +52,4 @@ class Unprotect:
         return str(self.image.key)
 
 
-Action: TypeAlias = Protect | DeleteCopy | Unprotect
+Action: TypeAlias = Protect | MakeCopy | DeleteCopy | Unprotect

@@ -10,6 +10,7 @@ from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome
 from operators.storage.images.lookup import CopyObj, ImageObj
 from operators.storage.images.model import Action, DeleteCopy, Protect, Seen, Unprotect
+from operators.storage.volumes.model import MakeCopy
 
 FINALIZER = names.finalizer("storage")
 SHOWN = 5
@@ -20,8 +21,14 @@ def plan(image: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     """The next steps for one Image, and how it stands."""
     if image.meta.deleting:
         return _end(image, seen)
-    protect = () if FINALIZER in image.meta.finalizers else (Protect(image),)
-    return protect, _standing(seen)
+    there = {copy.spec.pool for copy in seen.copies}
+    actions: list[Action] = [] if FINALIZER in image.meta.finalizers else [Protect(image)]
+    actions += (MakeCopy(image, pool, host) for pool, host in seen.seeds if pool not in there)
+    outcome = _standing(seen)
+    if isinstance(outcome, Done) and seen.unknown:
+        message = f"it cannot be brought to pools: {', '.join(seen.unknown)}; are they there, and online?"
+        return actions, Done(Reason.WAITING_FOR_HOST, message)
+    return actions, outcome
 
 
 def _end(image: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from operators.contract import names
+from operators.contract.backups import VOLUME_BACKUP
 from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, StoragePoolSpec, StoragePoolStatus
 from operators.contract.meta import Key, Kind, Obj
@@ -28,6 +29,8 @@ BY_SNAPSHOT = "snapshot"
 """Index of Volumes: the key of the VolumeSnapshot that they are made from."""
 BY_ORIGIN = "origin"
 """Index of Volumes: the key of the Volume that they are made from."""
+BY_BACKUP = "backup"
+"""Index of Volumes: the key of the VolumeBackup that they are made from."""
 BY_OFFERING = "offering"
 
 
@@ -47,8 +50,9 @@ class Volumes:
         observe.add_indexes(self._cache)
         self._promises = Promises(self._cache)
         self._cache.index(VOLUME, BY_IMAGE, self._image_keys)
-        self._cache.index(VOLUME, BY_SNAPSHOT, _snapshot_keys)
-        self._cache.index(VOLUME, BY_ORIGIN, _origin_keys)
+        self._cache.index(VOLUME, BY_SNAPSHOT, lambda volume: _beside(volume, volume.spec.source.snapshot))
+        self._cache.index(VOLUME, BY_BACKUP, lambda volume: _beside(volume, volume.spec.source.backup))
+        self._cache.index(VOLUME, BY_ORIGIN, lambda volume: _beside(volume, volume.spec.source.volume))
         self._cache.index(VOLUME, BY_OFFERING, lambda volume: (volume.spec.disk_offering,))
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
@@ -60,6 +64,7 @@ class Volumes:
             IMAGE: lambda image: self._made_from(image.key),
             IMAGE_COPY: lambda copy: self._made_from(_image_of(copy)),
             VOLUME_SNAPSHOT: lambda snapshot: self._unplaced(BY_SNAPSHOT, str(snapshot.key)),
+            VOLUME_BACKUP: lambda backup: self._unplaced(BY_BACKUP, str(backup.key)),
             DISK_OFFERING: lambda offering: (v.key for v in self._cache.by(VOLUME, BY_OFFERING, offering.meta.name)),
             STORAGE_POOL: self._near_pool,
             HOST_REPORT: lambda host_report: self._near_host(host_report.spec.host_name),
@@ -143,11 +148,5 @@ def _image_of(copy: CopyObj) -> Key:
     return Key(copy.meta.namespace, copy.spec.image.name)
 
 
-def _origin_keys(volume: VolumeObj) -> tuple[str, ...]:
-    name = volume.spec.source.volume
-    return (f"{volume.meta.namespace}/{name}",) if name else ()
-
-
-def _snapshot_keys(volume: VolumeObj) -> tuple[str, ...]:
-    name = volume.spec.source.snapshot
+def _beside(volume: VolumeObj, name: str) -> tuple[str, ...]:
     return (f"{volume.meta.namespace}/{name}",) if name else ()

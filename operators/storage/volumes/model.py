@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from operators.contract.backups import VolumeBackupSpec, VolumeBackupStatus
 from operators.contract.compute import CatalogueStatus
 from operators.contract.meta import Obj
 from operators.contract.quantity import Quantity
@@ -27,6 +28,7 @@ DiskObj: TypeAlias = Obj[DiskSpec, DiskStatus]
 ImageObj: TypeAlias = Obj[ImageSpec, ImageStatus]
 CopyObj: TypeAlias = Obj[ImageCopySpec, ImageCopyStatus]
 SnapshotObj: TypeAlias = Obj[VolumeSnapshotSpec, VolumeSnapshotStatus]
+BackupObj: TypeAlias = Obj[VolumeBackupSpec, VolumeBackupStatus]
 OfferingObj: TypeAlias = Obj[DiskOfferingSpec, CatalogueStatus]
 
 
@@ -98,6 +100,8 @@ class Seen:
     offering: OfferingObj | None = None
     snapshot: SnapshotObj | None = None
     """What has the name of the VolumeSnapshot that the Volume is made from."""
+    backup: BackupObj | None = None
+    """What has the name of the VolumeBackup that it is made from."""
     image: ImageObj | None = None
     origin: Origin | None = None
     """The Volume that it is made from, while it is not."""

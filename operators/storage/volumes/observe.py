@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from operators.contract import names
+from operators.contract.backups import VOLUME_BACKUP
 from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus, Power
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, PoolReport, StoragePoolSpec, StoragePoolStatus
 from operators.contract.meta import Key, Obj, holds
@@ -92,8 +93,9 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
     if volume.spec.source.url and disk is None:
         image = cache.get(IMAGE, Key(volume.meta.namespace, names.source_image(volume.meta.name)))
         stranger = image is not None and all(each.uid != volume.meta.uid for each in image.meta.owner_references)
-    origin = volume.spec.source.snapshot
+    origin, backup = volume.spec.source.snapshot, volume.spec.source.backup
     return Seen(
+        backup=cache.get(VOLUME_BACKUP, Key(volume.meta.namespace, backup)) if backup else None,
         snapshot=cache.get(VOLUME_SNAPSHOT, Key(volume.meta.namespace, origin)) if origin else None,
         offering=cache.get(DISK_OFFERING, Key("", volume.spec.disk_offering)),
         image=image,

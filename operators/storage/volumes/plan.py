@@ -109,6 +109,8 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
         return cloning.adopt(volume, seen)
     if volume.spec.source.url and (seen.image is None or seen.stranger):
         return _fetch(volume, seen)
+    if volume.spec.source.backup:
+        return restore.from_backup(volume, seen)
     least = _least(volume, seen)
     size = _size(volume, seen, least)
     if not seen.holders:

@@ -55,6 +55,16 @@ SPECS: dict[str, Json] = {
     "Disk": {"hostName": "node1", "pool": "local-node1", "path": f"volumes/{UID}.qcow2", "volume": REF, "size": "1Gi"},
     "VolumeSnapshot": {"volume": "ledger"},
     "SnapshotSchedule": {"volume": "ledger", "daily": {"at": "02:30", "keep": 3}},
+    "VolumeBackup": {"snapshot": "nightly", "imageStore": "attic"},
+    "DiskBackup": {
+        "hostName": "node1",
+        "pool": "local-node1",
+        "source": f"snapshots/{UID}.qcow2",
+        "imageStore": "attic",
+        "backup": REF,
+        "volumeUid": UID,
+    },
+    "ImageStore": {"type": "Directory", "path": "/var/lib/cloudstack/pools/attic"},
     "DiskSnapshot": {
         "hostName": "node1",
         "pool": "local-node1",

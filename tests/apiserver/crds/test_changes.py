@@ -15,7 +15,7 @@ MOVED = "hostName cannot change: on another host it is another object"
 ANEW = "cannot change: delete the VirtualMachine and apply it anew"
 SHRINK = "size may grow but not shrink"
 FLOW = "a Flow cannot change but for cancel and suspend"
-IMAGE = "an Image cannot change but for displayName and public"
+IMAGE = "an Image cannot change but for displayName, public, sharedWith and preseed"
 POOL = "type, hostName and path cannot change, since disks lie there"
 RANGE = "only start and end can change"
 

@@ -44,6 +44,73 @@ async def test_raw_image_becomes_qcow2(host: Agent, tmp_path: Path) -> None:
     assert host.files() == {copy.spec.path}
 
 
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("vmdk", ()), ("vmdk", ("-o", "subformat=streamOptimized")), ("vdi", ()), ("vdi", ("-o", "static=on"))],
+)
+async def test_foreign_image_becomes_qcow2(host: Agent, tmp_path: Path, form: str, options: tuple[str, ...]) -> None:
+    raw = tmp_path / "source.raw"
+    raw.write_bytes(bytes(range(256)) * 16384)
+    made_of = tmp_path / f"made.{form}"
+    qemu_img("convert", "-f", "raw", "-O", form, *options, raw, made_of)
+    async with source(made_of.read_bytes()) as made:
+        copy = await host.copy(made.url, made.checksum, format=form)
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+    found = info(host.pool / copy.spec.path)
+    assert (found["format"], found["virtual-size"]) == ("qcow2", 4 << 20)
+    assert "Images are identical" in qemu_img("compare", "-f", "raw", "-F", "qcow2", raw, host.pool / copy.spec.path)
+    assert host.files() == {copy.spec.path}
+
+
+DESCRIPTION = """# Disk DescriptorFile
+version=1
+CID=12345678
+parentCID={parent}
+createType="{type}"
+{extent}
+"""
+
+
+def _vmdk(parent: str = "ffffffff", type_: str = "monolithicSparse", extent: str = 'RW 8192 SPARSE "x.vmdk"') -> bytes:
+    text = DESCRIPTION.format(parent=parent, type=type_, extent=extent).encode().ljust(20 * 512, b"\0")
+    head = struct.pack("<4sIIQQQQIQQQ", b"KDMV", 1, 3, 8192, 128, 1, 20, 512, 21, 26, 128)
+    return (head.ljust(512, b"\0") + text).ljust(1 << 20, b"\0")
+
+
+def _vdi(kind: int = 1, link: bytes = bytes(32), size: int = 4 << 20) -> bytes:
+    head = bytearray(1024)
+    head[0x40:0x50] = struct.pack("<IIII", 0xBEDA107F, 0x00010001, 0x190, kind)
+    head[0x170:0x178] = struct.pack("<Q", size)
+    head[0x1A8:0x1C8] = link
+    return bytes(head).ljust(1 << 20, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "reason", "words"),
+    [
+        ("vmdk", DESCRIPTION.format(parent="ffffffff", type="monolithicFlat", extent='RW 9 FLAT "/etc/shadow" 0').encode(), "UnsafeImage", "holds its data itself"),
+        ("vmdk", _vmdk(type_="monolithicFlat", extent='RW 9 FLAT "/etc/shadow" 0'), "UnsafeImage", "of type monolithicFlat"),
+        ("vmdk", _vmdk(extent='RW 9 FLAT "/etc/shadow" 0'), "UnsafeImage", "its extents"),
+        ("vmdk", _vmdk(extent='RW 9 SPARSE "a"\nRW 9 FLAT "/etc/shadow" 0'), "UnsafeImage", "its extents"),
+        ("vmdk", _vmdk(parent="12345678"), "UnsafeImage", "its parent"),
+        ("vmdk", _vmdk(extent='RW 9 SPARSE "a"\nparentFileNameHint="/etc/shadow"'), "UnsafeImage", "its parent"),
+        ("vmdk", b"KDMV" + bytes(100_000), "UnsafeImage", "no description"),
+        ("vdi", _vdi(kind=4), "UnsafeImage", "its parent"),
+        ("vdi", _vdi(link=b"x" * 32), "UnsafeImage", "its parent"),
+        ("vdi", _vdi(size=1 << 60), "ImageTooLarge", "unfolds to"),
+        ("vdi", b"<<< something else >>>".ljust(5000), "UnsafeImage", "not a VDI file"),
+    ],
+)  # fmt: skip
+async def test_foreign_image_that_leads_elsewhere_is_refused(
+    host: Agent, form: str, data: bytes, reason: str, words: str
+) -> None:
+    async with source(data) as made:
+        await host.copy(made.url, made.checksum, format=form)
+        said = await host.verdict(IMAGE_COPY, "tiny", reason)
+    assert words in said.message
+    assert not [file for file in host.files() if file.endswith(".qcow2")]
+
+
 async def test_progress_is_told_in_steps_of_ten(host: Agent, tmp_path: Path) -> None:
     data = image(tmp_path) + os.urandom(20 << 20)
     seen = []

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from operators.contract.codec import to_wire
 from operators.contract.meta import Key
-from operators.contract.storage import DISK
+from operators.contract.storage import DISK, IMAGE
+from operators.kernel import Cache
 from operators.kernel.outcome import Blocked, Done
 from operators.storage import releases
 from operators.storage.images import lookup
@@ -69,3 +71,23 @@ def test_a_piece_goes_only_when_its_agent_has_released_it(piece: Any, goes: bool
 )
 def test_where_an_image_is_looked_for(reference: str, found: tuple[Key, ...]) -> None:
     assert lookup.candidates(reference, "team", "catalogue") == found
+
+
+def test_image_is_brought_to_the_pools_that_it_is_to_be_on() -> None:
+    wanted = image(preseed=["local-h1", "local-h2", "lost"])
+    seen = Seen((image_copy("local-h1", ready=True),), (), (("local-h1", "h1"), ("local-h2", "h2")), ("lost",))
+    (made,), outcome = plan(wanted, seen)
+    assert (made.pool, made.executor) == ("local-h2", "h2")  # type: ignore[union-attr]
+    assert isinstance(outcome, Done) and "lost" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [({}, False), ({"public": True}, True), ({"sharedWith": ["team-b"]}, True), ({"sharedWith": ["team-c"]}, False)],
+)
+def test_who_may_name_an_image_of_another_namespace(spec: dict[str, Any], found: bool) -> None:
+    cache = Cache([IMAGE])
+    obj = image(**spec)
+    cache.put(IMAGE, IMAGE.body(obj.key, spec=to_wire(obj.spec), uid="u", resourceVersion="1"))
+    assert (lookup.find(cache, "team/tiny", "team-b", "catalogue") is not None) == found
+    assert lookup.find(cache, "tiny", "team", "catalogue") is not None
