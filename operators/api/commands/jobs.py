@@ -33,7 +33,7 @@ from operators.api.responses.fabric import host
 from operators.api.responses.identity import project
 from operators.api.responses.network import network
 from operators.api.responses.snapshot import snapshot
-from operators.api.responses.virtualmachine import virtual_machine
+from operators.api.responses.virtualmachine import state_of, virtual_machine
 from operators.api.responses.volume import volume
 from operators.api.wire import Date, plain
 from operators.api.wire import date as written
@@ -66,6 +66,8 @@ SHOWN: Mapping[Kind[Any, Any], tuple[str, Callable[[Call, Any], object]]] = {
     PROJECT: ("project", project),
 }
 """How the object of a job is shown once that is done."""
+ENDS = {"Start": "Running", "Stop": "Stopped", "Reboot": "Running"}
+"""The state in which an operation leaves a virtual machine."""
 STAYING = (ATTACHING, DETACHING, CREATION, CHANGE)
 """What leaves its object there."""
 TOLD_OF: tuple[Kind[Any, Any], ...] = (*SHOWN, IMAGE, ACCOUNT, DOMAIN)
@@ -118,7 +120,18 @@ async def query_async_job_result(call: Call, args: QueryAsyncJobResult) -> Answe
     flow = call.find(FLOW, uid)
     if flow is None:
         raise errors.no_entity("queryAsyncJobResult", "jobid", args.jobid)
+    await _up_to_date(call, flow)
     return Single(_of_flow(call, flow))
+
+
+async def _up_to_date(call: Call, flow: Flow) -> None:
+    """Of a job that is done, read its virtual machine past the cache where that does not show it yet.
+
+    The watches of two kinds are not in step, and a caller who was told of the end lists at once."""
+    vm = call.cloud.by_uid(VIRTUAL_MACHINE, flow.spec.target.uid)
+    ended = ENDS.get(flow.spec.operation)
+    if status_of(flow) == SUCCEEDED and vm is not None and ended and state_of(call, vm) != ended:
+        await call.store.get(VIRTUAL_MACHINE, vm.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +191,8 @@ def _machine(call: Call, flow: Flow) -> Any:
         return {"virtualmachine": {"id": flow.spec.target.uid, "deleteprotection": False, **empty}}
     # A destroyed one may still be in the cache for a moment; the Flow knows better.
     about = {"state": "Destroyed"} if flow.spec.operation == "Destroy" else {}
+    if flow.spec.operation in ENDS and vm.meta.generation == flow.spec.target_generation:
+        about = {"state": ENDS[flow.spec.operation]}
     job = {"jobid": flow.meta.uid, "jobstatus": SUCCEEDED}
     return {"virtualmachine": {**plain(virtual_machine(call, vm)), **about, **job}}
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import hashlib
 from dataclasses import asdict, dataclass
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -36,7 +39,22 @@ class KeyPairResponse:
 def key_pair(call: Call, obj: KeyPair) -> KeyPairResponse:
     """The response of one."""
     owner = {name: value for name, value in whose(call, obj.meta.namespace).items() if name != "domainpath"}
-    return KeyPairResponse(id=obj.meta.uid, name=name_of(obj), fingerprint=obj.status.fingerprint or None, **owner)
+    return KeyPairResponse(
+        id=obj.meta.uid,
+        name=name_of(obj),
+        fingerprint=obj.status.fingerprint or _fingerprint(obj.spec.public_key),
+        **owner,
+    )
+
+
+def _fingerprint(public_key: str) -> str | None:
+    """As `ssh-keygen -l` prints it, and as Compute will report it in a moment."""
+    words = public_key.split()
+    try:
+        blob = base64.b64decode(words[1], validate=True) if len(words) > 1 else b""
+    except binascii.Error:
+        return None
+    return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}" if blob else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
