@@ -191,7 +191,8 @@ def _machine(call: Call, flow: Flow) -> Any:
         return {"virtualmachine": {"id": flow.spec.target.uid, "deleteprotection": False, **empty}}
     # A destroyed one may still be in the cache for a moment; the Flow knows better.
     about = {"state": "Destroyed"} if flow.spec.operation == "Destroy" else {}
-    if flow.spec.operation in ENDS and vm.meta.generation == flow.spec.target_generation:
+    on_its_way = state_of(call, vm) in ("Starting", "Stopping")
+    if flow.spec.operation in ENDS and on_its_way and vm.meta.generation == flow.spec.target_generation:
         about = {"state": ENDS[flow.spec.operation]}
     job = {"jobid": flow.meta.uid, "jobstatus": SUCCEEDED}
     return {"virtualmachine": {**plain(virtual_machine(call, vm)), **about, **job}}
