@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from weakref import WeakKeyDictionary
 
+import aiohttp
 import structlog
 from aiohttp import web
 
@@ -27,6 +28,7 @@ from operators.data.rest.objects import Objects
 from operators.data.rest.tokens import Tokens
 from operators.data.settings import Settings
 from operators.data.tenants.controller import Tenants
+from operators.data.webhooks.deliver import Courier, Target
 from operators.kernel import health
 from operators.kernel.component import Component, Env
 from operators.kernel.controller import Watch
@@ -35,6 +37,8 @@ from operators.kernel.manager import AnyController, Context
 log = structlog.get_logger()
 
 NAME = "data"
+BUS = "bus"
+"""What deliveries to the operator's event bus are called."""
 VERSION = "1"
 """Of the addresses."""
 AGAIN = 2.0
@@ -50,8 +54,21 @@ class Service:
         self.context = context
         self.settings = Settings.of(context.env)
         self.database = Database(self.settings.database)
-        self.recorder = Recorder(self.database, lambda namespace: (), context.clock.now)
+        self.recorder = Recorder(self.database, self._subscribers, context.clock.now)
         self.migrated = asyncio.Event()
+
+    def _subscribers(self, _: str) -> Sequence[str]:
+        return (BUS,) if self.settings.bus else ()
+
+    async def deliver(self) -> None:
+        """Send events to the bus, if there is one, while this replica leads."""
+        if not self.settings.bus:
+            return
+        await self.migrated.wait()
+        target = Target(BUS, self.settings.bus, self.settings.bus_key.encode())
+        async with aiohttp.ClientSession() as session:
+            courier = Courier(self.database, self.context.clock, session, {BUS: target}.get)
+            await courier.run(self.context.leading)
 
     async def prepare(self) -> None:
         """Bring the database to this release, however long that is away; then notice what vanished meanwhile."""
@@ -117,7 +134,7 @@ def build(context: Context) -> Sequence[AnyController]:
 def background(context: Context) -> Sequence[Awaitable[None]]:
     """The database, and the answers."""
     service = service_of(context)
-    return (service.prepare(), service.serve())
+    return (service.prepare(), service.serve(), service.deliver())
 
 
 def watches(env: Env) -> Sequence[Watch]:

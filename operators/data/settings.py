@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from operators.contract.quantity import Duration
 
 PORT, DATABASE, RETENTION = "DATA_PORT", "DATABASE_URL", "RETENTION"
+BUS, BUS_KEY = "EVENT_BUS_URL", "EVENT_BUS_KEY"
 DEFAULT_DATABASE = "sqlite:////data/cloudstack.db"
 
 
@@ -23,6 +24,10 @@ class Settings:
     """How long events, and usage that has ended, are kept."""
     reserved: frozenset[str]
     """Namespaces that are no tenant's."""
+    bus: str = ""
+    """Where every event is sent as a CloudEvent; nowhere when empty."""
+    bus_key: str = field(default="", repr=False)
+    """What signs them."""
 
     @staticmethod
     def of(env: Mapping[str, str]) -> Settings:
@@ -34,4 +39,6 @@ class Settings:
             env.get(DATABASE) or DEFAULT_DATABASE,
             timedelta(seconds=int(kept)),
             frozenset({*own, "default"} - {""}),
+            env.get(BUS, ""),
+            env.get(BUS_KEY, ""),
         )

@@ -49,6 +49,8 @@ class Context:
         self.env = env
         self.poke: Callable[[str, Key], None] = lambda controller, key: None
         """Marks a key of a controller by name: for wake-ups from outside the API server, as from a hypervisor."""
+        self.leading: Callable[[], bool] = lambda: True
+        """Whether this replica may write; work beside the controllers asks for itself."""
         self.synced = asyncio.Event()
         """Set once the cache holds everything: before that, what is not in it may still exist."""
 
@@ -78,6 +80,7 @@ class Manager:
         self._own = OwnStore(store, self)
         self.context = Context(self._own, self.cache, clock, self._rng, env or {})
         self.context.poke = self.poke
+        self.context.leading = leading
         self.runners = {
             controller.name: Runner(controller, self._own, self.cache, clock, WorkQueue(self._rng))
             for controller in build(self.context)

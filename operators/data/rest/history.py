@@ -33,6 +33,7 @@ USAGE = (
     Param("uid", "What this object used"),
     *PAGE,
 )
+DELIVERIES = (Param("state", "pending, delivered or dead; dead by default", default="dead"), *PAGE)
 ARCHIVE = (
     Param("namespace", "Those in these namespaces", "list", required=True),
     Param("ids", "Those of these ids", "list"),
@@ -54,6 +55,9 @@ class Told:
         return (
             Endpoint("/data/v1/events", "What happened, the newest first", self.events, EVENTS, LIST),
             Endpoint("/data/v1/archive", "Archive or delete events", self.archive, ARCHIVE, method="POST"),
+            Endpoint(
+                "/data/v1/deliveries", "What the event bus is owed, or never took", self.deliveries, DELIVERIES, LIST
+            ),
             Endpoint("/data/v1/usage", "What was used between two moments", self.usage, USAGE, LIST),
         )
 
@@ -86,6 +90,11 @@ class Told:
             until=values["until"],
         )
         return {"changed": await queries.archive(self._database, query, delete=values["delete"])}
+
+    async def deliveries(self, values: Values) -> Json:
+        """A page of deliveries."""
+        found = await queries.deliveries(self._database, values["state"] or "dead", values["offset"], values["limit"])
+        return {"total": found.total, "items": [asdict(row) for row in found.items]}
 
     async def usage(self, values: Values) -> Json:
         """A page of usage."""

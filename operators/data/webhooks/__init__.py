@@ -1,1 +1,1 @@
-"""Webhooks: events as CloudEvents to HTTP endpoints, at least once, signed, with back-off; failures stay visible."""
+"""The event bus: events as signed CloudEvents to an HTTP endpoint, at least once, with back-off; failures show."""

@@ -53,13 +53,3 @@ def signature(event_id: str, at: int, body: bytes, key: bytes) -> str:
     """In base64."""
     text = f"{event_id}.{at}.".encode() + body
     return base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
-
-
-def key_of(master: bytes, uid: str) -> bytes:
-    """The key of one Webhook: nobody keeps it, as it follows from the cloud's own and the object's uid."""
-    return hmac.new(master, f"webhook:{uid}".encode(), hashlib.sha256).digest()
-
-
-def told(key: bytes) -> str:
-    """A key as its owner reads it, in the form of Standard Webhooks."""
-    return f"whsec_{base64.b64encode(key).decode()}"
