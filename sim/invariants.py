@@ -574,6 +574,8 @@ def flows_have_ended(run: Run) -> Complaints:
         state, target = _status(flow).get("state"), flow["spec"]["target"]
         if state in TERMINAL or flow["spec"].get("suspend"):
             continue
+        if flow["spec"]["operation"] == "Migrate":
+            continue  # which ends with its Migration: see below
         vm = next((each for each in run.all(VM) if each["metadata"]["uid"] == target["uid"]), None)
         if vm is None or (not run.unsatisfiable(vm) and not run.cancelled(vm)):
             yield f"{_name(flow)} is {state or 'not begun'}: {_why(flow)}"
@@ -587,6 +589,10 @@ def migrations_have_ended(run: Run) -> Complaints:
             unfinished.add(each["metadata"]["uid"])
             if not _condition(each, "Succeeded") or _reason(each, "Succeeded") in ("Migrating", "Cancelled"):
                 yield f"{_name(each)} has not ended: {_why(each, 'Succeeded')}"
+    for flow in run.all(FLOW):
+        over = _status(flow).get("state") in TERMINAL
+        if flow["spec"]["operation"] == "Migrate" and over is (flow["spec"]["target"]["uid"] in unfinished):
+            yield f"{_name(flow)} is {_status(flow).get('state')}, contrary to its Migration"
     for each in run.all(INSTANCE):
         incoming, outgoing = each["spec"].get("incoming", {"committed": True}), each["spec"].get("outgoing")
         hand = outgoing if incoming.get("committed") else incoming

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE
 from operators.contract.flows import key_of
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.networking import PORT
@@ -31,6 +31,7 @@ from operators.orchestration.intents.act import take
 from operators.orchestration.intents.observe import observe as observe_intent
 from operators.orchestration.intents.plan import plan as plan_intent
 from operators.orchestration.making import Making
+from operators.orchestration.migrations.controller import MigrationFlows, of_a_migration
 from operators.orchestration.record import COMPONENT as NAME
 from operators.orchestration.record import Flow, ended, newest, target_key
 
@@ -103,6 +104,8 @@ class Flows:
 
     async def observe(self, key: Key) -> tuple[flow_model.Wanted, flow_model.Seen] | None:
         flow = self._context.cache.get(FLOW, key)
+        if flow is not None and of_a_migration(flow):
+            return None
         if flow is not None:
             await _catch_up(self._context, flow)
         return observe_flow(self._context.cache, key, self._context.clock.now(), self._ttl)
@@ -157,14 +160,14 @@ def _vm(instance: Instance) -> Iterable[str]:
 
 
 def build(context: Context) -> Sequence[AnyController]:
-    """Both controllers over one cache."""
+    """All controllers over one cache."""
     indexes(context.cache)
     making = Making(context.store)
-    return (Intents(context, making), Flows(context, making))
+    return (Intents(context, making), Flows(context, making), MigrationFlows(context))
 
 
 COMPONENT = Component(
     name=NAME,
-    watches=lambda env: [Watch(kind) for kind in (VIRTUAL_MACHINE, FLOW, PORT, VOLUME, INSTANCE)],
+    watches=lambda env: [Watch(kind) for kind in (VIRTUAL_MACHINE, FLOW, PORT, VOLUME, INSTANCE, MIGRATION)],
     build=build,
 )

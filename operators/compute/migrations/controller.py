@@ -22,6 +22,7 @@ from operators.kernel.clock import stamp
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Outcome
+from operators.kernel.report import Voice
 
 PER_HOST = 2
 """Guests that leave or enter a host at a time: more only share its network, and each takes longer."""
@@ -33,6 +34,7 @@ class Migrations:
     name = "migrations"
     kind = MIGRATION
     workers = 1
+    voice = Voice(Type.SUCCEEDED, silent=lambda migration: bool(migration.status.finished_at))
 
     def __init__(self, context: Context, ledger: Ledger, policy: Policy, catalogue: str) -> None:
         self._context = context
