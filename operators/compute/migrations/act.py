@@ -13,6 +13,8 @@ from operators.contract import names
 from operators.contract.codec import Json
 from operators.contract.compute import INSTANCE, MIGRATION
 from operators.contract.meta import Key
+from operators.contract.reasons import Reason
+from operators.kernel.outcome import Problem, Retry
 from operators.kernel.store import Store
 
 
@@ -39,7 +41,11 @@ async def _make(action: Put, store: Store, ledger: Ledger) -> None:
     assert incoming is not None
     claim = Claim.of(namespace, action.spec, active=True)
     ledger.enter(replace(claim, vm=Key(namespace, f"{claim.vm.name}/{incoming.migration.uid}")))
+    key = Key(namespace, names.instance(action.vm.meta.name, action.spec.host_name))
     try:
+        # Past the cache, which may lack what another leader has made: it must not be made again over a move under way.
+        if await store.get(INSTANCE, key) is not None:
+            raise Problem(Retry(Reason.PROGRESSING, f"Instance {key.name} was there already", 0.1))
         await store.apply(INSTANCE, _body(action))
     finally:
         ledger.forget(Key(namespace, f"{claim.vm.name}/{incoming.migration.uid}"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.codec import to_wire
+from operators.contract.compute import INSTANCE
 from operators.contract.meta import Key, Owner
 from operators.contract.reasons import Reason
 from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, VOLUME, ImageCopySpec, ImageSpec
@@ -16,6 +17,7 @@ from operators.storage.volumes.model import (
     Action,
     Adjust,
     DeleteDisk,
+    DiskObj,
     MakeCopy,
     MakeDisk,
     MakeImage,
@@ -104,7 +106,18 @@ async def _(action: Adjust, store: Store) -> None:
 
 @act.register
 async def _(action: DeleteDisk, store: Store) -> None:
+    if action.disk.spec.copy_of or action.disk.spec.file_of:
+        await _unused(action.disk, store)
     await store.delete(DISK, action.disk.key, uid=action.disk.meta.uid)
+
+
+async def _unused(disk: DiskObj, store: Store) -> None:
+    """Raise if the API server knows an Instance that names the Disk, and was why it was made: a cache may lack it."""
+    host = disk.spec.host_name
+    for body in await store.list(INSTANCE, field_selector=f"spec.hostName={host}"):
+        same = body["metadata"].get("namespace") == disk.meta.namespace
+        if same and any(each["disk"] == disk.meta.name for each in body["spec"].get("disks", ())):
+            raise Problem(Retry(Reason.PROGRESSING, f"Instance {body['metadata']['name']} needs it after all", 1.0))
 
 
 def _ours(owner: Owner) -> dict[str, Any]:
