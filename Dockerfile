@@ -1,5 +1,5 @@
 # One image for every component and agent: `cloudstack run <component>`.
-# BASE is any Debian 12 image with Python 3.11 or later as `python3`.
+# BASE is any Debian 12 image with Python 3.11 or later as `python3`, its venv module included.
 ARG BASE=python:3.12-slim-bookworm
 
 FROM ${BASE} AS build

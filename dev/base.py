@@ -35,7 +35,7 @@ LIBRARIES = (
     "libexpat1",
     "libncursesw6",
 )
-DEBIAN_PYTHON = ("python3", "python3-pip", "python3-dev")
+DEBIAN_PYTHON = ("python3", "python3-pip", "python3-venv", "python3-dev")
 _PYENV = re.compile(r"^3\.12\.(\d+)$")
 
 
