@@ -136,7 +136,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Image", {"spec.checksum": "md5:0123"}, "must be sha256: followed by 64 lower-case hexadecimal digits"),
     ("Image", {"spec.checksum": "sha256:0123"}, "must be sha256: followed by 64 lower-case hexadecimal digits"),
     ("Image", {"spec.checksum": None}, "spec.checksum: Required value"),
-    ("Image", {"spec.format": "vmdk"}, 'supported values: "qcow2", "raw"'),
+    ("Image", {"spec.format": "vhd"}, 'supported values: "qcow2", "raw", "vmdk", "vdi"'),
     ("Disk", {"spec.path": "/etc/passwd"}, "path must stay beneath the pool's folder"),
     ("Disk", {"spec.path": "volumes/../../etc/passwd"}, "path must stay beneath the pool's folder"),
     ("ImageCopy", {"spec.path": "images/./x"}, "path must stay beneath the pool's folder"),

@@ -127,7 +127,9 @@ def kubectl(control_plane: ControlPlane) -> Callable[..., str]:
 
     def run(*words: str) -> str:
         argv = [str(control_plane.kubectl), f"--kubeconfig={control_plane.kubeconfig}", *words]
-        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+        done = subprocess.run(argv, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run
 
