@@ -14,6 +14,7 @@ from operators.contract.meta import Kind
 from tests.apiserver.client import Client, Json, Refused
 from tests.apiserver.control_plane import ControlPlane
 from tests.apiserver.crds.objects import KINDS, bent, good
+from tests.apiserver.kernel.processes import until
 
 AnyKind: TypeAlias = Kind[Any, Any]
 READY = {"type": "Ready", "status": "True", "reason": "AsSpecified", "lastTransitionTime": "2026-11-21T10:00:00Z"}
@@ -122,7 +123,7 @@ def test_conditions_have_a_shape(admin: Client, make: Callable[[Json], Json], ch
 
 
 @pytest.fixture
-def kubectl(control_plane: ControlPlane) -> Callable[..., str]:
+def kubectl(control_plane: ControlPlane, admin: Client) -> Callable[..., str]:
     """Runs kubectl and returns what it printed."""
 
     def run(*words: str) -> str:
@@ -131,6 +132,9 @@ def kubectl(control_plane: ControlPlane) -> Callable[..., str]:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    # Discovery, which knows the categories, comes some moments after the kinds themselves are served.
+    kinds = {kind.crd for kind in ALL}
+    until(lambda: kinds <= set(run("api-resources", "--cached=false", "-o", "name").split()), 30, "all are discovered")
     return run
 
 
