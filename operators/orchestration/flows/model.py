@@ -49,7 +49,7 @@ class Seen:
     newest: str = ""
     """The Flow that counts for this target; another name than the Flow's own: it is superseded."""
     unfinished: tuple[str, ...] = ()
-    """Other Flows of this target that have not ended."""
+    """Other Flows of this target that have not ended, and that a deletion waits for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from operators.contract import names
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
 from operators.contract.meta import Key
 from operators.contract.networking import PORT
-from operators.contract.orchestration import FLOW
+from operators.contract.orchestration import FLOW, Operation
 from operators.contract.storage import VOLUME
 from operators.kernel.cache import Cache
 from operators.orchestration.drafts import drafts
@@ -37,9 +37,14 @@ def observe(cache: Cache, key: Key, now: datetime, ttl: float) -> tuple[Wanted, 
         instances=cache.by(INSTANCE, "vm", uid),
         taken=frozenset() if vm is None else _taken(cache, vm, flow),
         newest=counts.meta.name if counts else "",
-        unfinished=tuple(each.meta.name for each in siblings if each.key != key and not ended(each)),
+        unfinished=tuple(each.meta.name for each in siblings if each.key != key and _ends_first(each)),
     )
     return Wanted(flow, ttl), seen
+
+
+def _ends_first(other: Flow) -> bool:
+    """Whether a deletion waits for it: not for another deletion, which would wait for the first, and does the same."""
+    return other.spec.operation is not Operation.DESTROY and not ended(other)
 
 
 def _ours(labels: Mapping[str, str], uid: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,14 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.contract import names
+from operators.contract.codec import to_wire
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, RunPolicy
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, OnFailure, Operation
 from operators.contract.storage import VOLUME
+from operators.kernel.cache import Cache
 from operators.kernel.outcome import Blocked, Done, Rejected, Retry
 from operators.orchestration.flows import plan as flows
 from operators.orchestration.flows.judge import judge
 from operators.orchestration.flows.model import Forget, LetGo, Make, Port, Seen, Unmake, Volume, Wanted
+from operators.orchestration.flows.observe import observe
+from operators.orchestration.handlers import indexes
 from operators.orchestration.intents.model import Last, Take
 from operators.orchestration.intents.model import Seen as Done_
 from operators.orchestration.intents.model import Wanted as Asked
@@ -272,3 +277,17 @@ def test_an_ended_flow_is_forgotten_in_time_but_for_the_newest_of_a_living_machi
     assert flows.plan(Wanted(over, 60), seen(vm(), over, newest="other"))[0] == [Forget(over.meta)]
     assert flows.plan(Wanted(over, 60), seen(None, over))[0] == [Forget(over.meta)]
     assert flows.plan(Wanted(over, 160), seen(None, over))[1].after == 60.0  # type: ignore[union-attr]
+
+
+def test_two_deletions_of_one_target_do_not_wait_for_each_other() -> None:
+    """Two engines that both led for a while made one each, for two generations of what was being deleted."""
+    one = flow(Operation.DESTROY)
+    two = replace(one, meta=replace(one.meta, name="web-destroy-2"))
+    deploy = flow(Operation.DEPLOY)
+    cache = Cache([FLOW, VIRTUAL_MACHINE, INSTANCE, PORT, VOLUME])
+    indexes(cache)
+    for each in (one, two, deploy):
+        cache.put(FLOW, FLOW.body(each.key, spec=to_wire(each.spec), uid=each.meta.name, resourceVersion="1"))
+    observed = observe(cache, one.key, NOW, 60)
+    assert observed is not None
+    assert observed[1].unfinished == (deploy.meta.name,)
