@@ -303,7 +303,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("crash-is-an-end", "a run that fails is forgotten", _crash_is_an_end, 60, 3, theme="brownout"),
     Mutation("open-disk-removed", "a disk is removed under a running guest", _removes_what_is_open, 30, theme="ruin"),
     Mutation("start-not-recorded", "the agent keeps no record of a start", _record_forgotten, 60, 28, theme="axe"),
-    Mutation("ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 60, theme="rivals"),
+    Mutation(
+        "ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 60, 22, theme="rivals"
+    ),
 )
 """The last eight have a second line of defence behind them: only runs with a theme meet what gets past both."""
 
