@@ -317,4 +317,4 @@ def by_name(name: str) -> Mutation:
 HARD: tuple[Mutation, ...] = (
     Mutation("volume-let-go", "a Volume is freed while a machine uses it", _volumes_let_go_while_used, 60, 12),
 )
-"""Not found within that many seeds any more, since hosts look for themselves who uses a disk; not in the test."""
+"""Not found within that many seeds any more (why, is not looked into yet); not in the test."""
