@@ -8,7 +8,8 @@ with another version digit, so that any replica, even one that was started since
 - `c` a creation: done while the object exists;
 - `d` a deletion: done once it does not;
 - `e` something that is done already, with nothing to tell of it;
-- `f` a change: done when the object says that it is as its spec says, failed when it says that it never will be.
+- `f` a change: done when the object says that it is as its spec says, failed when it says that it never will be;
+- `9` another size for a virtual machine: a change that has failed, too, when it takes a restart.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from operators.kernel.store import AlreadyExists
 
 PENDING, SUCCEEDED, FAILED = 0, 1, 2
 
-ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE = "a", "b", "c", "d", "e", "f"
+ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING = "a", "b", "c", "d", "e", "f", "9"
 _VERSION = 14
 """Where a uuid has its version, which is 4 for all that the API server makes."""
 
@@ -74,10 +75,19 @@ def settled(obj: Obj[Any, Any]) -> tuple[int, str]:
     return (SUCCEEDED if ready.true or waits else PENDING), ready.message
 
 
+def scaled(vm: VM) -> tuple[int, str]:
+    """Where another size is; one that the guest can have only by a restart is a failure of what was to come at once."""
+    status, message = settled(vm)
+    waits = condition(vm.status.conditions, Type.RESTART_REQUIRED)
+    if status == SUCCEEDED and waits is not None and waits.true:
+        return FAILED, waits.message
+    return status, message
+
+
 def object_of(jobid: str) -> tuple[str, str]:
     """The object's uid and what was done to it, or "" for a job that is a Flow."""
     what = jobid[_VERSION : _VERSION + 1]
-    if len(jobid) != 36 or what not in (ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE):
+    if len(jobid) != 36 or what not in (ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING):
         return jobid, ""
     return job_id(jobid, "4"), what
 

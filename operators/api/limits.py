@@ -18,8 +18,9 @@ from weakref import WeakValueDictionary
 
 from operators.api import errors
 from operators.api.call import Call
-from operators.api.cloud import ComputeOffering, Image, Volume
+from operators.api.cloud import Image, Volume
 from operators.api.directory import Account, Domain, Project
+from operators.api.sizes import Size, size_of
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE
@@ -34,7 +35,7 @@ from operators.kernel.store import Conflict
 
 Holder: TypeAlias = Account | Project | Domain
 Make: TypeAlias = Callable[[Holder, tuple[Reservation, ...]], tuple[Reservation, ...]]
-GIB, MIB = 2**30, 2**20
+GIB = 2**30
 SEEN_BY_ALL = timedelta(seconds=10)
 """After which every replica's watch has told of an object that was made."""
 NEVER_CAME = timedelta(seconds=60)
@@ -72,7 +73,7 @@ def used(call: Call, holder: Holder) -> Counter[str]:
     total: Counter[str] = Counter()
     where = frozenset(tenant.meta.name for tenant in tenants(call, holder))
     for vm in call.cloud.all(VIRTUAL_MACHINE, where):
-        total.update(of_machine(call.cloud.named(COMPUTE_OFFERING, vm.spec.offering)))
+        total.update(of_machine(size_of(call.cloud.named(COMPUTE_OFFERING, vm.spec.offering), vm.spec)))
         if vm.spec.image and call.cloud.named(VOLUME, names.root_volume(vm.meta.name), vm.meta.namespace) is None:
             image = call.cloud.image(vm.spec.image, vm.meta.namespace)
             total.update(of_root_disk(image, int(vm.spec.root_disk_size or 0)))
@@ -101,10 +102,9 @@ def tenants(call: Call, holder: Holder) -> Iterator[Account | Project]:
             yield tenant
 
 
-def of_machine(offering: ComputeOffering | None) -> Mapping[str, int]:
+def of_machine(size: Size) -> Mapping[str, int]:
     """What a virtual machine counts for, running or not; its root disk counts as a volume."""
-    cpus, memory = (offering.spec.cpus, int(offering.spec.memory) // MIB) if offering else (0, 0)
-    return {Resource.VIRTUAL_MACHINES: 1, Resource.CPUS: cpus, Resource.MEMORY: memory}
+    return {Resource.VIRTUAL_MACHINES: 1, Resource.CPUS: size.cpus, Resource.MEMORY: size.memory}
 
 
 def of_root_disk(image: Image | None, asked: int | None) -> Mapping[str, int]:
@@ -175,9 +175,11 @@ def _check(call: Call, holder: Holder, reserved_: Sequence[Reservation], own: Re
 
 
 def _counts(call: Call, reservation: Reservation) -> bool:
-    """Whether its object is in the cache, and so counts by itself."""
-    kind, namespace, name = reservation.object.split("/", 2)
-    return kind in KINDS and call.cloud.named(KINDS[kind], name, namespace) is not None
+    """Whether its object is in the cache, in the generation that it is about, and so counts by itself."""
+    kind, namespace, rest = reservation.object.split("/", 2)
+    name, _, generation = rest.partition("/")
+    found = call.cloud.named(KINDS[kind], name, namespace) if kind in KINDS else None
+    return found is not None and found.meta.generation >= int(generation or 0)
 
 
 _TURNS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

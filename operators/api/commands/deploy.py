@@ -26,6 +26,7 @@ from operators.api.declare import Answer, Started, boolean, command, long, maps,
 from operators.api.jobs import job_of
 from operators.api.limits import of_machine, of_root_disk, reserved
 from operators.api.responses.virtualmachine import HYPERVISOR, VirtualMachineResponse
+from operators.api.sizes import ABOUT, chosen, size_of
 from operators.api.userdata import decoded
 from operators.contract import names
 from operators.contract.codec import to_wire
@@ -78,6 +79,7 @@ class Deploy(OwnerArgs):
     hostid: Host | None = uuid("Host to run on; for root admins", HOST)
     clusterid: HostGroup | None = uuid("Cluster to run in; for root admins", HOST_GROUP)
     hypervisor: str = string("KVM; there is no other")
+    details: tuple[Mapping[str, str], ...] = maps(ABOUT)
 
 
 @command(
@@ -86,7 +88,7 @@ class Deploy(OwnerArgs):
     item=VirtualMachineResponse,
     key="virtualmachine",
     asynchronous=True,
-    refused="""bootintosetup bootmode boottype customid datadiskofferinglist datadisksdetails details
+    refused="""bootintosetup bootmode boottype customid datadiskofferinglist datadisksdetails
         dhcpoptionsnetworklist diskofferingid externaldetails extraconfig group ip6address leaseduration
         leaseexpiryaction nicmultiqueuenumber nicnetworklist password podid properties securitygroupids
         securitygroupnames size snapshotid userdatadetails volumeid""",
@@ -104,7 +106,7 @@ async def deploy(call: Call, args: Deploy) -> Answer:
         names.ANNOTATION_DEPLOY_ON_FAILURE: OnFailure.COMPENSATE.value,
     }
     body = VIRTUAL_MACHINE.body(Key(namespace, own), spec=to_wire(spec), annotations=notes)
-    amounts = Counter(of_machine(args.serviceofferingid))
+    amounts = Counter(of_machine(size_of(args.serviceofferingid, spec)))
     amounts.update(of_root_disk(args.templateid, (args.rootdisksize or 0) * GIB))
     try:
         async with reserved(call, namespace, VIRTUAL_MACHINE, own, amounts):
@@ -136,8 +138,11 @@ def _spec(call: Call, args: Deploy, namespace: str) -> VirtualMachineSpec:
         raise errors.denied("Only root admins may choose a host or a cluster")
     if args.rootdisksize is not None and args.rootdisksize < 1:
         raise errors.invalid("Root disk size should be a positive number of GB")
+    size = chosen("deployVirtualMachine", args.serviceofferingid, args.details)
     return VirtualMachineSpec(
         offering=args.serviceofferingid.meta.name,
+        cpus=size.cpus,
+        memory=size.memory,
         image=_image(call, args.templateid, namespace),
         root_disk_size=None if args.rootdisksize is None else Quantity(args.rootdisksize * GIB),
         root_disk_offering=args.overridediskofferingid.meta.name if args.overridediskofferingid else "",

@@ -21,10 +21,12 @@ from operators.api.jobs import (
     DONE,
     FAILED,
     PENDING,
+    SCALING,
     SUCCEEDED,
     attached,
     detached,
     object_of,
+    scaled,
     settled,
     status_of,
 )
@@ -68,7 +70,7 @@ SHOWN: Mapping[Kind[Any, Any], tuple[str, Callable[[Call, Any], object]]] = {
 """How the object of a job is shown once that is done."""
 ENDS = {"Start": "Running", "Stop": "Stopped", "Reboot": "Running"}
 """The state in which an operation leaves a virtual machine."""
-STAYING = (ATTACHING, DETACHING, CREATION, CHANGE)
+STAYING = (ATTACHING, DETACHING, CREATION, CHANGE, SCALING)
 """What leaves its object there."""
 TOLD_OF: tuple[Kind[Any, Any], ...] = (*SHOWN, IMAGE, ACCOUNT, DOMAIN)
 """The kinds whose objects tell of jobs."""
@@ -235,6 +237,8 @@ def _of_object(call: Call, jobid: str, uid: str, what: str) -> JobResponse:
 def _judged(call: Call, found: Obj[Any, Any] | None, what: str) -> tuple[int, str]:
     if found is not None and what == CHANGE:
         return settled(found)
+    if found is not None and what == SCALING:
+        return scaled(found)
     if found is not None and what in (ATTACHING, DETACHING):
         return (attached if what == ATTACHING else detached)(call, found)
     return (PENDING if what == DELETION and found is not None else SUCCEEDED), ""

@@ -13,9 +13,12 @@ from operators.api.responses.done import Done
 from operators.api.responses.offerings import ServiceOfferingResponse, offering_label, service_offering, words_of
 from operators.api.responses.virtualmachine import MIB
 from operators.contract.codec import to_wire
-from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, ComputeOfferingSpec
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, ComputeOfferingSpec, CustomRange
 from operators.contract.fabric import ZONE
 from operators.contract.quantity import Quantity
+
+CUSTOM = (1, 16, 128, 64 * 1024)
+"""Fewest and most CPUs, least and most MB of a custom offering that leaves them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +63,13 @@ class CreateServiceOffering:
 
     name: str = string("Name of the offering", required=True)
     displaytext: str = string("What people read in place of the name", length=4096)
-    cpunumber: int | None = integer("Number of CPUs")
-    memory: int | None = integer("Memory in MB")
+    cpunumber: int | None = integer("Number of CPUs; each virtual machine's own choice when left out")
+    memory: int | None = integer("Memory in MB; each virtual machine's own choice when left out")
+    customized: bool | None = boolean("Whether each virtual machine chooses its own size", default=None)
+    mincpunumber: int | None = integer("Fewest CPUs of a custom offering; 1 when left out")
+    maxcpunumber: int | None = integer("Most CPUs of a custom offering; 16 when left out")
+    minmemory: int | None = integer("Least memory in MB of a custom offering; 128 when left out")
+    maxmemory: int | None = integer("Most memory in MB of a custom offering; 65536 when left out")
     hosttags: str = string("Tags that a host must have, with commas between")
     offerha: bool = boolean("Whether its virtual machines are restarted elsewhere when their host is lost")
 
@@ -73,31 +81,45 @@ class CreateServiceOffering:
     key="serviceoffering",
     roles=ROOT_ADMIN,
     refused="""bytesreadrate bytesreadratemax bytesreadratemaxlength byteswriterate byteswriteratemax
-        byteswriteratemaxlength cachemode customized customizediops diskofferingid domainid
-        dynamicscalingenabled encryptroot externaldetails gpucount gpudisplay hypervisorsnapshotreserve
-        iopsreadrate iopsreadratemax iopsreadratemaxlength iopswriterate iopswriteratemax
-        iopswriteratemaxlength isvolatile leaseduration leaseexpiryaction maxcpunumber maxiops maxmemory
-        mincpunumber miniops minmemory networkrate purgeresources rootdisksize serviceofferingdetails
-        storagepolicy systemvmtype tags vgpuprofileid zoneid""",
+        byteswriteratemaxlength cachemode customizediops diskofferingid domainid dynamicscalingenabled
+        encryptroot externaldetails gpucount gpudisplay hypervisorsnapshotreserve iopsreadrate
+        iopsreadratemax iopsreadratemaxlength iopswriterate iopswriteratemax iopswriteratemaxlength
+        isvolatile leaseduration leaseexpiryaction maxiops miniops networkrate purgeresources rootdisksize
+        serviceofferingdetails storagepolicy systemvmtype tags vgpuprofileid zoneid""",
     ignored="cpuspeed storagetype provisioningtype limitcpuuse deploymentplanner issystem diskofferingstrictness",
 )
 async def create_service_offering(call: Call, args: CreateServiceOffering) -> Answer:
     """The ComputeOffering that kubectl would make."""
-    if args.cpunumber is None or args.memory is None:
-        raise errors.ApiError(
-            432, "cpunumber and memory are needed: offerings with sizes of the caller's are not supported yet"
-        )
-    if args.cpunumber < 1 or args.memory < 1:
-        raise errors.invalid("cpunumber and memory must be positive")
+    custom = _custom(args)
+    if custom is None and (args.cpunumber is None or args.memory is None):
+        raise errors.invalid("cpunumber and memory are needed together: leave both out for a custom offering")
     spec = ComputeOfferingSpec(
-        cpus=args.cpunumber,
-        memory=Quantity(args.memory * MIB),
+        cpus=args.cpunumber if args.cpunumber is not None else custom.min_cpus if custom else 0,
+        memory=Quantity(args.memory * MIB) if args.memory is not None else custom.min_memory if custom else Quantity(0),
+        custom=custom,
         display_name=args.name,
         host_tags=words_of(args.hosttags),
         ha=args.offerha,
     )
     body = await naming.create(call, COMPUTE_OFFERING, "", args.name, to_wire(spec), args.displaytext)
     return Single(service_offering(COMPUTE_OFFERING.parse(body)))
+
+
+def _custom(args: CreateServiceOffering) -> CustomRange | None:
+    """What virtual machines choose within; None for an offering of one size."""
+    given_ = (args.mincpunumber, args.maxcpunumber, args.minmemory, args.maxmemory)
+    sizes = [each for each in (*given_, args.cpunumber, args.memory) if each is not None]
+    if any(each < 1 for each in sizes):
+        raise errors.invalid("numbers of CPUs and sizes of memory must be positive")
+    wanted = args.cpunumber is None and args.memory is None if args.customized is None else args.customized
+    if not wanted:
+        if any(each is not None for each in given_):
+            raise errors.invalid("mincpunumber, maxcpunumber, minmemory and maxmemory are of a custom offering")
+        return None
+    few, many, least, most = (each or default for each, default in zip(given_, CUSTOM, strict=True))
+    if not few <= (args.cpunumber or few) <= many or not least <= (args.memory or least) <= most:
+        raise errors.invalid("the least of a custom offering must not be more than the most, nor its own be outside")
+    return CustomRange(few, many, Quantity(least * MIB), Quantity(most * MIB))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

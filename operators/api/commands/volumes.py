@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from operators.api import errors, naming
@@ -9,6 +10,7 @@ from operators.api.call import Call, OwnerArgs, TaggedListArgs, contains, is_or_
 from operators.api.changing import change, remove, update
 from operators.api.cloud import VM, DiskOffering, Volume, Zone, name_of
 from operators.api.declare import Answer, Single, Started, command, long, string, uuid, uuids
+from operators.api.growing import grown
 from operators.api.jobs import ATTACHING, CREATION, DETACHING, changed, job_id
 from operators.api.limits import gib
 from operators.api.responses.done import Done
@@ -269,4 +271,12 @@ async def resize_volume(call: Call, args: ResizeVolume) -> Answer:
     now = args.id.status.size or args.id.spec.size or Quantity(0)
     if args.size * GIB < now:
         raise errors.invalid(f"Volume {name_of(args.id)} has {int(now)} bytes: a volume can grow and never shrink")
-    return Started(changed(await update(call, args.id, {"size": str(Quantity(args.size * GIB))})))
+    size = Quantity(args.size * GIB)
+
+    def make(obj: Volume) -> Json:
+        return {} if obj.spec.size == size else {"spec": {"size": str(size)}}
+
+    def more(obj: Volume) -> Mapping[str, int]:
+        return {Resource.PRIMARY_STORAGE: gib(size) - gib(int(obj.status.size or obj.spec.size or 0))}
+
+    return Started(changed(await grown(call, args.id, make, more)))

@@ -12,6 +12,7 @@ from operators.api.responses.virtualmachine import HYPERVISOR, MIB
 from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, Long, date
 from operators.contract import names
+from operators.contract.compute import CustomRange
 from operators.contract.meta import condition
 from operators.contract.reasons import Type
 
@@ -25,8 +26,11 @@ class ServiceOfferingResponse:
     id: str
     name: str
     displaytext: str
-    cpunumber: int
-    memory: int
+    cpunumber: int | None
+    memory: int | None
+    """In MB; like `cpunumber` absent where users choose."""
+    serviceofferingdetails: Mapping[str, str] | None
+    """What users choose within."""
     created: Date | None
     offerha: bool
     hosttags: str | None
@@ -34,11 +38,11 @@ class ServiceOfferingResponse:
     issystem: bool = False
     defaultuse: bool = False
     isvolatile: bool = False
-    iscustomized: bool = False
+    iscustomized: bool
     limitcpuuse: bool = False
     storagetype: str = "local"
     provisioningtype: str = "thin"
-    dynamicscalingenabled: bool = False
+    dynamicscalingenabled: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +111,29 @@ def words_of(text: str) -> frozenset[str]:
 
 def service_offering(obj: ComputeOffering) -> ServiceOfferingResponse:
     """The response of one service offering."""
+    custom = obj.spec.custom
     return ServiceOfferingResponse(
         id=obj.meta.uid,
         name=offering_label(obj),
         displaytext=displayed(obj),
-        cpunumber=obj.spec.cpus,
-        memory=int(obj.spec.memory) // MIB,
+        cpunumber=obj.spec.cpus if custom is None else None,
+        memory=int(obj.spec.memory) // MIB if custom is None else None,
+        serviceofferingdetails=_range(custom) if custom is not None else None,
+        iscustomized=custom is not None,
+        dynamicscalingenabled=custom is not None,
         created=date(obj.meta.creation_timestamp),
         offerha=obj.spec.ha,
         hosttags=",".join(sorted(obj.spec.host_tags)) or None,
     )
+
+
+def _range(custom: CustomRange) -> Mapping[str, str]:
+    return {
+        "mincpunumber": str(custom.min_cpus),
+        "maxcpunumber": str(custom.max_cpus),
+        "minmemory": str(-(-int(custom.min_memory) // MIB)),
+        "maxmemory": str(int(custom.max_memory) // MIB),
+    }
 
 
 def disk_offering(obj: DiskOffering) -> DiskOfferingResponse:

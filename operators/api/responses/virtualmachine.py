@@ -9,6 +9,7 @@ from ipaddress import IPv4Network
 from operators.api.call import Call
 from operators.api.cloud import VM, Network, Port, Zone, name_of
 from operators.api.responses.owned import OwnedResponse, whose
+from operators.api.sizes import size_of
 from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, Long, date
 from operators.contract import names
@@ -86,7 +87,8 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
     offering = cloud.named(COMPUTE_OFFERING, spec.offering)
     image = cloud.image(spec.image, meta.namespace) if spec.image else None
     host = cloud.named(HOST, vm.status.host_name) if call.caller.root and vm.status.host_name else None
-    zone, nics = zone_of(call, vm), nics_of(call, vm)
+    zone, nics, size = zone_of(call, vm), nics_of(call, vm), size_of(offering, spec)
+    custom = offering is not None and offering.spec.custom is not None
     return VirtualMachineResponse(
         id=meta.uid,
         name=name_of(vm),
@@ -105,11 +107,12 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
         templateformat=image.spec.format.upper() if image else None,
         serviceofferingid=offering.meta.uid if offering else None,
         serviceofferingname=(offering.spec.display_name or offering.meta.name) if offering else spec.offering,
-        cpunumber=offering.spec.cpus if offering else None,
-        memory=int(offering.spec.memory) // MIB if offering else None,
+        cpunumber=size.cpus if offering else None,
+        memory=size.memory if offering else None,
         nic=nics,
         ipaddress=nics[0].ipaddress if nics else None,
         instancename=names.domain(meta.namespace, meta.name, meta.uid) if call.caller.root else None,
+        details={"cpuNumber": str(size.cpus), "memory": str(size.memory)} if custom else {},
         deleteprotection=spec.delete_protection,
         tags=tag_responses(meta),
     )
