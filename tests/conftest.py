@@ -1,8 +1,9 @@
-"""What all tests share: plain log lines, which pytest shows only where a test fails."""
+"""What all tests share: plain log lines, which pytest shows only where a test fails, and no judgement by the clock."""
 
 from __future__ import annotations
 
 import structlog
+from hypothesis import HealthCheck, settings
 
 structlog.configure(
     processors=[
@@ -13,3 +14,7 @@ structlog.configure(
     ],
     logger_factory=structlog.PrintLoggerFactory(),
 )
+
+# Machines are shared and noisy: how long an example or its making takes says nothing about the code.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
