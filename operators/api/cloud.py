@@ -10,10 +10,13 @@ from operators.contract import names
 from operators.contract.compute import (
     AFFINITY_GROUP,
     COMPUTE_OFFERING,
+    MIGRATION,
     USER_DATA,
     VIRTUAL_MACHINE,
     AffinityGroupSpec,
     ComputeOfferingSpec,
+    MigrationSpec,
+    MigrationStatus,
     UserDataSpec,
     VirtualMachineSpec,
     VirtualMachineStatus,
@@ -63,6 +66,7 @@ from operators.kernel.cache import Cache
 
 VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
 Flow: TypeAlias = Obj[FlowSpec, FlowStatus]
+Migration: TypeAlias = Obj[MigrationSpec, MigrationStatus]
 Volume: TypeAlias = Obj[VolumeSpec, VolumeStatus]
 Image: TypeAlias = Obj[ImageSpec, ImageStatus]
 Network: TypeAlias = Obj[NetworkSpec, NetworkStatus]
@@ -84,7 +88,7 @@ KINDS: tuple[Kind[Any, Any], ...] = (
     *(DOMAIN, ACCOUNT, PROJECT, USER, ACCESS_ROLE),
     *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL),
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
-    *(AFFINITY_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT),
+    *(AFFINITY_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT, MIGRATION),
     *(USER_DATA, IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 
@@ -98,6 +102,7 @@ def index(cache: Cache) -> None:
     cache.index(
         VIRTUAL_MACHINE, "volume", lambda vm: (_place(vm, name) for name in (*vm.spec.volumes, vm.spec.root_volume))
     )
+    cache.index(MIGRATION, "machine", lambda each: (f"{each.meta.namespace}/{each.spec.virtual_machine}",))
     cache.index(VIRTUAL_MACHINE, "network", lambda vm: (_place(vm, nic.network) for nic in vm.spec.nics))
 
 
@@ -157,6 +162,22 @@ class Cloud:
     def machines_on(self, network: Network) -> tuple[VM, ...]:
         """The VirtualMachines with an interface on a Network."""
         return self.cache.by(VIRTUAL_MACHINE, "network", str(network.key))
+
+    def migration_of(self, vm: VM) -> Migration | None:
+        """The move of a virtual machine that is under way."""
+        moves = self.cache.by(MIGRATION, "machine", str(vm.key))
+        return next((each for each in moves if not each.status.finished_at and not each.meta.deleting), None)
+
+    def machine_of(self, flow: Flow) -> VM | None:
+        """The virtual machine that a Flow is about: its target, or that of a Migration."""
+        if flow.spec.operation is not Operation.MIGRATE:
+            return self.by_uid(VIRTUAL_MACHINE, flow.spec.target.uid)
+        migration = self.by_uid(MIGRATION, flow.spec.target.uid)
+        vm = (
+            self.named(VIRTUAL_MACHINE, migration.spec.virtual_machine, migration.meta.namespace) if migration else None
+        )
+        known = migration.status.uid if migration else ""
+        return vm if vm is not None and known in ("", vm.meta.uid) else None
 
     def deploying(self, vm: VM) -> Flow | None:
         """The deployment that is under way."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from operators.api import errors
 from operators.api.call import Call
-from operators.api.cloud import VM, Flow, Volume
+from operators.api.cloud import VM, Flow, Migration, Volume
 from operators.contract import flows
 from operators.contract.codec import Json
 from operators.contract.compute import RunPolicy
@@ -36,13 +36,20 @@ _VERSION = 14
 
 async def job_of(call: Call, vm: VM, operation: Operation) -> str:
     """The uid of the Flow of an operation: ours, or Orchestration's, whoever was first."""
-    body = flows.flow_of(vm, operation)
-    key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+    return await _made(call, flows.flow_of(vm, operation), vm)
+
+
+async def job_of_migration(call: Call, migration: Migration, vm: VM) -> str:
+    """The uid of the Flow of a Migration, whoever was first."""
+    return await _made(call, flows.flow_of_migration(migration, vm.meta.uid), migration)
+
+
+async def _made(call: Call, body: Json, target: Obj[Any, Any]) -> str:
     try:
         return _uid(await call.store.create(FLOW, body))
     except AlreadyExists:
-        found = await call.store.get(FLOW, key)
-        if found is None or FLOW.parse(found).spec.target.uid != vm.meta.uid:
+        found = await call.store.get(FLOW, Key(body["metadata"]["namespace"], body["metadata"]["name"]))
+        if found is None or FLOW.parse(found).spec.target.uid != target.meta.uid:
             raise errors.internal() from None
         return _uid(found)
 

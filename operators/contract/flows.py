@@ -1,4 +1,4 @@
-"""The Flow of one operation on a VirtualMachine, the same whoever makes it.
+"""The Flow of one operation on a VirtualMachine, or of a Migration: the same whoever makes it.
 
 Orchestration makes it when it sees what a VirtualMachine asks for; the API makes the very same one a moment earlier, so
 that it can tell its caller the uid at once. Their names being equal, one of the two creates is `AlreadyExists`.
@@ -7,10 +7,18 @@ that it can tell its caller the uid at once. Their names being equal, one of the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import VIRTUAL_MACHINE, VirtualMachineSpec, VirtualMachineStatus
+from operators.contract.compute import (
+    MIGRATION,
+    VIRTUAL_MACHINE,
+    MigrationSpec,
+    MigrationStatus,
+    VirtualMachineSpec,
+    VirtualMachineStatus,
+)
 from operators.contract.meta import Key, Obj, ObjectRef
 from operators.contract.orchestration import FLOW, FlowSpec, OnFailure, Operation
 from operators.contract.quantity import Duration
@@ -40,6 +48,23 @@ def flow_of(vm: Obj[VirtualMachineSpec, VirtualMachineStatus], operation: Operat
     target = ObjectRef(meta.name, meta.uid, kind=VIRTUAL_MACHINE.kind)
     spec = FlowSpec(operation, target, meta.generation, inputs_of(vm.spec), deadline, on_failure)
     return FLOW.body(key_of(vm, operation), spec=to_wire(spec), labels={names.LABEL_VM_UID: meta.uid})
+
+
+def key_of_migration(migration: Obj[MigrationSpec, MigrationStatus]) -> Key:
+    """Where the Flow of a Migration is; Compute looks there whether it was cancelled."""
+    meta = migration.meta
+    return Key(meta.namespace, names.flow(meta.name, meta.uid, Operation.MIGRATE.value, 1))
+
+
+def flow_of_migration(migration: Obj[MigrationSpec, MigrationStatus], vm_uid: str) -> Json:
+    """The Flow of a Migration, which goes with it; `vm_uid` may be unknown yet."""
+    target = ObjectRef(migration.meta.name, migration.meta.uid, kind=MIGRATION.kind)
+    return FLOW.body(
+        key_of_migration(migration),
+        spec=to_wire(FlowSpec(Operation.MIGRATE, target, 1)),
+        ownerReferences=[to_wire(replace(migration.owner, block_owner_deletion=False))],
+        labels={names.LABEL_VM_UID: vm_uid} if vm_uid else {},
+    )
 
 
 def _deadline(text: str) -> Duration | None:

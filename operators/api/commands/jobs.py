@@ -39,12 +39,13 @@ from operators.api.responses.virtualmachine import state_of, virtual_machine
 from operators.api.responses.volume import volume
 from operators.api.wire import Date, plain
 from operators.api.wire import date as written
+from operators.contract import names
 from operators.contract.compute import AFFINITY_GROUP, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
 from operators.contract.meta import Kind, Obj
 from operators.contract.networking import NETWORK
-from operators.contract.orchestration import FLOW, FlowError
+from operators.contract.orchestration import FLOW, FlowError, Operation
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.kernel.clock import parse_stamp
@@ -55,6 +56,7 @@ COMMAND_OF = {
     "Stop": "stopVirtualMachine",
     "Reboot": "rebootVirtualMachine",
     "Destroy": "destroyVirtualMachine",
+    "Migrate": "migrateVirtualMachine",
 }
 
 
@@ -130,9 +132,12 @@ async def _up_to_date(call: Call, flow: Flow) -> None:
     """Of a job that is done, read its virtual machine past the cache where that does not show it yet.
 
     The watches of two kinds are not in step, and a caller who was told of the end lists at once."""
-    vm = call.cloud.by_uid(VIRTUAL_MACHINE, flow.spec.target.uid)
+    vm = call.cloud.machine_of(flow)
     ended = ENDS.get(flow.spec.operation)
-    if status_of(flow) == SUCCEEDED and vm is not None and ended and state_of(call, vm) != ended:
+    moved_to = flow.status.result.get("hostName", "") if flow.spec.operation is Operation.MIGRATE else ""
+    if status_of(flow) != SUCCEEDED or vm is None:
+        return
+    if (ended and state_of(call, vm) != ended) or moved_to not in ("", vm.status.host_name):
         await call.store.get(VIRTUAL_MACHINE, vm.key)
 
 
@@ -176,7 +181,7 @@ def _of_flow(call: Call, flow: Flow) -> JobResponse:
         jobresulttype="object" if result is not None else None,
         jobresult=result,
         jobinstancetype="VirtualMachine",
-        jobinstanceid=flow.spec.target.uid,
+        jobinstanceid=_machine_id(flow),
         created=written(flow.meta.creation_timestamp),
         completed=written(flow.status.finished_at) if status != PENDING else None,
         jobid=flow.meta.uid,
@@ -186,11 +191,11 @@ def _of_flow(call: Call, flow: Flow) -> JobResponse:
 
 def _machine(call: Call, flow: Flow) -> Any:
     """The virtual machine as it is now; of one that was destroyed, as little as CloudStack tells."""
-    vm = call.cloud.by_uid(VIRTUAL_MACHINE, flow.spec.target.uid)
+    vm = call.cloud.machine_of(flow)
     if vm is None:
         nothing: tuple[str, ...] = ()
         empty = {"securitygroup": nothing, "nic": nothing, "affinitygroup": nothing, "tags": nothing}
-        return {"virtualmachine": {"id": flow.spec.target.uid, "deleteprotection": False, **empty}}
+        return {"virtualmachine": {"id": _machine_id(flow), "deleteprotection": False, **empty}}
     # A destroyed one may still be in the cache for a moment; the Flow knows better.
     about = {"state": "Destroyed"} if flow.spec.operation == "Destroy" else {}
     on_its_way = state_of(call, vm) in ("Starting", "Stopping")
@@ -198,6 +203,11 @@ def _machine(call: Call, flow: Flow) -> Any:
         about = {"state": ENDS[flow.spec.operation]}
     job = {"jobid": flow.meta.uid, "jobstatus": SUCCEEDED}
     return {"virtualmachine": {**plain(virtual_machine(call, vm)), **about, **job}}
+
+
+def _machine_id(flow: Flow) -> str:
+    """The uid of the virtual machine that a Flow is about, which may be gone."""
+    return flow.meta.labels.get(names.LABEL_VM_UID) or flow.spec.target.uid
 
 
 def _failure(error: FlowError) -> ErrorResponse:

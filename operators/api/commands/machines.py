@@ -29,7 +29,7 @@ class ListVirtualMachines(TaggedListArgs):
     ids: tuple[VM, ...] = uuids("IDs of virtual machines; not together with id", VIRTUAL_MACHINE)
     name: str = string("What the name contains")
     state: str = string(
-        "Running, Stopped, Starting, Stopping, Expunging, Error, Unknown; Present means all but Expunging"
+        "Running, Stopped, Starting, Stopping, Migrating, Expunging, Error, Unknown; Present means all but Expunging"
     )
     zoneid: Zone | None = uuid("Those in this zone", ZONE)
     networkid: Network | None = uuid("Those on this network", NETWORK)

@@ -129,7 +129,10 @@ def state_of(call: Call, vm: VM) -> str:
     if ready is None or ready.observed_generation < vm.meta.generation:
         return "Starting" if runs else "Stopping" if vm.status.instance else "Stopped"
     if ready.true:
-        return "Destroyed" if vm.spec.destroyed else "Running" if runs else "Stopped"
+        if runs:
+            move = call.cloud.migration_of(vm)
+            return "Migrating" if move is not None and move.status.target_host else "Running"
+        return "Destroyed" if vm.spec.destroyed else "Stopped"
     if ready.reason in NOBODY_KNOWS:
         return "Unknown"
     return "Starting" if runs else "Stopping"

@@ -13,11 +13,11 @@ from operators.compute.model import Seen as MachineSeen
 from operators.compute.observe import expects, host_now, survey
 from operators.compute.resolve import disk_on, need
 from operators.compute.scheduler import HostView, Need, Policy
-from operators.contract import names
+from operators.contract import flows, names
 from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE, MigrateStorage
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key
-from operators.contract.orchestration import FLOW, Operation
+from operators.contract.orchestration import FLOW
 from operators.kernel.cache import Cache
 
 BY_VM = "vm"
@@ -84,7 +84,7 @@ def _ahead(migration: Migration, cache: Cache, vm: Key) -> str:
 
 def _flow_cancelled(migration: Migration, cache: Cache) -> bool:
     meta = migration.meta
-    flow = cache.get(FLOW, Key(meta.namespace, names.flow(meta.name, meta.uid, Operation.MIGRATE.value, 1)))
+    flow = cache.get(FLOW, flows.key_of_migration(migration))
     return flow is not None and flow.spec.target.uid == meta.uid and flow.spec.cancel
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from operators.contract import names
-from operators.contract.codec import to_wire
 from operators.contract.compute import MIGRATION
-from operators.contract.meta import Key, Kind, ObjectRef
-from operators.contract.orchestration import FLOW, FlowSpec, Operation
+from operators.contract.flows import flow_of_migration, key_of_migration
+from operators.contract.meta import Key, Kind
+from operators.contract.orchestration import FLOW, Operation
 from operators.contract.reasons import Type
 from operators.kernel.clock import stamp
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Outcome
 from operators.kernel.report import Report, Voice
 from operators.kernel.store import AlreadyExists
-from operators.orchestration.migrations.plan import Begin, Migration, key_of, plan, reportable, status_of
+from operators.orchestration.migrations.plan import Begin, Migration, plan, reportable, status_of
 from operators.orchestration.record import Flow
 
 
@@ -40,7 +38,7 @@ class MigrationFlows:
         migration = self._context.cache.get(MIGRATION, key)
         if migration is None:
             return None
-        flow = self._context.cache.get(FLOW, key_of(migration))
+        flow = self._context.cache.get(FLOW, key_of_migration(migration))
         mine = flow is not None and flow.spec.target.uid == migration.meta.uid
         return migration, flow if mine else None
 
@@ -49,15 +47,10 @@ class MigrationFlows:
 
     async def act(self, action: Begin) -> None:
         migration = action.migration
-        target = ObjectRef(migration.meta.name, migration.meta.uid, kind=MIGRATION.kind)
-        owner = to_wire(replace(migration.owner, block_owner_deletion=False))
-        labels = {names.LABEL_VM_UID: migration.status.uid} if migration.status.uid else {}
-        spec = to_wire(FlowSpec(Operation.MIGRATE, target, 1))
-        body = FLOW.body(key_of(migration), spec=spec, ownerReferences=[owner], labels=labels)
         try:
-            await self._context.store.create(FLOW, body)
+            await self._context.store.create(FLOW, flow_of_migration(migration, migration.status.uid))
         except AlreadyExists:
-            await self._context.store.get(FLOW, key_of(migration))  # which shows it to the cache
+            await self._context.store.get(FLOW, key_of_migration(migration))  # which shows it to the cache
 
     def report(self, wanted: Migration, seen: Flow | None, outcome: Outcome) -> Sequence[Report]:
         if seen is None or not reportable(seen):

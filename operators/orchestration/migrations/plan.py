@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from operators.contract import names
 from operators.contract.compute import MigrationSpec, MigrationStatus
-from operators.contract.meta import Key, Obj, condition
-from operators.contract.orchestration import FlowError, FlowState, FlowStatus, Operation, Step, StepState
+from operators.contract.meta import Obj, condition
+from operators.contract.orchestration import FlowError, FlowState, FlowStatus, Step, StepState
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected
 from operators.orchestration.flows.judge import BAD_PARAMETER, INTERNAL
@@ -23,12 +22,6 @@ class Begin:
     """Make the Flow."""
 
     migration: Migration
-
-
-def key_of(migration: Migration) -> Key:
-    """Where the Flow of a Migration is; Compute looks there whether it was cancelled."""
-    meta = migration.meta
-    return Key(meta.namespace, names.flow(meta.name, meta.uid, Operation.MIGRATE.value, 1))
 
 
 def plan(migration: Migration, flow: Flow | None) -> tuple[list[Begin], Outcome]:

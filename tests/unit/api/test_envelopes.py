@@ -156,11 +156,11 @@ async def test_xml_errors_and_odd_characters(world: World) -> None:
 
 
 async def test_a_command_that_is_not_here_yet(world: World) -> None:
-    status, body = await world.ask("admin", "migrateVirtualMachine")
-    assert (status, body["migratevirtualmachineresponse"]["errorcode"]) == (432, 432)
-    status, body = await world.ask("admin", "listApis", name="migrateVirtualMachine")
+    status, body = await world.ask("admin", "addVmwareDc")
+    assert (status, body["addvmwaredcresponse"]["errorcode"]) == (432, 432)
+    status, body = await world.ask("admin", "listApis", name="addVmwareDc")
     assert status == 431
-    assert "migrateVirtualMachine" not in {each["name"] for each in (await world.call("admin", "listApis"))["api"]}
+    assert "addVmwareDc" not in {each["name"] for each in (await world.call("admin", "listApis"))["api"]}
 
 
 async def test_what_a_user_may_not(world: World) -> None:

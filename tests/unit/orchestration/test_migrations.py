@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from operators.contract.compute import MIGRATION
+from operators.contract.flows import key_of_migration
 from operators.contract.orchestration import FLOW
 from operators.orchestration.migrations.controller import of_a_migration
-from operators.orchestration.migrations.plan import Begin, key_of, plan, status_of
+from operators.orchestration.migrations.plan import Begin, plan, status_of
 
 NOW = "2026-11-21T12:00:00Z"
 
@@ -24,7 +25,9 @@ def migration(status: str = "False", reason: str = "Migrating", **fields: Any) -
 
 def flow() -> Any:
     spec = {"operation": "Migrate", "target": {"name": "move", "uid": "m", "kind": "Migration"}, "targetGeneration": 1}
-    return FLOW.parse({"metadata": {"name": key_of(migration()).name, "namespace": "team", "uid": "f"}, "spec": spec})
+    return FLOW.parse(
+        {"metadata": {"name": key_of_migration(migration()).name, "namespace": "team", "uid": "f"}, "spec": spec}
+    )
 
 
 CASES = [
