@@ -51,7 +51,14 @@ from operators.contract.networking import (
     PortStatus,
 )
 from operators.contract.orchestration import FLOW, FlowSpec, FlowState, FlowStatus, OnFailure, Operation
-from operators.contract.snapshots import VOLUME_SNAPSHOT, VolumeSnapshotSpec, VolumeSnapshotStatus
+from operators.contract.snapshots import (
+    SNAPSHOT_SCHEDULE,
+    VOLUME_SNAPSHOT,
+    SnapshotScheduleSpec,
+    SnapshotScheduleStatus,
+    VolumeSnapshotSpec,
+    VolumeSnapshotStatus,
+)
 from operators.contract.storage import (
     DISK_OFFERING,
     IMAGE,
@@ -75,6 +82,7 @@ Document: TypeAlias = Obj[UserDataSpec, Quiet]
 KeyPair: TypeAlias = Obj[SSHKeyPairSpec, SSHKeyPairStatus]
 AffinityGroup: TypeAlias = Obj[AffinityGroupSpec, Quiet]
 Snapshot: TypeAlias = Obj[VolumeSnapshotSpec, VolumeSnapshotStatus]
+Schedule: TypeAlias = Obj[SnapshotScheduleSpec, SnapshotScheduleStatus]
 Zone: TypeAlias = Obj[ZoneSpec, Quiet]
 Rack: TypeAlias = Obj[RackSpec, Quiet]
 HostGroup: TypeAlias = Obj[HostGroupSpec, Quiet]
@@ -88,7 +96,7 @@ KINDS: tuple[Kind[Any, Any], ...] = (
     *(DOMAIN, ACCOUNT, PROJECT, USER, ACCESS_ROLE),
     *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL),
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
-    *(AFFINITY_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT, MIGRATION),
+    *(AFFINITY_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT, SNAPSHOT_SCHEDULE, MIGRATION),
     *(USER_DATA, IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 

@@ -66,6 +66,7 @@ async def create(
     display_name: str = "",
     *,
     amounts: Mapping[str, int] | None = None,
+    **metadata: Any,
 ) -> Json:
     """Create an object named after what a person wrote; names need not be unique, so another gets an ending.
 
@@ -74,7 +75,8 @@ async def create(
     for attempt in range(TRIES):
         own = base if attempt == 0 else f"{base}-{secrets.token_hex(3)}"
         notes = notes_of(own, name, display_name)
-        body = kind.body(Key(namespace, own), spec=spec, **({"annotations": notes} if notes else {}))
+        said = metadata | ({"annotations": notes} if notes else {})
+        body = kind.body(Key(namespace, own), spec=spec, **said)
         try:
             async with reserved(call, namespace, kind, own, amounts or {}):
                 return await call.store.create(kind, body)

@@ -17,7 +17,7 @@ from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK, PORT
 from operators.contract.orchestration import FLOW
-from operators.contract.snapshots import VOLUME_SNAPSHOT
+from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import CHECKSUM, World, api_key
@@ -34,6 +34,7 @@ TENANT_KINDS = (
     AFFINITY_GROUP,
     SSH_KEY_PAIR,
     VOLUME_SNAPSHOT,
+    SNAPSHOT_SCHEDULE,
 )
 PEOPLE = {"Domain": DOMAIN, "Account": ACCOUNT, "User": USER, "Project": PROJECT}
 
@@ -47,6 +48,8 @@ async def belongings(world: World, user: str) -> dict[str, str]:
     await store.create(AFFINITY_GROUP, AFFINITY_GROUP.body(Key(user, "apart"), spec={}))
     await store.create(SSH_KEY_PAIR, SSH_KEY_PAIR.body(Key(user, "key"), spec={"publicKey": "ssh-ed25519 AAAA"}))
     await store.create(VOLUME_SNAPSHOT, VOLUME_SNAPSHOT.body(Key(user, "then"), spec={"volume": "ledger"}))
+    hourly = {"volume": "ledger", "hourly": {"minute": 5}}
+    await store.create(SNAPSHOT_SCHEDULE, SNAPSHOT_SCHEDULE.body(Key(user, "hourly"), spec=hourly))
     await store.create(USER_DATA, USER_DATA.body(Key(user, "boot"), spec={"data": "#!/bin/sh"}))
     await world.network(user)
     begun = await world.call(user, "deployVirtualMachine", name="web", **await world.ids(user))
