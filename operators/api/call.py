@@ -20,6 +20,7 @@ from operators.kernel.store import Store
 
 if TYPE_CHECKING:
     from operators.api.doors import Doors
+    from operators.api.throttle import Throttle
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class Call:
     """How long a deployment may take."""
     doors: Doors
     history: History
+    throttle: Throttle
 
     def find(self, kind: Kind[SpecT, StatusT], uid: str) -> Obj[SpecT, StatusT] | None:
         """The object of a uid, if the caller may know of it."""

@@ -19,6 +19,7 @@ from operators.api.history import History
 from operators.api.parse import parse
 from operators.api.rights import may_call
 from operators.api.sessions import Session
+from operators.api.throttle import Throttle
 from operators.api.wire import plain
 from operators.contract.codec import Json
 from operators.contract.quantity import Duration
@@ -71,6 +72,7 @@ class Dispatcher:
         ready: asyncio.Event,
         deadline: Duration,
         history: History,
+        throttle: Throttle,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -79,6 +81,7 @@ class Dispatcher:
         self._ready = ready
         self._deadline = deadline
         self._history = history
+        self._throttle = throttle
 
     async def answer(self, request: Request) -> Reply:
         """The answer, which may be an error; never an exception."""
@@ -108,6 +111,7 @@ class Dispatcher:
         proven = await self._doors.prove(request.params, request.cookie)
         if name.lower() == LOGOUT.name:
             return Reply(key, plain(self._doors.logout(proven.session)), ended=True)
+        self._throttle.admit(proven.caller)
         if command is None:
             raise errors.not_yet(name)
         return await self._run(command, request, proven, key)
@@ -118,7 +122,16 @@ class Dispatcher:
             raise errors.not_available(command.name)
         cloud = self._directory.cloud
         call = Call(
-            caller, cloud, self._directory, self._store, self._clock, ALL, self._deadline, self._doors, self._history
+            caller,
+            cloud,
+            self._directory,
+            self._store,
+            self._clock,
+            ALL,
+            self._deadline,
+            self._doors,
+            self._history,
+            self._throttle,
         )
         with structlog.contextvars.bound_contextvars(command=command.name, user=caller.user.meta.name):
             args = parse(command, request.params, call.find)

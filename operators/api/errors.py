@@ -91,6 +91,14 @@ def over_limit(text: str) -> ApiError:
     return ApiError(535, text, ALLOCATION)
 
 
+def too_many(milliseconds: int) -> ApiError:
+    """The account has made as many calls as it may for now."""
+    return ApiError(
+        429,
+        f"The given user has reached his/her account api limit, please retry after [{milliseconds}] ms.",
+    )
+
+
 def internal() -> ApiError:
     """Our own fault; the log says more."""
     return ApiError(530, "Internal error executing command, please contact your system administrator")

@@ -21,6 +21,7 @@ from operators.api.doors import Doors
 from operators.api.history import DataService, History
 from operators.api.server import application
 from operators.api.sessions import Sessions
+from operators.api.throttle import Throttle
 from operators.contract.codec import Json
 from operators.contract.core import SECRET
 from operators.contract.meta import Key
@@ -70,7 +71,8 @@ async def assembled(context: Context, history: History | None = None) -> web.App
     doors = Doors(directory, context.store, context.clock, sessions)
     deadline = Duration.parse(env.get(DEADLINE) or "30m")
     history = history or DataService(env.get(DATA) or f"http://cloudstack-data.{system}:8080", _token(env))
-    dispatcher = Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline, history)
+    throttle = Throttle.of(env, context.clock)
+    dispatcher = Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline, history, throttle)
     return application(dispatcher, doors)
 
 

@@ -217,11 +217,11 @@ def _manager(server: MemoryServer, component: Component, env: Mapping[str, str])
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[World]:
+async def running(**env: str) -> AsyncIterator[World]:
     """A furnished cloud with the API and the engine at work."""
     server = MemoryServer()
     await furnish(server)
-    api, engine = _manager(server, handlers.COMPONENT, ENV), _manager(server, ENGINE, {})
+    api, engine = _manager(server, handlers.COMPONENT, ENV | env), _manager(server, ENGINE, {})
     tasks = [asyncio.create_task(each.run()) for each in (api, engine)]
     await api.synced.wait()
     app = await handlers.assembled(api.context, Told())
