@@ -38,13 +38,14 @@ sim-tests: $(SETUP) ## A fixed number of seeds, and mistakes that the simulation
 host: $(SETUP) ## Agents on real libvirt, QEMU, nftables; no Kubernetes
 	$(PY) -m dev build
 	$(PY) -m images.tiny.build
-	$(PY) -m pytest tests/host -q
+	$(PY) -m pytest tests/host -q -m "not slow"
 
 cluster-tests: $(SETUP) ## The chart on a real cluster (KUBECONFIG's, else the local one), guests that boot and talk; some sudden deaths
 	$(PY) -m dev deploy
 	$(PY) -m pytest tests/cluster tests/faults -q -m "not slow"
 
-faults: $(SETUP) ## Kill everything at every step, on the cluster
+faults: $(SETUP) ## Kill everything at every step, on hosts and on the cluster
+	$(PY) -m pytest tests/host -q -m slow
 	$(PY) -m dev deploy
 	$(PY) -m pytest tests/faults -q
 

@@ -135,7 +135,7 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
         stop: list[Action] = []
         if running:
             stop = [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=deadline)]
-        elif (kept := kept_disks(seen, instance.spec)) != instance.spec.disks:
+        elif (kept := kept_disks(seen, instance.spec)) != instance.spec.disks and not _unsaid(instance):
             stop = [_put(vm, instance, restarts.kept(instance.meta.annotations), disks=kept)]
         return stop, _stopped(seen, instance)
     if not running:
@@ -209,12 +209,22 @@ def _start(vm: VM, seen: Seen, instance: Instance) -> Plan:
     return [Remove(instance)], Blocked(Reason.DELETING, f"host {here} has no room left: it moves to {choice.host}")
 
 
+def _unsaid(instance: Instance) -> bool:
+    """Whether a guest has moved there whose new host has said nothing of it yet.
+
+    A Volume that its Instance no longer lists would be taken for free, while nobody says that the guest still has it."""
+    incoming = instance.spec.incoming
+    return incoming is not None and incoming.committed and not instance.status.power
+
+
 def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
     """The guest was asked to run."""
     spec, status = instance.spec, instance.status
     if seen.host is not None and not seen.host.reachable:
         return [], _host_down(seen)
     now = live_disks(seen, spec)
+    if now != spec.disks and _unsaid(instance):
+        return [], Blocked(Reason.ATTACHING, f"host {spec.host_name} has yet to say which Volumes its guest came with")
     if now != spec.disks:
         action = _put(vm, instance, restarts.kept(instance.meta.annotations), disks=now)
         return [action], Blocked(Reason.ATTACHING, f"host {spec.host_name} is told of its Volumes")

@@ -303,7 +303,8 @@ def test_a_disk_plugged_in_appears_and_goes(guest: Guest, tmp_path: Path) -> Non
             disk.truncate(16 * MIB)
         qmp.call("blockdev-add", driver="raw", node_name=name, file={"driver": "file", "filename": str(file)})
         qmp.call("device_add", driver="virtio-blk-pci", drive=name, id=name)
-        appeared = f"timeout 20 sh -c 'until [ -b /dev/{name} ]; do usleep 20000; done' && cat /sys/block/{name}/size"
+        # The kernel makes /sys/block's link last, after the device node.
+        appeared = f"timeout 20 sh -c 'until cat /sys/block/{name}/size; do usleep 20000; done 2>/dev/null'"
         assert guest.run(appeared) == str(16 * MIB // 512)
         guest.run(f"/sbin/mke2fs -q -F -t ext4 /dev/{name} && mount -t ext4 /dev/{name} /mnt && umount /mnt")
     for name in ("vdb", "vdc"):

@@ -24,15 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = float(os.environ.get("SIM_SECONDS", "120"))
 FIRST = int(os.environ.get("SIM_FIRST", "1"))
 JOBS = int(os.environ.get("SIM_JOBS", "2"))
-LEAST = 20
-"""Seeds that must be done whatever the machine's pace."""
+LEAST, MOST = 20, int(os.environ.get("SIM_MOST", "240"))
+"""Seeds that must be done whatever the machine's pace, and where a fast one ends: what nobody has run yet is for `make sim` to find."""
 
 
 @pytest.mark.timeout(SECONDS + 600)
 def test_as_many_seeds_pass_as_fit_into_the_time() -> None:
     """The same seeds each time, from the first on; `make sim FIRST=…` goes on where this ends."""
     done = tally(range(FIRST, FIRST + LEAST), JOBS)
-    done.extend(tally(range(FIRST + LEAST, FIRST + 100_000), JOBS, max(0.0, SECONDS - done.wall)))
+    done.extend(tally(range(FIRST + LEAST, FIRST + MOST), JOBS, max(0.0, SECONDS - done.wall)))
     print(done)
     said = [f"replay: make sim SEED={each.seed}\n" + "\n".join(each.problems[:3]) for each in done.failed]
     assert not said, "\n".join([str(done), *said[:5]])
@@ -49,11 +49,15 @@ def test_a_host_that_is_given_out_twice_is_found(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Ledger, "taken", lambda self, hosts, namespace, *, without: {host: Taken() for host in hosts})
     if not second_line:
         monkeypatch.setattr(Room, "refusal", lambda self, instance, limits: "")
-    assert any("capacity_is_not_exceeded" in each for each in Run(tight(9)).go().problems)
+    assert _found("capacity_is_not_exceeded")
     rest = tuple(each for each in invariants.AT_EVERY_WRITE if each is not invariants.capacity_is_not_exceeded)
     monkeypatch.setattr(invariants, "AT_EVERY_WRITE", rest)
-    problems = Run(tight(9)).go().problems
-    assert any("no_host_is_overfull" in each for each in problems) is not second_line
+    assert _found("no_host_is_overfull") is not second_line
+
+
+def _found(invariant: str) -> bool:
+    """Whether one of ten crowded worlds breaks it: users of a single one may want too little."""
+    return any(invariant in each for seed in range(10, 20) for each in Run(tight(seed)).go().problems)
 
 
 def test_a_seed_is_the_same_run_each_time() -> None:

@@ -225,6 +225,12 @@ class Two:
         if process is not None:
             os.kill(process, signal.SIGKILL)
 
+    def slow(self, name: str) -> None:
+        """Let a guest leave its host at 16 MiB/s only, so that there is a while in which it is on its way."""
+        host = self.hosts[name]
+        for domain in self.virsh(host, "list", "--name").split():
+            self.virsh(host, "migrate-setspeed", domain, "16")
+
     def virsh(self, host: Host, *args: str) -> str:
         command = ["virsh", "-q", "-c", host.libvirt_uri, *args]
         return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout.strip()

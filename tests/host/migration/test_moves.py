@@ -109,13 +109,16 @@ async def _cancel(cloud: Two, source: str, target: str) -> None:
 DEEDS = [_source_qemu, _target_qemu, _source_libvirtd, _target_libvirtd, _agents, _cancel]
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["shared", "local"])
+@pytest.mark.parametrize(
+    "shared", [pytest.param(True, id="shared"), pytest.param(False, id="local", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("deed", DEEDS, ids=lambda each: each.__name__[1:])
 async def test_whatever_is_killed_one_guest_runs(two: Worlds, deed: Callable[..., object], shared: bool) -> None:
     async with two(shared=shared) as cloud:
         await cloud.deploy()
         source, target = cloud.where, cloud.elsewhere
         watching = asyncio.create_task(_twice(cloud))
+        cloud.slow(source)
         await cloud.migrate()
         await _moving(cloud)
         await asyncio.sleep(0.5)

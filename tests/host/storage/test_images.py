@@ -249,7 +249,7 @@ async def test_image_with_a_real_backing_or_data_file_or_password(host: Agent, t
         (
             ("-F", "qcow2", "-b", base),
             ("-o", f"data_file={tmp_path / 'data.raw'}"),
-            ("--object", "secret,id=s,data=abc", "-o", "encrypt.format=luks,encrypt.key-secret=s"),
+            ("--object", "secret,id=s,data=abc", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"),
         )
     ):
         made = tmp_path / f"bad{number}.qcow2"

@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from agents.storage.pools.controller import KINDS
 from agents.storage.pools.plan import step_of
 from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
 from operators.contract.meta import Key
@@ -118,4 +119,4 @@ async def test_other_hosts_files_on_a_shared_pool_are_asked_for_once(host: Agent
         host.manager.poke("pools", Key("", NODE))  # type: ignore[union-attr]
         await asyncio.sleep(0.05)
     assert (await _report(host)).unknown_files == ()  # type: ignore[attr-defined]
-    assert asked.count("list") == 2
+    assert asked.count("list") == len(KINDS)
