@@ -9,7 +9,7 @@ from operators.api.call import Call, TaggedListArgs, contains, is_or_any, listin
 from operators.api.changing import change
 from operators.api.cloud import VM, ComputeOffering, Host, HostGroup, Image, Network, Rack, Zone, name_of
 from operators.api.declare import Answer, Single, Started, boolean, command, string, uuid, uuids
-from operators.api.jobs import job_of
+from operators.api.jobs import changed, job_of
 from operators.api.responses.done import Done
 from operators.api.responses.virtualmachine import VirtualMachineResponse, state_of, virtual_machine, zone_of
 from operators.contract.codec import Json
@@ -149,6 +149,13 @@ async def stop(call: Call, args: Stop) -> Answer:
     return await _power(call, args.id, Operation.STOP)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reboot(One):
+    """Arguments."""
+
+    forced: bool = boolean("Whether its power is cut at once, in place of asking the guest to end")
+
+
 @command(
     "rebootVirtualMachine",
     "Reboots a virtual machine.",
@@ -156,12 +163,13 @@ async def stop(call: Call, args: Stop) -> Answer:
     key="virtualmachine",
     asynchronous=True,
     refused="bootintosetup",
-    ignored="forced",
 )
-async def reboot(call: Call, args: One) -> Answer:
-    """The caller's own `spec.rebootRequest`, raised by one."""
+async def reboot(call: Call, args: Reboot) -> Answer:
+    """The caller's own `spec.rebootRequest` or, when forced, `spec.resetRequest`, raised by one."""
     if args.id.spec.wanted is RunPolicy.STOPPED:
         raise errors.invalid(f"Unable to reboot virtual machine {name_of(args.id)}: it is stopped")
+    if args.forced:
+        return await _reset(call, args.id)
     return await _power(call, args.id, Operation.REBOOT)
 
 
@@ -178,6 +186,16 @@ async def _power(call: Call, vm: VM, operation: Operation) -> Answer:
         return {} if policy is now.spec.run_policy else {"spec": {"runPolicy": policy.value}}
 
     return Started(await job_of(call, await change(call, vm, make), operation))
+
+
+async def _reset(call: Call, vm: VM) -> Answer:
+    """No Flow is made of this: the virtual machine itself tells when it is done."""
+
+    def make(now: VM) -> Json:
+        _must_be_settled(call, now)
+        return {"spec": {"resetRequest": now.spec.reset_request + 1}}
+
+    return Started(changed(await change(call, vm, make)))
 
 
 def _must_be_settled(call: Call, vm: VM) -> None:

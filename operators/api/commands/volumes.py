@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from operators.api import errors, naming
-from operators.api.call import Call, OwnerArgs, TaggedListArgs, contains, is_or_any, listing, owned, place_to_make
+from operators.api import errors
+from operators.api.call import Call, TaggedListArgs, contains, is_or_any, listing, owned
 from operators.api.changing import change, remove, update
 from operators.api.cloud import VM, DiskOffering, Volume, Zone, name_of
 from operators.api.declare import Answer, Single, Started, command, long, string, uuid, uuids
@@ -15,12 +15,12 @@ from operators.api.jobs import ATTACHING, CREATION, DETACHING, changed, job_id
 from operators.api.limits import gib
 from operators.api.responses.done import Done
 from operators.api.responses.volume import DATA, VolumeResponse, type_of, user_of, volume
-from operators.contract.codec import Json, to_wire
+from operators.contract.codec import Json
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import ZONE
 from operators.contract.identity import Resource
 from operators.contract.quantity import Quantity
-from operators.contract.storage import DISK_OFFERING, VOLUME, VolumeSpec
+from operators.contract.storage import DISK_OFFERING, VOLUME
 
 GIB = 2**30
 LARGEST = 64 * 1024
@@ -82,46 +82,6 @@ def _shown(call: Call, obj: Volume, args: ListVolumes) -> bool:
     shown = volume(call, obj)
     in_state = shown.state.lower() == args.state.lower() if args.state else not obj.meta.deleting
     return in_state and is_or_any(args.zoneid, shown.zonename)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateVolume(OwnerArgs):
-    """Arguments."""
-
-    name: str = string("Name of the volume")
-    diskofferingid: DiskOffering | None = uuid("ID of the disk offering", DISK_OFFERING)
-    size: int | None = long("Size in GB, where the offering leaves it to the caller")
-    zoneid: Zone | None = uuid("ID of the zone", ZONE)
-
-
-@command(
-    "createVolume",
-    "Creates a data volume. It is placed when a virtual machine first uses it.",
-    item=VolumeResponse,
-    key="volume",
-    asynchronous=True,
-    refused="customid maxiops miniops snapshotid virtualmachineid",
-    ignored="displayvolume",
-)
-async def create_volume(call: Call, args: CreateVolume) -> Answer:
-    """Done as soon as the object exists: until somebody uses it, there is nothing to be done for it."""
-    offering = args.diskofferingid
-    if offering is None:
-        raise errors.missing("createVolume", "diskofferingid")
-    if args.zoneid is None:
-        raise errors.missing("createVolume", "zoneid")
-    fixed = offering.spec.size
-    if fixed is None and args.size is None:
-        raise errors.invalid(f"size is needed, since disk offering {offering.meta.name} has none of its own")
-    if args.size is not None and not 1 <= args.size <= LARGEST:
-        raise errors.invalid(f"Invalid size for custom disk offering: it must be between 1 and {LARGEST} GB")
-    size = fixed if fixed is not None else Quantity((args.size or 0) * GIB)
-    spec = to_wire(VolumeSpec(size=size, disk_offering=offering.meta.name))
-    amounts: dict[str, int] = {Resource.VOLUMES: 1, Resource.PRIMARY_STORAGE: gib(size)}
-    where = place_to_make(call, args)
-    body = await naming.create(call, VOLUME, where, args.name or "volume", spec, amounts=amounts)
-    uid = body["metadata"]["uid"]
-    return Started(job_id(uid, CREATION), uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

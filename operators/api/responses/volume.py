@@ -14,6 +14,7 @@ from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import STORAGE_POOL, ZONE
 from operators.contract.meta import condition, holds
 from operators.contract.reasons import Reason, Type
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK_OFFERING
 
 ROOT, DATA = "ROOT", "DATADISK"
@@ -42,6 +43,7 @@ class VolumeResponse(OwnedResponse):
     deviceid: Long | None
     storage: str | None
     storageid: str | None
+    snapshotid: str | None
     templateid: str | None
     templatename: str | None
     hypervisor: str = HYPERVISOR
@@ -59,6 +61,8 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
     pool = cloud.named(STORAGE_POOL, obj.status.pool or spec.pool) if obj.status.pool or spec.pool else None
     zone = cloud.named(ZONE, pool.spec.zone if pool else "default")
     image = cloud.image(spec.source.image, meta.namespace) if spec.source.image else None
+    taken = spec.source.snapshot
+    origin = cloud.named(VOLUME_SNAPSHOT, taken, meta.namespace) if taken else None
     shown = pool if call.caller.root else None
     size = obj.status.size or spec.size or (image.status.virtual_size if image else None) or 0
     return VolumeResponse(
@@ -81,6 +85,7 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
         deviceid=_device(obj, vm),
         storage=shown.meta.name if shown else None,
         storageid=shown.meta.uid if shown else None,
+        snapshotid=origin.meta.uid if origin else None,
         templateid=image.meta.uid if image else None,
         templatename=image.meta.name if image else None,
         tags=tag_responses(meta),

@@ -1,0 +1,76 @@
+"""Volumes that begin as snapshots, and reboots that do not ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.meta import Key
+from operators.contract.orchestration import FLOW
+from operators.contract.snapshots import VOLUME_SNAPSHOT
+from operators.contract.storage import VOLUME
+from operators.kernel.memory import MemoryStore
+from tests.unit.api.world import World
+
+
+async def snapshot(world: World, *, ready: bool = True) -> str:
+    store = MemoryStore(world.server, "storage")
+    await store.create(VOLUME, VOLUME.body(Key("alice", "ledger"), spec={"size": "2Gi"}))
+    made = await store.create(VOLUME_SNAPSHOT, VOLUME_SNAPSHOT.body(Key("alice", "then"), spec={"volume": "ledger"}))
+    said = {"type": "Ready", "status": str(ready), "reason": "AsSpecified", "observedGeneration": 1}
+    status = {"size": "2Gi", "conditions": [said], "observedGeneration": 1}
+    await store.apply_status(VOLUME_SNAPSHOT, Key("alice", "then"), status, resource_version="")
+    return str(made["metadata"]["uid"])
+
+
+@pytest.mark.parametrize(("params", "size"), [({}, "2Gi"), ({"size": "5"}, "5Gi")])
+async def test_a_volume_from_a_snapshot(world: World, params: dict[str, str], size: str) -> None:
+    uid = await snapshot(world)
+    begun = await world.call("alice", "createVolume", name="copy", snapshotid=uid, **params)
+    done = await world.job("alice", begun["jobid"])
+    assert done["jobstatus"] == 1
+    assert (done["jobresult"]["volume"]["id"], done["jobresult"]["volume"]["snapshotid"]) == (begun["id"], uid)
+    body = world.server.read(VOLUME, Key("alice", "copy"))
+    assert body is not None
+    assert (body["spec"]["source"], body["spec"]["size"]) == ({"snapshot": "then"}, size)
+    assert body["spec"]["diskOffering"] == "standard"
+
+
+@pytest.mark.parametrize(
+    ("user", "ready", "params", "code", "says"),
+    [
+        ("alice", False, {}, 431, "is not ready"),
+        ("alice", True, {"size": "1"}, 431, "that or more"),
+        ("alice", True, {"virtualmachineid": "x"}, 432, "virtualmachineid"),
+        ("admin", True, {}, 531, "another account"),
+    ],
+)
+async def test_what_cannot_be(
+    world: World, user: str, ready: bool, params: dict[str, str], code: int, says: str
+) -> None:
+    uid = await snapshot(world, ready=ready)
+    status, body = await world.ask(user, "createVolume", snapshotid=uid, **params)
+    assert status == code
+    assert says in body["createvolumeresponse"]["errortext"]
+    assert len(list(world.server.all(VOLUME))) == 1
+
+
+async def test_a_forced_reboot_cuts_the_power(world: World) -> None:
+    await world.network("alice")
+    begun = await world.call("alice", "deployVirtualMachine", name="web", **await world.ids("alice"))
+    await world.job("alice", begun["jobid"])
+    await world.settled()
+    world.hold = True
+    again = await world.call("alice", "rebootVirtualMachine", id=begun["id"], forced="true")
+    told = await world.call("alice", "queryAsyncJobResult", jobid=again["jobid"])
+    assert told["jobstatus"] == 0
+    body = world.server.read(VIRTUAL_MACHINE, Key("alice", "web"))
+    assert body is not None
+    assert (body["spec"]["resetRequest"], body["spec"].get("rebootRequest", 0)) == (1, 0)
+    world.hold = False
+    await MemoryStore(world.server, "kubectl").merge(
+        VIRTUAL_MACHINE, VIRTUAL_MACHINE.parse(body).meta, {"metadata": {"labels": {"nudge": "1"}}}
+    )
+    done = await world.job("alice", again["jobid"])
+    assert done["jobresult"]["virtualmachine"]["state"] == "Running"
+    assert {flow["spec"]["operation"] for flow in world.server.all(FLOW)} == {"Deploy"}
