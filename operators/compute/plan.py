@@ -212,7 +212,8 @@ def _start(vm: VM, seen: Seen, instance: Instance) -> Plan:
 def _unsaid(instance: Instance) -> bool:
     """Whether a guest has moved there whose new host has said nothing of it yet.
 
-    A Volume that its Instance no longer lists would be taken for free, while nobody says that the guest still has it."""
+    A Volume that its Instance no longer lists would be taken for free, while nobody says that the guest still has it.
+    """
     incoming = instance.spec.incoming
     return incoming is not None and incoming.committed and not instance.status.power
 
