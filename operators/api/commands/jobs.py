@@ -31,7 +31,7 @@ from operators.api.jobs import (
     status_of,
 )
 from operators.api.responses.done import Done
-from operators.api.responses.fabric import host
+from operators.api.responses.fabric import host, storage_pool
 from operators.api.responses.identity import project
 from operators.api.responses.network import network
 from operators.api.responses.snapshot import snapshot
@@ -41,7 +41,7 @@ from operators.api.wire import Date, plain
 from operators.api.wire import date as written
 from operators.contract import names
 from operators.contract.compute import AFFINITY_GROUP, VIRTUAL_MACHINE
-from operators.contract.fabric import HOST
+from operators.contract.fabric import HOST, STORAGE_POOL
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
 from operators.contract.meta import Kind, Obj
 from operators.contract.networking import NETWORK
@@ -65,6 +65,7 @@ SHOWN: Mapping[Kind[Any, Any], tuple[str, Callable[[Call, Any], object]]] = {
     VOLUME: ("volume", volume),
     NETWORK: ("network", network),
     HOST: ("host", host),
+    STORAGE_POOL: ("storagepool", storage_pool),
     VOLUME_SNAPSHOT: ("snapshot", snapshot),
     AFFINITY_GROUP: ("affinitygroup", affinity_group),
     PROJECT: ("project", project),

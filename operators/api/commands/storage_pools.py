@@ -9,7 +9,8 @@ from operators.api import errors, naming
 from operators.api.call import Call, ListArgs, asked, is_or_any, listing
 from operators.api.changing import given, remove, update
 from operators.api.cloud import Host, Pool, Zone, name_of
-from operators.api.declare import ROOT_ADMIN, Answer, Single, boolean, command, string, uuid, words
+from operators.api.declare import ROOT_ADMIN, Answer, Single, Started, boolean, command, string, uuid, words
+from operators.api.jobs import CREATION, job_id
 from operators.api.responses import fabric as respond
 from operators.api.responses.done import Done
 from operators.contract.codec import to_wire
@@ -28,7 +29,7 @@ class ListStoragePools(ListArgs):
     zoneid: Zone | None = uuid("Pools of this zone", ZONE)
     path: str = string("Path of the pool on its hosts")
     scope: str = string("HOST or ZONE")
-    status: str = string("Up, Down or Disabled")
+    status: str = string("Up, Down, Disabled or Maintenance")
     hostid: Host | None = uuid("Pools that this host reaches", HOST)
 
 
@@ -116,14 +117,40 @@ async def update_storage_pool(call: Call, args: UpdateStoragePool) -> Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteStoragePool:
-    """Arguments."""
+class One:
+    """Arguments: a pool."""
 
     id: Pool = uuid("ID of the pool", STORAGE_POOL, required=True)
 
 
+@command(
+    "enableStorageMaintenance",
+    "Takes a pool out of service: nothing new goes there and no guest is started from it; those that run go on.",
+    item=respond.StoragePoolResponse,
+    key="storagepool",
+    roles=ROOT_ADMIN,
+    asynchronous=True,
+)
+async def enable_maintenance(call: Call, args: One) -> Answer:
+    """The operator's own `spec.maintenance`, which counts from the moment that it is written."""
+    return Started(job_id((await update(call, args.id, {"maintenance": True})).meta.uid, CREATION))
+
+
+@command(
+    "cancelStorageMaintenance",
+    "Puts a pool back into service.",
+    item=respond.StoragePoolResponse,
+    key="storagepool",
+    roles=ROOT_ADMIN,
+    asynchronous=True,
+)
+async def cancel_maintenance(call: Call, args: One) -> Answer:
+    """The operator's own `spec.maintenance`."""
+    return Started(job_id((await update(call, args.id, {"maintenance": False})).meta.uid, CREATION))
+
+
 @command("deleteStoragePool", "Deletes a pool that no volume is on.", item=Done, roles=ROOT_ADMIN, refused="forced")
-async def delete_storage_pool(call: Call, args: DeleteStoragePool) -> Answer:
+async def delete_storage_pool(call: Call, args: One) -> Answer:
     """Refuse what is in use; a deletion cannot be taken back."""
     name = args.id.meta.name
     if used := call.cloud.all(VOLUME, None, lambda obj: name in (obj.status.pool, obj.spec.pool)):

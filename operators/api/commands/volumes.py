@@ -9,9 +9,9 @@ from operators.api import errors
 from operators.api.call import Call, TaggedListArgs, contains, is_or_any, listing, owned
 from operators.api.changing import change, remove, update
 from operators.api.cloud import VM, DiskOffering, Volume, Zone, name_of
-from operators.api.declare import Answer, Single, Started, command, long, string, uuid, uuids
+from operators.api.declare import Answer, Single, Started, boolean, command, long, string, uuid, uuids
 from operators.api.growing import grown
-from operators.api.jobs import ATTACHING, CREATION, DETACHING, changed, job_id
+from operators.api.jobs import ATTACHING, CREATION, DELETION, DETACHING, changed, job_id
 from operators.api.limits import gib
 from operators.api.responses.done import Done
 from operators.api.responses.volume import DATA, VolumeResponse, type_of, user_of, volume
@@ -94,11 +94,36 @@ class DeleteVolume:
 @command("deleteVolume", "Deletes a data volume that no virtual machine uses.", item=Done)
 async def delete_volume(call: Call, args: DeleteVolume) -> Answer:
     """Refuse what is in use; a deletion cannot be taken back."""
-    user = user_of(call, args.id)
-    if user is not None or args.id.status.attached_to:
-        raise errors.invalid("Please specify a volume that is not attached to any VM.")
-    await remove(call, args.id)
+    await _delete(call, args.id)
     return Single(Done())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyVolume(DeleteVolume):
+    """Arguments."""
+
+    expunge: bool = boolean("Must be true: a volume that is destroyed cannot be recovered")
+
+
+@command(
+    "destroyVolume",
+    "Deletes a data volume that no virtual machine uses, for good.",
+    item=VolumeResponse,
+    key="volume",
+    asynchronous=True,
+)
+async def destroy_volume(call: Call, args: DestroyVolume) -> Answer:
+    """As `deleteVolume`; one that waits to be recovered there is not."""
+    if not args.expunge:
+        raise errors.ApiError(432, "destroyVolume without expunge=true is not supported yet: nothing could recover it")
+    await _delete(call, args.id)
+    return Started(job_id(args.id.meta.uid, DELETION))
+
+
+async def _delete(call: Call, volume: Volume) -> None:
+    if user_of(call, volume) is not None or volume.status.attached_to:
+        raise errors.invalid("Please specify a volume that is not attached to any VM.")
+    await remove(call, volume)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,8 @@ def scope_of(obj: Pool) -> str:
 
 def pool_state(obj: Pool) -> str:
     """Whether it can be used."""
+    if obj.spec.maintenance:
+        return "Maintenance"
     if not obj.spec.schedulable:
         return "Disabled"
     return UP if holds(obj.status.conditions, Type.READY) else DOWN
