@@ -6,11 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from operators.compute.model import Seen, VolumeView
+from operators.compute.model import Put, Seen, VolumeView, Wanted
+from operators.compute.plan import plan
 from operators.compute.resolve import live_disks
 from operators.contract import names
-from operators.contract.compute import InstanceDisk, InstanceSpec
-from operators.contract.meta import ObjectRef
+from operators.contract.codec import to_wire
+from operators.contract.compute import (
+    INSTANCE,
+    VIRTUAL_MACHINE,
+    ComputeOfferingSpec,
+    Incoming,
+    InstanceDisk,
+    InstanceSpec,
+    InstanceStatus,
+    Power,
+    RunPolicy,
+    VirtualMachineSpec,
+)
+from operators.contract.meta import Key, ObjectRef
 from operators.contract.quantity import Quantity
 
 ROOT = VolumeView("root", root=True, disk="root-d0", bound=True, pool="shared", disk_host="a")
@@ -54,3 +67,20 @@ def test_what_cannot_be_had_does_not_come_and_is_not_taken_away(lacks: dict[str,
     has = InstanceDisk("data-d0", "data", "data")
     assert live_disks(Seen(volumes=(ROOT, gone)), instance()) == (HAS,)
     assert live_disks(Seen(volumes=(ROOT, gone)), instance(HAS, has)) == (HAS, has)
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("said", [True, False])
+def test_nothing_is_taken_from_a_guest_that_came_until_its_host_has_said_what_it_has(running: bool, said: bool) -> None:
+    """Seed 106 of the simulation: Storage would take the Volume for free, and delete its Disk."""
+    power = Power.RUNNING if running else Power.STOPPED
+    came = Incoming(ObjectRef("move", "m"), "b", committed=True)
+    spec = replace(instance(HAS, InstanceDisk("data-d0", "data", "data")), incoming=came, power=power, start_request=1)
+    status = InstanceStatus(power=power if said else "", start_observed=1)
+    there = replace(INSTANCE.parse(INSTANCE.body(Key("team", "web-a"), spec=to_wire(spec))), status=status)
+    machine = VirtualMachineSpec(offering="tiny", image="tiny", run_policy=RunPolicy(power.value))
+    vm = VIRTUAL_MACHINE.parse(VIRTUAL_MACHINE.body(Key("team", "web"), spec=to_wire(machine)))
+    seen = Seen(offering=ComputeOfferingSpec(1, Quantity(1 << 27)), volumes=(ROOT,), instances=(there,))
+    actions, _ = plan(Wanted(vm.key, vm), seen)
+    puts = [action.spec.disks for action in actions if isinstance(action, Put)]
+    assert puts == ([(HAS,)] if said else [])
