@@ -21,7 +21,7 @@ from sim.workload import Deed
 from sim.world import Shape
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = float(os.environ.get("SIM_SECONDS", "120"))
+SECONDS = float(os.environ.get("SIM_SECONDS", "75"))
 FIRST = int(os.environ.get("SIM_FIRST", "1"))
 JOBS = int(os.environ.get("SIM_JOBS", "2"))
 LEAST, MOST = 20, int(os.environ.get("SIM_MOST", "240"))

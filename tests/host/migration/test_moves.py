@@ -107,12 +107,15 @@ async def _cancel(cloud: Two, source: str, target: str) -> None:
 
 
 DEEDS = [_source_qemu, _target_qemu, _source_libvirtd, _target_libvirtd, _agents, _cancel]
+CASES = [
+    pytest.param(deed, shared, id=f"{deed.__name__[1:]}-{'shared' if shared else 'local'}", marks=marks)
+    for deed in DEEDS
+    for shared in (True, False)
+    for marks in [() if shared and deed in (_target_qemu, _agents) else pytest.mark.slow]
+]
 
 
-@pytest.mark.parametrize(
-    "shared", [pytest.param(True, id="shared"), pytest.param(False, id="local", marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize("deed", DEEDS, ids=lambda each: each.__name__[1:])
+@pytest.mark.parametrize(("deed", "shared"), CASES)
 async def test_whatever_is_killed_one_guest_runs(two: Worlds, deed: Callable[..., object], shared: bool) -> None:
     async with two(shared=shared) as cloud:
         await cloud.deploy()
