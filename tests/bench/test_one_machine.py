@@ -19,7 +19,7 @@ import pytest
 from dev.guest import PYTHON, in_agent
 from dev.layout import Layout
 from tests.support import leftovers
-from tests.support.cluster import Cloud, network, vm
+from tests.support.cluster import Body, Cloud, network, vm
 from tests.support.faults import Breaker
 from tests.support.guest import guest
 from tests.support.measure import Hypervisor, cpu_seconds, hypervisor, memory, percentile, table, writes
@@ -163,6 +163,8 @@ def test_idle_machines_cost_nothing(cloud: Cloud, host: str, local: Layout) -> N
     cloud.ready("vm", "--all", timeout=240)
     for number in range(9):
         guest(cloud, f"idle{number}").sh("true", timeout=240)
+    for number in range(9):  # what a guest says of itself comes within a minute of its boot, once
+        cloud.wait("VirtualMachine", f"idle{number}", "told of its inside", told, timeout=180)
     threading.Event().wait(15)
     since, spent = time.time(), cpu_seconds()
     threading.Event().wait(IDLE_SECONDS)
@@ -205,3 +207,8 @@ while True:
         f"Apply → HTTP answer, {len(times)} runs",
         [["", "p50", "p95"], ["s", percentile(times, 0.5), percentile(times, 0.95)]],
     )
+
+
+def told(machine: Body | None) -> bool:
+    """Whether a virtual machine's status says what its guest said of itself."""
+    return bool(machine and machine.get("status", {}).get("guest"))
