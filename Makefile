@@ -22,7 +22,8 @@ lint: $(SETUP) ## Format, lint, types, architecture
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-unit: $(SETUP) ## Decisions, as tables and properties; no cluster; some 25 s (20 is the goal)
+unit: $(SETUP) ## Decisions, as tables and properties, and the database; no cluster; some 35 s (20 is the goal)
+	$(PY) -m dev packages --tests
 	$(PY) -m pytest tests/unit -q -n 2 --dist worksteal
 
 apiserver: $(SETUP) ## Against a real API server and etcd
@@ -45,8 +46,8 @@ cluster-tests: $(SETUP) ## The chart on a real cluster (KUBECONFIG's, else the l
 	$(PY) -m pytest tests/cluster tests/faults -q -m "not slow"
 
 faults: $(SETUP) ## Kill everything at every step, on hosts and on the cluster
-	$(PY) -m pytest tests/host -q -m slow
 	$(PY) -m dev deploy
+	$(PY) -m pytest tests/host -q -m slow
 	$(PY) -m pytest tests/faults -q
 
 bench: $(SETUP) ## Measure, and print the tables of docs/benchmarks.md

@@ -13,7 +13,7 @@ from dev import build, cluster, controlplane
 from dev.console import DevError, say
 from dev.layout import Layout, node_index
 from dev.node import Node, known_nodes
-from dev.packages import ensure_packages, missing_for_venv
+from dev.packages import ensure_packages, missing_for_tests, missing_for_venv
 
 
 @contextmanager
@@ -45,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
     node = commands.add_parser("node", help="cut or restore a node's power")
     node.add_argument("action", choices=["kill", "start"])
     node.add_argument("index", type=node_index, help="the node's name or number")
-    commands.add_parser("packages", help="install what pip needs to build this project's environment")
+    packages = commands.add_parser("packages", help="install what pip needs to build this project's environment")
+    packages.add_argument("--tests", action="store_true", help="what only tests need instead: PostgreSQL")
     commands.add_parser("build", help="install packages and build the cluster's programs, and start nothing")
     for name, text in (
         ("deploy", "bring up the cluster and the project on it"),
@@ -93,7 +94,7 @@ def dispatch(given: argparse.Namespace, layout: Layout) -> int:
     if given.command == "doctor":
         return doctor.report(layout)
     if given.command == "packages":
-        ensure_packages(missing_for_venv)
+        ensure_packages(missing_for_tests if given.tests else missing_for_venv)
         return 0
     if given.command == "simulate":
         simulate.simulate(layout, given.hosts)

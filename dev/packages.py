@@ -73,6 +73,11 @@ def missing_for_venv() -> list[str]:
     return sorted(wanted)
 
 
+def missing_for_tests() -> list[str]:
+    """Return the packages that only tests need: the Data service's is put to both of its databases."""
+    return [] if any(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")) else ["postgresql"]
+
+
 def ensure_packages(find: Callable[[], list[str]] = missing) -> None:
     """Install what `find` misses with apt-get, without questions and without starting any service."""
     wanted = find()

@@ -7,12 +7,11 @@ from dataclasses import replace
 from agents.hypervisor.driver import Hypervisor, HypervisorError
 from agents.hypervisor.files import Files
 from agents.hypervisor.model import (
-    Action,
     AskToEnd,
     Attach,
     Clear,
     CutPower,
-    Depart,
+    Deed,
     Detach,
     Grow,
     Keep,
@@ -33,7 +32,7 @@ from operators.kernel.clock import Clock, stamp
 from operators.kernel.outcome import Problem, Retry
 
 
-async def act(action: Action, hypervisor: Hypervisor, files: Files, clock: Clock) -> None:
+async def act(action: Deed, hypervisor: Hypervisor, files: Files, clock: Clock) -> None:
     """Do one action. What the hypervisor or the file system refuses becomes a Problem to retry."""
     try:
         await _act(action, hypervisor, files, clock)
@@ -61,12 +60,11 @@ _VERB = {
     Mirror: "copying a disk to another pool",
     Pivot: "going over to a disk on another pool",
     Unmirror: "giving up a copy of a disk",
-    Depart: "moving the guest",
     Stay: "giving up the guest's move",
 }
 
 
-async def _act(action: Action, hypervisor: Hypervisor, files: Files, clock: Clock) -> None:
+async def _act(action: Deed, hypervisor: Hypervisor, files: Files, clock: Clock) -> None:
     match action:
         case WriteSeed(uuid=uuid, cloud_init=cloud_init):
             await files.write_seed(uuid, cloud_init)
@@ -95,8 +93,6 @@ async def _act(action: Action, hypervisor: Hypervisor, files: Files, clock: Cloc
             await hypervisor.resume(uuid)
         case Stay(uuid=uuid):
             await hypervisor.stay(uuid)
-        case Depart():
-            raise NotImplementedError("begun by the controller, since it takes minutes")
         case Clear(uuid=uuid):
             await hypervisor.undefine(uuid)
             await files.remove(uuid)

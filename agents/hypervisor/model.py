@@ -271,7 +271,7 @@ class Stay:
     uuid: str
 
 
-Action: TypeAlias = (
+Deed: TypeAlias = (
     WriteSeed
     | Start
     | Keep
@@ -289,6 +289,7 @@ Action: TypeAlias = (
     | Mirror
     | Pivot
     | Unmirror
-    | Depart
     | Stay
 )
+"""What is done while a run waits for it."""
+Action: TypeAlias = Deed | Depart

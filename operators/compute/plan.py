@@ -224,9 +224,10 @@ def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
     if seen.host is not None and not seen.host.reachable:
         return [], _host_down(seen)
     now = live_disks(seen, spec)
-    if now != spec.disks and _unsaid(instance):
-        return [], Blocked(Reason.ATTACHING, f"host {spec.host_name} has yet to say which Volumes its guest came with")
     if now != spec.disks:
+        if _unsaid(instance):
+            unsaid = f"host {spec.host_name} has yet to say which Volumes its guest came with"
+            return [], Blocked(Reason.ATTACHING, unsaid)
         action = _put(vm, instance, restarts.kept(instance.meta.annotations), disks=now)
         return [action], Blocked(Reason.ATTACHING, f"host {spec.host_name} is told of its Volumes")
     heard = (

@@ -92,13 +92,9 @@ def test_the_life_of_a_machine_in_few_writes(cloud: Cloud, start: Start) -> None
     cloud.run("web")
     until(lambda: cloud.flow("Deploy", "web").status.state == "Succeeded")
     spent = {what: count - before.get(what, 0) for what, count in engine.writes().items()}
-    assert spent == {
-        "VirtualMachine finalize": 1,
-        "Flow create": 1,
-        "Port create": 2,
-        "Volume create": 1,
-        "Flow apply_status": 1,
-    }
+    # On a slow machine the flow is no longer young, and shows its steps before its end.
+    assert 1 <= spent.pop("Flow apply_status") <= 1 + len(cloud.flow("Deploy", "web").status.steps)
+    assert spent == {"VirtualMachine finalize": 1, "Flow create": 1, "Port create": 2, "Volume create": 1}
     assert cloud.flow("Deploy", "web").status.result == {"hostName": "h1", "addresses": "10.1.1.5"}
     cloud.admin.delete(VIRTUAL_MACHINE, "web", NS)
     until(lambda: cloud.flow("Destroy", "web"))
