@@ -106,6 +106,14 @@ class QemuImg:
             arguments = ("convert", "-O", "qcow2", layered(layers), _path(target))
             await self._run(*arguments, fds=(*layers, target), timeout=COPY)
 
+    async def compare(self, layers: Sequence[int], copy: int) -> None:
+        """Raise QemuImgError unless an open disk that stands on its own holds what another one does."""
+        async with self._copies:
+            try:
+                await self._run("compare", "-q", layered(layers), _alone(copy), fds=(*layers, copy), timeout=COPY)
+            except QemuImgError as error:
+                raise QemuImgError(f"the copy is not like what it was made from: {error}") from error
+
     async def extents(self, fd: int) -> list[Extent]:
         """Where the data of an open disk that stands on its own is in its file."""
         out = await self._run("map", "--output=json", "-f", "qcow2", _path(fd), fds=(fd,), timeout=600)

@@ -152,6 +152,15 @@ class BackupRef:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolFile:
+    """A file on a pool."""
+
+    pool: str
+    path: str
+    """Beneath the pool's folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class DiskSpec:
     """A file on a pool, for the storage agent of `host_name` to make. Written by Storage."""
 
@@ -184,6 +193,9 @@ class DiskSpec:
     """uid of the Disk on another pool whose place this one takes."""
     filled: bool = False
     """Whether it has taken it: until then the other one holds the data, and from then on this one does."""
+    take_from: PoolFile | None = None
+    """The file of the Disk that it replaces, whose data the storage agent brings here while no guest runs on it. When
+    left out, a running guest does."""
     copy_of: str = ""
     """Name of the Disk on another host whose data a migration brings here; the file is made without it."""
     copy_whole: bool = False

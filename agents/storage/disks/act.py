@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from agents.storage import folders, qcow2
-from agents.storage.disks.model import Adopt, Create, Remove, Resize, temporary
+from agents.storage.disks import taking
+from agents.storage.disks.model import Adopt, Create, GiveBack, Remove, Resize, set_aside, temporary
 from agents.storage.failure import Failed
 from agents.storage.fetching.inspection import inspect
 from agents.storage.folders import Draft, Missing, Place, PoolOffline, Strange, in_thread, off_loop
@@ -18,24 +19,27 @@ BUSY = 5.0
 """Seconds between looks at a file that QEMU has open; that it was closed, nothing tells."""
 
 
-async def act(action: Create | Adopt | Resize | Remove, qemu: QemuImg, most: int) -> None:
+async def act(action: Create | Adopt | GiveBack | Resize | Remove, qemu: QemuImg, most: int) -> None:
     """Do one action. Raises Problem."""
+    place = action.source if isinstance(action, GiveBack) else action.place
     try:
         match action:
             case Create():
                 await create(action, qemu)
             case Adopt():
                 await adopt(action, qemu, most)
+            case GiveBack():
+                await off_loop(taking.give_back, action.source, set_aside(action.disk.spec.replaces))
             case Resize():
                 await resize(action, qemu)
             case Remove():
                 await remove(action, qemu)
     except PoolOffline as error:
-        raise Problem(Retry(Reason.POOL_OFFLINE, f"pool {action.place.pool.name}: {error}", after=BUSY)) from error
+        raise Problem(Retry(Reason.POOL_OFFLINE, f"pool {place.pool.name}: {error}", after=BUSY)) from error
     except Strange as error:
         raise Problem(Retry(Reason.STORAGE_ERROR, f"{error}. It was left alone; move it away", after=60)) from error
     except (QemuImgError, OSError) as error:
-        raise trouble(error, action.place.pool.name) from error
+        raise trouble(error, place.pool.name) from error
 
 
 async def create(action: Create, qemu: QemuImg) -> None:
@@ -95,7 +99,8 @@ async def remove(action: Remove, qemu: QemuImg) -> None:
     if await in_use(action.place, qemu):
         message = f"{action.place.absolute} is open in a running guest, so it is not removed"
         raise Problem(Retry(Reason.STILL_ATTACHED, message, after=BUSY))
-    await off_loop(folders.remove, action.place, action.place.file, temporary(action.uid))
+    files = action.place.file, temporary(action.uid), set_aside(action.uid)
+    await off_loop(folders.remove, action.place, *files)
 
 
 async def in_use(place: Place, qemu: QemuImg) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from agents.storage.disks import making
+from agents.storage import places
+from agents.storage.disks import making, taking
 from agents.storage.disks.act import act, in_use
-from agents.storage.disks.model import Action, Base, Copy, DiskObj, Remove, Seen
+from agents.storage.disks.model import Action, Base, Copy, DiskObj, GiveBack, Remove, Seen, Take, set_aside
 from agents.storage.disks.plan import plan
 from agents.storage.folders import Place, PoolOffline, Strange, off_loop
-from agents.storage.jobs import Jobs
+from agents.storage.jobs import Jobs, Work
 from agents.storage.places import Pools, header_at
 from agents.storage.qemuimg import QemuImg, QemuImgError
 from agents.storage.settings import Settings
@@ -69,6 +70,7 @@ class Disks:
             return None
         try:
             place = Place.at(self._pools.folder(disk.spec.pool), disk.spec.path)
+            source = self._source(disk)
         except PoolOffline as error:
             return disk, Seen(offline=str(error))
         except Strange as error:
@@ -81,13 +83,24 @@ class Disks:
             if file is None and disk.spec.snapshot and not disk.meta.deleting:
                 at = Place.at(place.pool, disk.spec.snapshot)
                 origin = at if await off_loop(header_at, at) is not None else None
+            taken = file is not None and source is not None and await self._taken(disk, source)
+            moved = file is None and bool(await off_loop(places.present, place, set_aside(disk.meta.uid)))
         except PoolOffline as error:
             return disk, Seen(place, offline=str(error))
         except Strange as error:
             return disk, Seen(place, strange=str(error))
         in_use = file is not None and file.virtual_size < disk.spec.size and await self._in_use(place)
-        copying = self._copies.state(disk.meta.uid)
-        return disk, Seen(place, file=file, in_use=in_use, base=base, origin=origin, copying=copying)
+        return disk, Seen(
+            place,
+            file=file,
+            in_use=in_use,
+            base=base,
+            origin=origin,
+            copying=self._copies.state(disk.meta.uid),
+            source=source,
+            taken=taken,
+            moved=moved,
+        )
 
     def plan(self, wanted: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""
@@ -95,12 +108,11 @@ class Disks:
 
     async def act(self, action: Action) -> None:
         """See `act`; what takes long is begun."""
-        if isinstance(action, Remove):
+        if isinstance(action, Remove | GiveBack):
             await self._copies.stop(action.uid)
-        if isinstance(action, Copy):
+        if isinstance(action, Copy | Take):
             uid, wake = action.disk.meta.uid, lambda: self._context.poke(self.name, action.disk.key)
-            work = partial(making.make, action, self._qemu, self._stores)
-            self._copies.start(uid, action.place.pool.name, work, wake)
+            self._copies.start(uid, action.place.pool.name, self._work(action), wake)
             return
         await act(action, self._qemu, self._most)
 
@@ -110,10 +122,27 @@ class Disks:
         if isinstance(outcome, Done) and not wanted.meta.deleting and seen.place is not None:
             size = wanted.spec.size if seen.file is None or not seen.in_use else Quantity(seen.file.virtual_size)
             fields = DiskStatus(path=seen.place.absolute, virtual_size=size)
-        elif seen.file is not None and seen.place is not None:
+        elif seen.file is not None and seen.place is not None and (seen.source is None or seen.taken):
             fields = DiskStatus(path=seen.place.absolute, virtual_size=Quantity(seen.file.virtual_size))
         verdict = Type.RELEASED if wanted.meta.deleting else Type.PROVISIONED
         return (Report(wanted, fields, verdict=verdict),)
+
+    def _work(self, action: Copy | Take) -> Work:
+        if isinstance(action, Take):
+            return partial(taking.take, action, self._qemu)
+        return partial(making.make, action, self._qemu, self._stores)
+
+    def _source(self, disk: DiskObj) -> Place | None:
+        """The file whose data a Disk is to take, until Storage says that it has. Raises PoolOffline and Strange."""
+        source = disk.spec.take_from
+        if source is None or disk.spec.filled:
+            return None
+        return Place.at(self._pools.folder(source.pool), source.path)
+
+    @staticmethod
+    async def _taken(disk: DiskObj, source: Place) -> bool:
+        aside = set_aside(disk.spec.replaces)
+        return await off_loop(places.present, source, source.file, aside) == (aside,)
 
     async def _base(self, disk: DiskObj) -> Base:
         """The image that the Disk is made from; its file has its name only when it is whole and checked."""

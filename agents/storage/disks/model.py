@@ -46,6 +46,12 @@ class Seen:
     origin: Place | None = None
     """The snapshot that it is copied from, if it is there; looked up as `base`."""
     copying: State | None = None
+    source: Place | None = None
+    """The file on another pool whose data it is to take, until Storage says that it has."""
+    taken: bool = False
+    """Whether it has taken it: the file here is whole, and the other one was set aside."""
+    moved: bool = False
+    """Whether its own file was set aside like that; looked at only when it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,34 @@ class Copy:
     def __str__(self) -> str:
         origin = self.origin.absolute if self.origin is not None else "a backup"
         return f"{self.place.absolute}, {self.disk.spec.size}, from {origin}"
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Begin to bring the data of a file on another pool here."""
+
+    disk: DiskObj
+    source: Place
+    place: Place
+
+    def __str__(self) -> str:
+        return f"{self.place.absolute} from {self.source.absolute}"
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Have the file on the other pool be the one that holds the data, again."""
+
+    disk: DiskObj
+    source: Place
+
+    @property
+    def uid(self) -> str:
+        """Of the Disk that was to take it."""
+        return self.disk.meta.uid
+
+    def __str__(self) -> str:
+        return self.source.absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +142,14 @@ class Remove:
         return self.place.absolute
 
 
-Action: TypeAlias = Create | Adopt | Copy | Resize | Remove
+Action: TypeAlias = Create | Adopt | Copy | Take | GiveBack | Resize | Remove
 
 
 def temporary(uid: str) -> str:
     """The name of a Disk's file until it is whole."""
     return f".{uid}.part"
+
+
+def set_aside(uid: str) -> str:
+    """The name that a Disk's file gets once its data is on another pool."""
+    return f".{uid}.moved"

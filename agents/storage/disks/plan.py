@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.storage.disks.model import Action, Adopt, Base, Copy, Create, DiskObj, Remove, Resize, Seen
+from agents.storage.disks.model import (
+    Action,
+    Adopt,
+    Base,
+    Copy,
+    Create,
+    DiskObj,
+    GiveBack,
+    Remove,
+    Resize,
+    Seen,
+    Take,
+)
 from agents.storage.folders import Place
 from operators.contract.meta import holds
 from operators.contract.quantity import Quantity
@@ -31,6 +43,8 @@ def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Retry(Reason.STORAGE_ERROR, f"{seen.strange}. It was left alone; move it away", after=BROKEN)
     if disk.spec.file_of:
         return (), _sight(disk, seen)
+    if seen.source is not None and not seen.taken:
+        return _take(disk, seen, seen.source)
     if seen.file is None:
         return _make(disk, seen)
     # One without is fine where its Disk was made from an image: a snapshot that was brought back stands on its own.
@@ -60,6 +74,8 @@ def _sight(disk: DiskObj, seen: Seen) -> Outcome:
 
 def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     assert seen.place is not None
+    if seen.moved:
+        return (), Blocked(Reason.MOVING, "its data is on another pool by now")
     if disk.status.virtual_size or disk.spec.adopt:
         # Made again it would be blank, or fresh from the image, and pass for the data that was written.
         message = f"{seen.place.absolute} was made and is gone; put it back (is the pool mounted?) or delete the Volume"
@@ -96,6 +112,20 @@ def _copy(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     return (Copy(disk, seen.origin, seen.place),), said or Blocked(Reason.COPYING, _copying(disk))
 
 
+def _take(disk: DiskObj, seen: Seen, source: Place) -> tuple[Sequence[Action], Outcome]:
+    """Bring the data of another pool here. A file that is here already is of an attempt that was cut off."""
+    assert seen.place is not None
+    job = seen.copying
+    said = Blocked(Reason.COPYING, f"{source.absolute} is being copied; no guest can start on it meanwhile")
+    if job is not None and job.reason:
+        said = Blocked(job.reason, job.message)
+    if job is not None and job.running:
+        return (), said
+    if job is not None and job.again_in > 0:
+        return (), Retry(job.reason, job.message, after=job.again_in)
+    return (Take(disk, source, seen.place),), said
+
+
 def _copying(disk: DiskObj) -> str:
     if disk.spec.backup is not None:
         return f"it is being restored from ImageStore {disk.spec.backup.image_store} to pool {disk.spec.pool}"
@@ -109,4 +139,5 @@ def _end(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Done(Reason.RELEASED)
     if seen.offline or seen.place is None:
         return (), Retry(Reason.POOL_OFFLINE, f"pool {disk.spec.pool}: {seen.offline}", after=OFFLINE)
-    return (Remove(seen.place, disk.meta.uid),), Done(Reason.RELEASED)
+    back = (GiveBack(disk, seen.source),) if seen.source is not None else ()
+    return (*back, Remove(seen.place, disk.meta.uid)), Done(Reason.RELEASED)

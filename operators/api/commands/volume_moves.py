@@ -1,4 +1,4 @@
-"""Moves of volumes to other pools, under the guests that use them."""
+"""Moves of volumes to other pools, under the guests that use them or while none runs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class MigrateVolume:
 
     volumeid: Volume = uuid("ID of the volume", VOLUME, required=True)
     storageid: Pool = uuid("ID of the pool to move to", STORAGE_POOL, required=True)
-    livemigrate: bool = boolean("Whether it may move while its virtual machine runs, which is the only way it moves")
+    livemigrate: bool = boolean("Whether it may move while its virtual machine runs")
 
 
 @command(
     "migrateVolume",
-    "Moves a volume to another pool that its host reaches, under its running virtual machine.",
+    "Moves a volume to another pool that its host reaches, under its running virtual machine or while none runs.",
     item=VolumeResponse,
     key="volume",
     roles=ROOT_ADMIN,
@@ -39,10 +39,11 @@ class MigrateVolume:
     refused="newdiskofferingid",
 )
 async def migrate_volume(call: Call, args: MigrateVolume) -> Answer:
-    """The caller's own `spec.pool`; the job is done once the guest has gone over."""
+    """The caller's own `spec.pool`; the job is done once the data is there, and a guest has gone over."""
     volume, pool = args.volumeid, args.storageid
-    vm = _running(call, volume)
-    if not args.livemigrate:
+    _placed(volume)
+    vm = user_of(call, volume)
+    if vm is not None and vm.spec.wanted is RunPolicy.RUNNING and not args.livemigrate:
         raise errors.invalid(f"Volume {name_of(volume)} is attached to a running virtual machine: set livemigrate=true")
     if volume.status.pool == pool.meta.name and volume.spec.pool in ("", pool.meta.name):
         raise errors.invalid(f"Volume {name_of(volume)} is on pool {name_of(pool)} already")
@@ -78,7 +79,8 @@ class PoolForMigrationResponse(StoragePoolResponse):
 )
 async def find_pools(call: Call, args: FindPools) -> Answer:
     """Every pool but its own; Storage has the last word."""
-    volume, vm = args.id, _running(call, args.id)
+    volume, vm = args.id, user_of(call, args.id)
+    _placed(volume)
     others = [each for each in call.cloud.all(STORAGE_POOL) if each.meta.name != volume.status.pool]
     judged = [(each, not _refusal(call, volume, vm, each)) for each in others if contains(args.keyword, name_of(each))]
 
@@ -90,21 +92,18 @@ async def find_pools(call: Call, args: FindPools) -> Answer:
     return listing(args, sorted(judged, key=lambda one: not one[1]), shown)
 
 
-def _running(call: Call, volume: Volume) -> VM:
-    """The virtual machine under which it would move."""
-    vm = user_of(call, volume)
+def _placed(volume: Volume) -> None:
+    """Raise ApiError unless there is something to move."""
     if not volume.status.pool:
         raise errors.invalid(f"Volume {name_of(volume)} is on no pool yet: it is placed when it is first used")
-    if vm is None or vm.spec.wanted is not RunPolicy.RUNNING or not vm.status.host_name:
-        raise errors.ApiError(
-            432, f"Volume {name_of(volume)} moves under a running virtual machine only: start the one that has it"
-        )
-    return vm
 
 
-def _refusal(call: Call, volume: Volume, vm: VM, pool: Pool) -> str:
+def _refusal(call: Call, volume: Volume, vm: VM | None, pool: Pool) -> str:
     """Why a pool would not take it, as far as the API sees; Storage knows what else was promised there."""
-    name, spec = vm.status.host_name, pool.spec
+    spec = pool.spec
+    name = (vm.status.host_name if vm is not None else "") or volume.status.host_name or spec.host_name
+    if not name:
+        return ""  # Both are shared: which host reaches both, Storage sees.
     host, report = call.cloud.named(HOST, name), call.cloud.named(HOST_REPORT, name)
     if not pools.reached(spec, name, host.spec if host else None):
         return f"host {name} does not reach it"

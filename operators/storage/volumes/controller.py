@@ -8,7 +8,15 @@ from typing import Any
 from operators.contract import names
 from operators.contract.backups import VOLUME_BACKUP
 from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
-from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, StoragePoolSpec, StoragePoolStatus
+from operators.contract.fabric import (
+    HOST,
+    HOST_REPORT,
+    STORAGE_POOL,
+    HostReportSpec,
+    HostReportStatus,
+    StoragePoolSpec,
+    StoragePoolStatus,
+)
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
@@ -32,6 +40,8 @@ BY_ORIGIN = "origin"
 BY_BACKUP = "backup"
 """Index of Volumes: the key of the VolumeBackup that they are made from."""
 BY_OFFERING = "offering"
+BY_POOL = "pool"
+"""Index of Volumes: `spec.pool`."""
 
 
 class Volumes:
@@ -54,6 +64,7 @@ class Volumes:
         self._cache.index(VOLUME, BY_BACKUP, lambda volume: _beside(volume, volume.spec.source.backup))
         self._cache.index(VOLUME, BY_ORIGIN, lambda volume: _beside(volume, volume.spec.source.volume))
         self._cache.index(VOLUME, BY_OFFERING, lambda volume: (volume.spec.disk_offering,))
+        self._cache.index(VOLUME, BY_POOL, lambda volume: (volume.spec.pool,) if volume.spec.pool else ())
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         """Pools, images and offerings concern only the Volumes that are still to be placed."""
@@ -67,7 +78,7 @@ class Volumes:
             VOLUME_BACKUP: lambda backup: self._unplaced(BY_BACKUP, str(backup.key)),
             DISK_OFFERING: lambda offering: (v.key for v in self._cache.by(VOLUME, BY_OFFERING, offering.meta.name)),
             STORAGE_POOL: self._near_pool,
-            HOST_REPORT: lambda host_report: self._near_host(host_report.spec.host_name),
+            HOST_REPORT: self._by_report,
             HOST: lambda host: self._near_host(host.meta.name),
         }
 
@@ -127,7 +138,17 @@ class Volumes:
             if observe.disk_of(self._cache, volume) is None:
                 yield volume.key
 
+    def _by_report(self, report: Obj[HostReportSpec, HostReportStatus]) -> Iterator[Key]:
+        yield from self._near_host(report.spec.host_name)
+        for pool in report.status.storage.pools if report.status.storage else ():
+            yield from self._moving_to(pool.pool)
+
+    def _moving_to(self, pool: str) -> Iterator[Key]:
+        """The Volumes that are elsewhere, and are to be on that pool."""
+        return (each.key for each in self._cache.by(VOLUME, BY_POOL, pool) if each.status.pool not in ("", pool))
+
     def _near_pool(self, pool: Obj[StoragePoolSpec, StoragePoolStatus]) -> Iterator[Key]:
+        yield from self._moving_to(pool.meta.name)
         if pool.spec.host_name:
             yield from self._near_host(pool.spec.host_name)
             return

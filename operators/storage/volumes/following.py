@@ -77,6 +77,7 @@ def _copy(volume: VolumeObj, seen: Seen, disk: DiskObj, arriving: Arriving) -> P
         adopt=False,
         replaces="",
         filled=False,
+        take_from=None,
         snapshot="",
         copy_of=disk.meta.name,
         copy_whole=bool(disk.spec.image_copy) and not image,

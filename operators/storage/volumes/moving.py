@@ -1,8 +1,10 @@
-"""Decides how a Volume moves to another pool under its guest.
+"""Decides how a Volume moves to another pool, under its guest or while none runs.
 
-A second Disk is made there, empty (`replaces` names the first). The guest's hypervisor copies into it and goes over to
-it; that it did is the moment from which the new Disk holds the data, so only then is it `filled`, and the first one
-freed. Until then the first one is the Volume's Disk, whatever is killed.
+A second Disk is made there (`replaces` names the first). Under a guest it is empty: the hypervisor copies into it, and
+the guest goes over to it. Else the storage agent brings the data there (`takeFrom`), and sets the first file aside.
+That it did is the moment from which the new Disk holds the data, so only then is it `filled`, and the first one freed.
+Until then the first one is the Volume's Disk, whatever is killed. A guest that is to run does not wait for a storage
+agent's copy: that is given up, and the move goes on under the guest.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from operators.contract import names
-from operators.contract.meta import holds
+from operators.contract.meta import condition, holds
 from operators.contract.reasons import Reason, Type
+from operators.contract.storage import PoolFile
 from operators.kernel.outcome import Blocked, Outcome
 from operators.storage.volumes.model import Action, Adjust, DeleteDisk, DiskObj, MakeDisk, Seen, VolumeObj
 from operators.storage.volumes.placement import refusal
@@ -24,6 +27,9 @@ def move(volume: VolumeObj, seen: Seen, disk: DiskObj) -> tuple[list[Action], Ou
     freed = [action for each in free for action in _free(each)]
     if seen.heir is None:
         return freed, None if volume.spec.pool in ("", disk.spec.pool) else _refused(volume, seen, disk)
+    if seen.heir.spec.take_from is not None:
+        taken, outcome = _take(volume, seen, seen.heir)
+        return [*freed, *taken], outcome
     heir, target = seen.heir, seen.heir.spec.pool
     if seen.went:
         settled = Adjust(heir, replace(heir.spec, filled=True))
@@ -34,6 +40,24 @@ def move(volume: VolumeObj, seen: Seen, disk: DiskObj) -> tuple[list[Action], Ou
         message = f"it moves to pool {target} once a virtual machine that lists it runs; it can be used meanwhile"
         return freed, Blocked(Reason.MOVING, message)
     return freed, Blocked(Reason.MOVING, f"it is being copied to pool {target} under its guest")
+
+
+def _take(volume: VolumeObj, seen: Seen, heir: DiskObj) -> tuple[list[Action], Outcome]:
+    """The next step of a move that the storage agent carries out."""
+    target = heir.spec.pool
+    if heir.meta.deleting:
+        return [], Blocked(Reason.MOVING, f"what was copied to pool {target} is given up")
+    if holds(heir.status.conditions, Type.PROVISIONED):
+        settled = Adjust(heir, replace(heir.spec, filled=True))
+        return [settled], Blocked(Reason.MOVING, f"it has been copied to pool {target}")
+    if volume.spec.pool != target:
+        return [DeleteDisk(heir)], Blocked(Reason.MOVING, f"it is no longer to move to pool {target}")
+    if any(holder.running for holder in seen.holders):
+        return [DeleteDisk(heir)], Blocked(Reason.MOVING, f"it is to move to pool {target} under its guest")
+    said = condition(heir.status.conditions, Type.PROVISIONED)
+    if said is not None and said.reason != Reason.COPYING:
+        return [], Blocked(said.reason, f"to be copied to pool {target}: {said.message}")
+    return [], Blocked(Reason.MOVING, f"host {heir.spec.host_name} copies it to pool {target}")
 
 
 def _free(disk: DiskObj) -> list[Action]:
@@ -48,8 +72,11 @@ def begin(volume: VolumeObj, seen: Seen, disk: DiskObj) -> list[Action]:
     target = volume.spec.pool
     if seen.heir is not None or target in ("", disk.spec.pool) or _refused(volume, seen, disk) is not None:
         return []
+    runs = any(holder.running for holder in seen.holders)
+    executor = next(pool.executor for pool in seen.pools if pool.name == target)
     spec = replace(
         disk.spec,
+        host_name=executor,
         pool=target,
         image_copy="",
         snapshot="",
@@ -57,6 +84,7 @@ def begin(volume: VolumeObj, seen: Seen, disk: DiskObj) -> list[Action]:
         keep=False,
         replaces=disk.meta.uid,
         filled=False,
+        take_from=None if runs else PoolFile(disk.spec.pool, disk.spec.path),
     )
     return [MakeDisk(volume, names.disk_moved(volume.meta.name, target), spec)]
 
@@ -64,7 +92,9 @@ def begin(volume: VolumeObj, seen: Seen, disk: DiskObj) -> list[Action]:
 def target(seen: Seen) -> str:
     """The Disk that a running guest may go over to."""
     heir = seen.heir
-    return heir.meta.name if heir is not None and holds(heir.status.conditions, Type.PROVISIONED) else ""
+    if heir is None or heir.spec.take_from is not None or not holds(heir.status.conditions, Type.PROVISIONED):
+        return ""
+    return heir.meta.name
 
 
 def _refused(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Blocked | None:
@@ -72,8 +102,6 @@ def _refused(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Blocked | None:
     wanted = volume.spec.pool
     if seen.sights or len(seen.holders) > 1:
         return Blocked(Reason.NO_POOL_FITS, f"it moves to pool {wanted} once only one host uses it")
-    if not any(holder.running for holder in seen.holders):
-        return Blocked(Reason.MOVING, f"it moves to pool {wanted} once a virtual machine that lists it runs")
     pool = next((each for each in seen.pools if each.name == wanted), None)
     if pool is None:
         return Blocked(Reason.NO_POOL_FITS, f"there is no StoragePool {wanted}; it stays on {disk.spec.pool}")

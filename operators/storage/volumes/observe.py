@@ -86,6 +86,7 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
     disks = _disks(cache, volume)
     heir = next((each for each in disks if each.spec.replaces and not each.spec.filled), None)
     places = disk is None or volume.spec.pool not in ("", disk.spec.pool)
+    executor = holders[0].host if holders else _mover(cache, volume, disk, pool) if disk is not None else ""
     image = None
     stranger = False
     if volume.spec.source.image and disk is None:
@@ -111,11 +112,18 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         reached=within,
         shared=pool is not None and not pool.spec.host_name,
         name_taken=namesake is not None and namesake.spec.volume.uid != volume.meta.uid,
-        pools=tuple(_pools(cache, volume, holders[0].host, image, promises)) if holders and places else (),
+        pools=tuple(_pools(cache, volume, executor, image, promises)) if executor and places else (),
         virtual_size=_virtual_size(cache, image) if image is not None else None,
         moves=_moves(cache, volume, disk, instances, within, promises) if disk is not None else Moves(),
         quiet=_quiet(_moments(cache, volume, disk), now),
     )
+
+
+def _mover(cache: Cache, volume: VolumeObj, disk: DiskObj, pool: PoolObj | None) -> str:
+    """The host that brings a Volume which nobody uses to another pool: that pool's own, if it reaches both."""
+    target = cache.get(STORAGE_POOL, Key("", volume.spec.pool)) if volume.spec.pool else None
+    own = target.spec.host_name if target is not None else ""
+    return own if own and own in _reached(cache, disk, pool, (own,)) else disk.spec.host_name
 
 
 def _origin(cache: Cache, volume: VolumeObj) -> Origin | None:

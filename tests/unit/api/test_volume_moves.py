@@ -108,7 +108,7 @@ async def test_the_pools_to_choose_from(world: World) -> None:
     assert [(each["name"], each["suitableformigration"]) for each in found] == [("fast", True), ("far", False)]
 
 
-async def test_only_under_a_running_guest(world: World) -> None:
+async def test_a_stopped_guest_needs_no_leave_to_move_it_and_a_running_one_does(world: World) -> None:
     uid, target = await volume(world), await pool(world, hostName="node1")
     await reported(world)
     status, said = await ask(world, uid, target, livemigrate="false")
@@ -117,8 +117,29 @@ async def test_only_under_a_running_guest(world: World) -> None:
     (vm,) = (await world.call("alice", "listVirtualMachines"))["virtualmachine"]
     await world.job("alice", (await world.call("alice", "stopVirtualMachine", id=vm["id"]))["jobid"])
     world.hold = True
-    await state(world, pool="local-node1")
-    status, said = await ask(world, uid, target)
-    assert (status, "start the one that has it" in said["errortext"]) == (432, True)
     await state(world)
     assert "no pool yet" in (await ask(world, uid, target))[1]["errortext"]
+    await state(world, pool="local-node1", hostName="node1")
+    _, begun = await ask(world, uid, target, livemigrate="false")
+    body = world.server.read(VOLUME, Key("alice", "ledger"))
+    assert body is not None and body["spec"]["pool"] == "fast"
+    await state(world, pool="fast")
+    assert (await world.job("admin", begun["jobid"]))["jobstatus"] == 1
+
+
+async def test_a_volume_of_no_guest_moves_where_its_host_reaches(world: World) -> None:
+    uid = await volume(world)
+    await call_detach(world, uid)
+    await state(world, pool="local-node1", hostName="node1")
+    far, near = await pool(world, "far", hostName="node2"), await pool(world, "fast", hostName="node1")
+    await reported(world)
+    status, said = await ask(world, uid, far, livemigrate="false")
+    assert (status, "node1 does not reach it" in said["errortext"]) == (533, True)
+    assert (await ask(world, uid, near, livemigrate="false"))[0] == 200
+
+
+async def call_detach(world: World, uid: str) -> None:
+    world.hold = False
+    await world.call("alice", "detachVolume", id=uid)
+    await world.settled()
+    world.hold = True

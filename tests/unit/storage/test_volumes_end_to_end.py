@@ -35,6 +35,8 @@ class Cloud:
         self.user = MemoryStore(self.server, "user")
         self.agent = MemoryStore(self.server, AGENT)
         self.answers = True
+        self.copies = True
+        """Whether agents get done with copies from other pools."""
         self.manager: Manager | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self.files: set[str] = set()
@@ -104,7 +106,14 @@ class Cloud:
         now = kind.parse(body)
         type_ = "Released" if now.meta.deleting else "Provisioned"
         holds, reason = "True", "AsSpecified"
-        if kind is DISK and now.meta.deleting and not now.spec.keep:
+        taking = kind is DISK and now.spec.take_from is not None and not now.spec.filled
+        if taking:
+            here, there = self._file(now), now.spec.take_from.path
+            self.files -= {here, there}
+            self.files.add(there if now.meta.deleting or not self.copies else here)
+            if not now.meta.deleting and not self.copies:
+                holds, reason = "False", "Copying"
+        elif kind is DISK and now.meta.deleting and not now.spec.keep:
             self.files.discard(self._file(now))
         elif kind is DISK and not now.meta.deleting:
             if now.spec.adopt and self._file(now) not in self.files:
@@ -556,6 +565,96 @@ async def test_a_volume_moves_to_another_pool_when_its_guest_has_gone_over_and_n
         assert (volume.status.disk, volume.status.pool, volume.status.move_to) == (target, "shared", "")
         (moved,) = map(DISK.parse, c.server.all(DISK))
         assert (moved.meta.name, moved.spec.keep, len(c.files)) == (target, True, 1)
+
+
+async def at_rest(c: Cloud, *, listed: bool = True) -> None:
+    """As `moving`, but its guest is stopped, or there is none any more."""
+    await c.share()
+    local = {"pool": "local-h1", "online": True, "capacity": "100Gi", "free": "50Gi"}
+    both = {"storage": {"pools": [local, local | {"pool": "shared"}]}}
+    await c.agent.apply_status(HOST_REPORT, Key("", "h1"), both, resource_version="")
+    await c.volume(size="1Gi", pool="local-h1", reclaimPolicy="Retain")
+    await c.run_vm("data", power="Stopped")
+    await c.settle()
+    if not listed:
+        await c.stop_vm()
+    await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "1Gi", "pool": "shared"}))
+    await c.settle()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@virtual
+async def test_a_volume_that_no_guest_runs_on_is_brought_to_another_pool_by_the_agent(listed: bool) -> None:
+    async with cloud() as c:
+        await at_rest(c, listed=listed)
+        volume, target = c.get(VOLUME, "data"), names.disk_moved("data", "shared")
+        assert volume is not None and c.reason() == "AsSpecified"
+        assert (volume.status.disk, volume.status.pool, volume.status.move_to) == (target, "shared", "")
+        (moved,) = map(DISK.parse, c.server.all(DISK))
+        assert (moved.meta.name, moved.spec.host_name, moved.spec.keep, len(c.files)) == (target, "h1", True, 1)
+        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "1Gi", "pool": "local-h1"}))
+        await c.settle()
+        volume = c.get(VOLUME, "data")
+        assert volume is not None and (volume.status.pool, c.reason()) == ("local-h1", "AsSpecified")
+        assert len(list(c.server.all(DISK))) == len(c.files) == 1
+
+
+@virtual
+async def test_a_guest_that_is_to_run_does_not_wait_for_the_copy() -> None:
+    """What was copied is given up, and the volume moves under the guest."""
+    async with cloud() as c:
+        c.copies = False
+        await at_rest(c)
+        target = names.disk_moved("data", "shared")
+        volume, first = c.get(VOLUME, "data"), c.get(DISK, target)
+        assert volume is not None and first is not None and first.spec.take_from is not None
+        assert (c.reason(), volume.status.disk, volume.status.move_to) == ("Moving", "data-d0", "")
+        body = c.server.read(INSTANCE, Key("team", "web-i"))
+        assert body is not None
+        await c.user.apply(INSTANCE, INSTANCE.body(Key("team", "web-i"), spec=body["spec"] | {"power": "Running"}))
+        await c.settle()
+        volume, second = c.get(VOLUME, "data"), c.get(DISK, target)
+        assert volume is not None and second is not None and second.meta.uid != first.meta.uid
+        assert second.spec.take_from is None and volume.status.move_to == target
+        await uses(c, target)
+        await c.settle()
+        assert c.reason() == "AsSpecified"
+
+
+@pytest.mark.parametrize("pool", ["local-h1", ""])
+@virtual
+async def test_a_copy_that_nobody_wants_any_more_is_given_up(pool: str) -> None:
+    async with cloud() as c:
+        c.copies = False
+        await at_rest(c)
+        spec = {"size": "1Gi"} | ({"pool": pool} if pool else {})
+        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec=spec))
+        await c.settle()
+        volume = c.get(VOLUME, "data")
+        assert volume is not None and (c.reason(), volume.status.disk) == ("AsSpecified", "data-d0")
+        assert len(list(c.server.all(DISK))) == len(c.files) == 1
+
+
+@virtual
+async def test_a_full_pool_is_said_and_taken_when_it_has_room() -> None:
+    """No Instance lists the Volume, so nothing but the pool's report can wake it."""
+    async with cloud() as c:
+        local = {"pool": "local-h1", "online": True, "capacity": "100Gi", "free": "50Gi"}
+        await c.share()
+        full = {"storage": {"pools": [local, local | {"pool": "shared", "free": "1Gi"}]}}
+        await c.volume(size="2Gi", pool="local-h1")
+        await c.run_vm("data", power="Stopped")
+        await c.agent.apply_status(HOST_REPORT, Key("", "h1"), full, resource_version="")
+        await c.settle()
+        await c.stop_vm()
+        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "2Gi", "pool": "shared"}))
+        await c.settle()
+        assert c.reason() == "NoPoolFits"
+        room = {"storage": {"pools": [local, local | {"pool": "shared"}]}}
+        await c.agent.apply_status(HOST_REPORT, Key("", "h1"), room, resource_version="")
+        await c.settle()
+        volume = c.get(VOLUME, "data")
+        assert volume is not None and (volume.status.pool, c.reason()) == ("shared", "AsSpecified")
 
 
 @virtual
