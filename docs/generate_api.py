@@ -5,6 +5,7 @@ Run `make docs` after a change in `operators/api`; a test compares.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,10 @@ from operators.api.commands import ALL
 from operators.api.declare import EVERYBODY, Command, Declared
 from operators.api.doors import LOGIN, LOGOUT
 from operators.api.known import NAMES
+from operators.api.missing import WHY
 
+FACTS = Path(__file__).resolve().parents[1] / "tests" / "unit" / "api" / "contract.jsonl"
+"""What CloudStack's commands take and answer, and how near to its core they are."""
 PAGE = Path(__file__).resolve().parent / "api.md"
 
 HEAD = """\
@@ -25,6 +29,14 @@ commands are here; any other answers 432 and is absent from `listApis`. Of a com
 - **taken** (*required* ones in italics),
 - *ignored*: hints, and choices there is only one of, that change nothing here,
 - *refused* with 432: they would change something, and do not yet.
+
+[Clients](clients.md) says how to point Terraform, Ansible and others here.
+
+## Coverage
+
+Of the {core} commands of CloudStack's core (virtual machines, volumes, snapshots, templates, offerings, networks,
+zones, identity, limits), **{have}** are here, and of the {wider} that tools for infrastructure as code call beyond
+these, {also}. The rest of the core is missing because
 """
 
 
@@ -37,8 +49,40 @@ def main() -> int:
 def page() -> str:
     """The whole page."""
     commands = sorted((*ALL, LOGIN, LOGOUT), key=lambda command: command.name)
-    head = HEAD.format(here=len(commands), all=len(NAMES))
-    return head + "".join(f"\n{section}" for command in commands for section in ["\n".join(_section(command)) + "\n"])
+    here = {command.name for command in commands}
+    tiers = _tiers()
+    core, wider = tiers[1], tiers[2]
+    head = HEAD.format(
+        here=len(commands),
+        all=len(NAMES),
+        core=len(core),
+        have=len(core & here),
+        wider=len(wider),
+        also=len(wider & here),
+    )
+    return (
+        head
+        + "".join(_missing(core - here))
+        + "".join(f"\n{section}" for command in commands for section in ["\n".join(_section(command)) + "\n"])
+    )
+
+
+def _tiers() -> dict[int, set[str]]:
+    tiers: dict[int, set[str]] = {}
+    for line in FACTS.read_text().splitlines():
+        fact = json.loads(line)
+        tiers.setdefault(fact["tier"], set()).add(fact["name"])
+    return tiers
+
+
+def _missing(names: set[str]) -> Iterator[str]:
+    """A line for each reason."""
+    for reason in dict.fromkeys(WHY.values()):
+        if listed := ", ".join(f"`{name}`" for name in sorted(names) if WHY.get(name) == reason):
+            yield f"\n- {reason}: {listed}"
+    if unsaid := ", ".join(f"`{name}`" for name in sorted(names - WHY.keys())):
+        yield f"\n- nobody has built them yet: {unsaid}"
+    yield "\n"
 
 
 def _section(command: Declared) -> Iterator[str]:

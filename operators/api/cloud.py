@@ -26,29 +26,37 @@ from operators.contract.fabric import (
     HOST,
     HOST_GROUP,
     HOST_REPORT,
+    IMAGE_STORE,
+    IP_RANGE,
     RACK,
     STORAGE_POOL,
     ZONE,
     HostGroupSpec,
     HostSpec,
     HostStatus,
+    ImageStoreSpec,
+    IPRangeSpec,
     RackSpec,
     StoragePoolSpec,
     StoragePoolStatus,
     ZoneSpec,
 )
 from operators.contract.identity import ACCESS_ROLE, ACCOUNT, DOMAIN, PROJECT, USER
+from operators.contract.instancegroups import INSTANCE_GROUP, InstanceGroupSpec
 from operators.contract.keypairs import SSH_KEY_PAIR, SSHKeyPairSpec, SSHKeyPairStatus
 from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
 from operators.contract.networking import (
     NETWORK,
     NETWORK_OFFERING,
     PORT,
+    ROUTER,
+    HostSideStatus,
     NetworkOfferingSpec,
     NetworkSpec,
     NetworkStatus,
     PortSpec,
     PortStatus,
+    RouterSpec,
 )
 from operators.contract.orchestration import FLOW, FlowSpec, FlowState, FlowStatus, OnFailure, Operation
 from operators.contract.snapshots import (
@@ -81,6 +89,7 @@ Port: TypeAlias = Obj[PortSpec, PortStatus]
 Document: TypeAlias = Obj[UserDataSpec, Quiet]
 KeyPair: TypeAlias = Obj[SSHKeyPairSpec, SSHKeyPairStatus]
 AffinityGroup: TypeAlias = Obj[AffinityGroupSpec, Quiet]
+InstanceGroup: TypeAlias = Obj[InstanceGroupSpec, Quiet]
 Snapshot: TypeAlias = Obj[VolumeSnapshotSpec, VolumeSnapshotStatus]
 Schedule: TypeAlias = Obj[SnapshotScheduleSpec, SnapshotScheduleStatus]
 Zone: TypeAlias = Obj[ZoneSpec, Quiet]
@@ -88,16 +97,19 @@ Rack: TypeAlias = Obj[RackSpec, Quiet]
 HostGroup: TypeAlias = Obj[HostGroupSpec, Quiet]
 Host: TypeAlias = Obj[HostSpec, HostStatus]
 Pool: TypeAlias = Obj[StoragePoolSpec, StoragePoolStatus]
+IPRange: TypeAlias = Obj[IPRangeSpec, Quiet]
+ImageStore: TypeAlias = Obj[ImageStoreSpec, Quiet]
+Router: TypeAlias = Obj[RouterSpec, HostSideStatus]
 ComputeOffering: TypeAlias = Obj[ComputeOfferingSpec, Quiet]
 DiskOffering: TypeAlias = Obj[DiskOfferingSpec, Quiet]
 NetworkOffering: TypeAlias = Obj[NetworkOfferingSpec, Quiet]
 
 KINDS: tuple[Kind[Any, Any], ...] = (
     *(DOMAIN, ACCOUNT, PROJECT, USER, ACCESS_ROLE),
-    *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL),
+    *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL, IP_RANGE, IMAGE_STORE),
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
-    *(AFFINITY_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT, SNAPSHOT_SCHEDULE, MIGRATION),
-    *(USER_DATA, IMAGE, NETWORK, PORT, VOLUME, VIRTUAL_MACHINE, FLOW),
+    *(AFFINITY_GROUP, INSTANCE_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT, SNAPSHOT_SCHEDULE, MIGRATION),
+    *(USER_DATA, IMAGE, NETWORK, PORT, ROUTER, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 
 

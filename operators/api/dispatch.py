@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from operators.api import errors, known
+from operators.api import errors, known, missing
 from operators.api.call import Call
 from operators.api.commands import ALL
 from operators.api.declare import Answer, Command, Listing, Single, Started
@@ -113,7 +113,7 @@ class Dispatcher:
             return Reply(key, plain(self._doors.logout(proven.session)), ended=True)
         self._throttle.admit(proven.caller)
         if command is None:
-            raise errors.not_yet(name)
+            raise errors.not_yet(name, missing.reason(name))
         return await self._run(command, request, proven, key)
 
     async def _run(self, command: Command, request: Request, proven: Proven, key: str) -> Reply:

@@ -39,9 +39,9 @@ def not_available(command: str) -> ApiError:
     return ApiError(432, f"The given command '{command}' either does not exist or is not available for the user")
 
 
-def not_yet(command: str) -> ApiError:
+def not_yet(command: str, why: str = "") -> ApiError:
     """The command exists in CloudStack, and nothing here carries it out yet."""
-    return ApiError(432, f"{command} is not supported yet: listApis tells what is")
+    return ApiError(432, f"{command} is not supported yet{f', since {why}' if why else ''}: listApis tells what is")
 
 
 def parameter_not_yet(command: str, name: str) -> ApiError:

@@ -9,6 +9,7 @@ with another version digit, so that any replica, even one that was started since
 - `d` a deletion: done once it does not;
 - `e` something that is done already, with nothing to tell of it;
 - `f` a change: done when the object says that it is as its spec says, failed when it says that it never will be;
+- `8` a template that is to be fetched: done, and its result tells where from;
 - `9` another size for a virtual machine: a change that has failed, too, when it takes a restart.
 """
 
@@ -29,7 +30,8 @@ from operators.kernel.store import AlreadyExists
 
 PENDING, SUCCEEDED, FAILED = 0, 1, 2
 
-ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING = "a", "b", "c", "d", "e", "f", "9"
+ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING, EXTRACTION = "a", "b", "c", "d", "e", "f", "9", "8"
+KNOWN = frozenset({ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING, EXTRACTION})
 _VERSION = 14
 """Where a uuid has its version, which is 4 for all that the API server makes."""
 
@@ -94,7 +96,7 @@ def scaled(vm: VM) -> tuple[int, str]:
 def object_of(jobid: str) -> tuple[str, str]:
     """The object's uid and what was done to it, or "" for a job that is a Flow."""
     what = jobid[_VERSION : _VERSION + 1]
-    if len(jobid) != 36 or what not in (ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING):
+    if len(jobid) != 36 or what not in KNOWN:
         return jobid, ""
     return job_id(jobid, "4"), what
 

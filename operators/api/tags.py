@@ -20,8 +20,13 @@ class TagResponse:
 
 
 def tags_of(meta: Meta) -> Mapping[str, str]:
-    """An object's tags. What somebody else wrote there and is no map of texts counts as none."""
-    text = meta.annotations.get(names.ANNOTATION_TAGS, "")
+    """An object's tags."""
+    return texts_of(meta, names.ANNOTATION_TAGS)
+
+
+def texts_of(meta: Meta, annotation: str) -> Mapping[str, str]:
+    """The map that an annotation holds. What somebody else wrote there and is no map of texts counts as none."""
+    text = meta.annotations.get(annotation, "")
     if not text:
         return {}
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from operators.api import errors
-from operators.api.directory import Caller
+from operators.api.directory import Account, Caller
 from operators.contract.quantity import Duration
 from operators.kernel.clock import Clock
 
@@ -58,6 +58,18 @@ class Throttle:
         window.calls += 1
         if window.calls > self.limit:
             raise errors.too_many(max(1, int((window.ends - now) * 1000)))
+
+    def state(self, account: Account) -> tuple[int, int]:
+        """The calls that an account has made in its interval, and the milliseconds until that is over."""
+        window, now = self._windows.get(account.meta.uid), self._clock.monotonic()
+        return (window.calls, int((window.ends - now) * 1000)) if window is not None and window.ends > now else (0, 0)
+
+    def reset(self, account: Account | None) -> None:
+        """Forget the calls of an account, or of all."""
+        if account is None:
+            self._windows.clear()
+        else:
+            self._windows.pop(account.meta.uid, None)
 
     def _forget(self, now: float) -> None:
         if len(self._windows) >= MANY:

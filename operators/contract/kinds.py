@@ -9,6 +9,7 @@ from operators.contract import (
     compute,
     fabric,
     identity,
+    instancegroups,
     keypairs,
     networking,
     orchestration,
@@ -20,6 +21,7 @@ from operators.contract.meta import Kind
 ALL: tuple[Kind[Any, Any], ...] = (
     *compute.KINDS,
     *keypairs.KINDS,
+    *instancegroups.KINDS,
     *storage.KINDS,
     *snapshots.KINDS,
     *backups.KINDS,

@@ -170,7 +170,7 @@ async def enable_account(call: Call, args: OneAccount) -> Answer:
 class DisableAccount(OneAccount):
     """Arguments."""
 
-    lock: bool = boolean("Whether its users may still look: not supported, must be false", required=True)
+    lock: bool = boolean("Whether to lock it in CloudStack's sense: it is the same here", required=True)
 
 
 @command(
@@ -183,12 +183,34 @@ class DisableAccount(OneAccount):
 )
 async def disable_account(call: Call, args: DisableAccount) -> Answer:
     """The operator's own `spec.enabled`; its API keys and sessions end at once."""
-    if args.lock:
-        raise errors.ApiError(432, "locking is not supported: disable the account with lock=false")
-    account = _target(call, args)
+    return Started(done((await _shut(call, _target(call, args))).meta.uid))
+
+
+async def _shut(call: Call, account: Account) -> Account:
     if account.meta.uid == call.caller.account.meta.uid:
         raise errors.denied("Nobody can disable the own account")
-    return Started(done((await update(call, account, {"enabled": False})).meta.uid))
+    return await update(call, account, {"enabled": False})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockAccount:
+    """Arguments."""
+
+    account: str = string("Name of the account", required=True)
+    domainid: Domain = uuid("ID of the account's domain", DOMAIN, required=True)
+
+
+@command(
+    "lockAccount",
+    "Keeps an account's users out; what it has goes on. It is then shown as disabled.",
+    item=respond.AccountResponse,
+    key="account",
+    roles=KEEPERS,
+)
+async def lock_account(call: Call, args: LockAccount) -> Answer:
+    """What CloudStack's locking does, and `disableAccount` here."""
+    account = rule_over(call, account_of(call, args.account, args.domainid))
+    return Single(respond.account(call, await _shut(call, account)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

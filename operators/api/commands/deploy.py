@@ -21,6 +21,7 @@ from operators.api.cloud import (
     name_of,
 )
 from operators.api.commands.affinity_groups import members_of
+from operators.api.commands.instance_groups import group_called
 from operators.api.commands.key_pairs import named
 from operators.api.declare import Answer, Started, boolean, command, long, maps, string, uuid, uuids, words
 from operators.api.jobs import job_of
@@ -76,6 +77,7 @@ class Deploy(OwnerArgs):
     keypairs: tuple[str, ...] = words("Names of key pairs to log in with, in place of keypair")
     affinitygroupids: tuple[AffinityGroup, ...] = uuids("IDs of its affinity groups", AFFINITY_GROUP)
     affinitygroupnames: tuple[str, ...] = words("Names of its affinity groups, in place of IDs")
+    group: str = string("Name of its instance group, which is made if there is none")
     hostid: Host | None = uuid("Host to run on; for root admins", HOST)
     clusterid: HostGroup | None = uuid("Cluster to run in; for root admins", HOST_GROUP)
     hypervisor: str = string("KVM; there is no other")
@@ -89,7 +91,7 @@ class Deploy(OwnerArgs):
     key="virtualmachine",
     asynchronous=True,
     refused="""bootintosetup bootmode boottype customid datadiskofferinglist datadisksdetails
-        dhcpoptionsnetworklist diskofferingid externaldetails extraconfig group ip6address leaseduration
+        dhcpoptionsnetworklist diskofferingid externaldetails extraconfig ip6address leaseduration
         leaseexpiryaction nicmultiqueuenumber nicnetworklist password podid properties securitygroupids
         securitygroupnames size snapshotid userdatadetails volumeid""",
     ignored="""copyimagetags deploymentplanner displayvm dynamicscalingenabled iodriverpolicy iothreadsenabled keyboard
@@ -105,7 +107,8 @@ async def deploy(call: Call, args: Deploy) -> Answer:
         names.ANNOTATION_DEPLOY_DEADLINE: str(call.deadline),
         names.ANNOTATION_DEPLOY_ON_FAILURE: OnFailure.COMPENSATE.value,
     }
-    body = VIRTUAL_MACHINE.body(Key(namespace, own), spec=to_wire(spec), annotations=notes)
+    group = {names.LABEL_GROUP: await group_called(call, namespace, args.group)} if args.group else {}
+    body = VIRTUAL_MACHINE.body(Key(namespace, own), spec=to_wire(spec), annotations=notes, labels=group)
     amounts = Counter(of_machine(size_of(args.serviceofferingid, spec)))
     amounts.update(of_root_disk(args.templateid, (args.rootdisksize or 0) * GIB))
     try:

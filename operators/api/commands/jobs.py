@@ -19,6 +19,7 @@ from operators.api.jobs import (
     DELETION,
     DETACHING,
     DONE,
+    EXTRACTION,
     FAILED,
     PENDING,
     SCALING,
@@ -34,7 +35,9 @@ from operators.api.responses.done import Done
 from operators.api.responses.fabric import host, storage_pool
 from operators.api.responses.identity import project
 from operators.api.responses.network import network
+from operators.api.responses.offerings import extract, template
 from operators.api.responses.snapshot import snapshot
+from operators.api.responses.snapshot_policy import policies
 from operators.api.responses.virtualmachine import state_of, virtual_machine
 from operators.api.responses.volume import volume
 from operators.api.wire import Date, plain
@@ -46,7 +49,7 @@ from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
 from operators.contract.meta import Kind, Obj
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import FLOW, FlowError, Operation
-from operators.contract.snapshots import VOLUME_SNAPSHOT
+from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.kernel.clock import parse_stamp
 
@@ -69,13 +72,15 @@ SHOWN: Mapping[Kind[Any, Any], tuple[str, Callable[[Call, Any], object]]] = {
     VOLUME_SNAPSHOT: ("snapshot", snapshot),
     AFFINITY_GROUP: ("affinitygroup", affinity_group),
     PROJECT: ("project", project),
+    IMAGE: ("template", lambda call, obj: template(call, obj, None)),
+    SNAPSHOT_SCHEDULE: ("snapshotpolicy", lambda call, obj: next(iter(policies(call, obj)), None)),
 }
 """How the object of a job is shown once that is done."""
 ENDS = {"Start": "Running", "Stop": "Stopped", "Reboot": "Running"}
 """The state in which an operation leaves a virtual machine."""
-STAYING = (ATTACHING, DETACHING, CREATION, CHANGE, SCALING)
+STAYING = (ATTACHING, DETACHING, CREATION, CHANGE, SCALING, EXTRACTION)
 """What leaves its object there."""
-TOLD_OF: tuple[Kind[Any, Any], ...] = (*SHOWN, IMAGE, ACCOUNT, DOMAIN)
+TOLD_OF: tuple[Kind[Any, Any], ...] = (*SHOWN, ACCOUNT, DOMAIN)
 """The kinds whose objects tell of jobs."""
 
 
@@ -258,5 +263,5 @@ def _judged(call: Call, found: Obj[Any, Any] | None, what: str) -> tuple[int, st
 def _result(call: Call, found: Obj[Any, Any] | None, what: str) -> Any:
     if found is None or what in (DELETION, DONE) or found.kind not in SHOWN:
         return Done()
-    key, show = SHOWN[found.kind]
+    key, show = SHOWN[found.kind] if what != EXTRACTION else ("template", extract)
     return {key: show(call, found)}

@@ -7,15 +7,30 @@ from dataclasses import dataclass, replace
 from operators.api import errors
 from operators.api.call import Call, TaggedListArgs, contains, is_or_any, listing, owned
 from operators.api.changing import change
-from operators.api.cloud import VM, ComputeOffering, Host, HostGroup, Image, Network, Rack, Zone, name_of
+from operators.api.cloud import (
+    VM,
+    AffinityGroup,
+    ComputeOffering,
+    Host,
+    HostGroup,
+    Image,
+    InstanceGroup,
+    Network,
+    Rack,
+    Zone,
+    name_of,
+)
 from operators.api.declare import Answer, Single, Started, boolean, command, string, uuid, uuids
 from operators.api.jobs import changed, job_of
 from operators.api.responses.done import Done
 from operators.api.responses.virtualmachine import VirtualMachineResponse, state_of, virtual_machine, zone_of
+from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
+from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
 from operators.contract.fabric import HOST, HOST_GROUP, RACK, ZONE
 from operators.contract.identity import Role
+from operators.contract.instancegroups import INSTANCE_GROUP
+from operators.contract.meta import Key
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import Operation
 from operators.contract.storage import IMAGE
@@ -39,7 +54,15 @@ class ListVirtualMachines(TaggedListArgs):
     clusterid: HostGroup | None = uuid("Those in this cluster; for root admins", HOST_GROUP)
     podid: Rack | None = uuid("Those in this pod; for root admins", RACK)
     haenable: bool | None = boolean("Whether they are restarted elsewhere when their host is lost", default=None)
+    groupid: InstanceGroup | None = uuid("Those in this instance group", INSTANCE_GROUP)
+    affinitygroupid: AffinityGroup | None = uuid("Those in this affinity group", AFFINITY_GROUP)
+    keypair: str = string("Those with this key pair")
     hypervisor: str = string("KVM; there is no other")
+
+
+REFUSED = """accumulate arch autoscalevmgroupid backupofferingid extensionid forvirtualnetwork gpuenabled isoid isvnf
+    leased retrieveonlyresourcecount securitygroupid storageid userdataid userid vpcid"""
+IGNORED = "details displayvm showicon userdata"
 
 
 @command(
@@ -47,13 +70,16 @@ class ListVirtualMachines(TaggedListArgs):
     "Lists virtual machines.",
     item=VirtualMachineResponse,
     key="virtualmachine",
-    refused="""accumulate affinitygroupid arch autoscalevmgroupid backupofferingid extensionid forvirtualnetwork
-        gpuenabled groupid isoid isvnf keypair leased retrieveonlyresourcecount securitygroupid storageid
-        userdataid userid vpcid""",
-    ignored="details displayvm showicon userdata",
+    refused=REFUSED,
+    ignored=IGNORED,
 )
 async def list_virtual_machines(call: Call, args: ListVirtualMachines) -> Answer:
     """Those of the caller, or of whom it asks about; what is being destroyed is for admins to see."""
+    return listing(args, machines(call, args), lambda vm: virtual_machine(call, vm))
+
+
+def machines(call: Call, args: ListVirtualMachines) -> list[VM]:
+    """Those that a list asks for. Raises ApiError."""
     if args.id is not None and args.ids:
         raise errors.invalid("Specify either id or ids but not both parameters")
     if (args.hostid or args.clusterid or args.podid) and not call.caller.root:
@@ -69,14 +95,22 @@ async def list_virtual_machines(call: Call, args: ListVirtualMachines) -> Answer
             and is_or_any(args.serviceofferingid, vm.spec.offering)
             and args.haenable in (None, vm.spec.ha_enabled)
             and args.hypervisor.lower() in ("", "kvm")
+            and _in_groups(vm, args)
+            and args.keypair in ("", *vm.spec.ssh_key_pairs)
             and _of_template(call, vm, args.templateid)
             and _on_network(call, vm, args.networkid)
             and _in_place(call, vm, args)
             and _in_state(call, vm, args.state.lower())
         )
 
-    found = owned(call, VIRTUAL_MACHINE, args, args.id, wanted)
-    return listing(args, found, lambda vm: virtual_machine(call, vm))
+    return owned(call, VIRTUAL_MACHINE, args, args.id, wanted)
+
+
+def _in_groups(vm: VM, args: ListVirtualMachines) -> bool:
+    group, apart = args.groupid, args.affinitygroupid
+    return (group is None or group.key == Key(vm.meta.namespace, vm.meta.labels.get(names.LABEL_GROUP, ""))) and (
+        apart is None or (apart.meta.namespace == vm.meta.namespace and apart.meta.name in vm.spec.affinity_groups)
+    )
 
 
 def _of_template(call: Call, vm: VM, image: Image | None) -> bool:

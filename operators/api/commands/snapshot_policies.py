@@ -9,7 +9,8 @@ from operators.api import errors, naming
 from operators.api.call import Call, OwnedListArgs, listing, owned
 from operators.api.changing import remove, update
 from operators.api.cloud import Schedule, Volume, name_of
-from operators.api.declare import Answer, Single, command, integer, string, uuid, uuids
+from operators.api.declare import Answer, Single, Started, command, integer, string, uuid, uuids
+from operators.api.jobs import CREATION, job_id
 from operators.api.responses.done import Done
 from operators.api.responses.snapshot_policy import DAYS, RULES, SnapshotPolicyResponse, policies, rule_of
 from operators.contract.codec import to_wire
@@ -140,3 +141,26 @@ async def delete_snapshot_policies(call: Call, args: DeleteSnapshotPolicies) -> 
     for each in {obj.meta.uid: obj for obj in (*args.ids, *((args.id,) if args.id else ()))}.values():
         await remove(call, each)
     return Single(Done())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSnapshotPolicy:
+    """Arguments."""
+
+    id: Schedule | None = uuid("ID of the policy", SNAPSHOT_SCHEDULE)
+
+
+@command(
+    "updateSnapshotPolicy",
+    "Changes how a policy is shown, which there is no choice of; createSnapshotPolicy changes when it works.",
+    item=SnapshotPolicyResponse,
+    key="snapshotpolicy",
+    asynchronous=True,
+    refused="customid",
+    ignored="fordisplay",
+)
+async def update_snapshot_policy(call: Call, args: UpdateSnapshotPolicy) -> Answer:
+    """CloudStack lets nothing else be changed here, either."""
+    if args.id is None:
+        raise errors.missing("updateSnapshotPolicy", "id")
+    return Started(job_id(args.id.meta.uid, CREATION))

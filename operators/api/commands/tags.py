@@ -69,10 +69,10 @@ async def create_tags(call: Call, args: CreateTags) -> Answer:
     new = {each["key"]: each.get("value", "") for each in args.tags if each.get("key")}
     if not new:
         raise errors.invalid("tags is needed: tags[0].key and tags[0].value")
-    targets = _targets(call, args.resourcetype, args.resourceids)
-    for obj in targets:
+    found = targets(call, _kind(args.resourcetype), args.resourcetype, args.resourceids)
+    for obj in found:
         await change(call, obj, lambda now: _tagged(now, {**tags_of(now.meta), **new}))
-    return Started(done(targets[0].meta.uid))
+    return Started(done(found[0].meta.uid))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +93,10 @@ async def delete_tags(call: Call, args: DeleteTags) -> Answer:
         gone = {each.get("key", ""): each.get("value") for each in args.tags} if args.tags else dict.fromkeys(own)
         return {key: value for key, value in own.items() if key not in gone or gone[key] not in (None, value)}
 
-    targets = _targets(call, args.resourcetype, args.resourceids)
-    for obj in targets:
+    found = targets(call, _kind(args.resourcetype), args.resourcetype, args.resourceids)
+    for obj in found:
         await change(call, obj, lambda now: _tagged(now, left(now)))
-    return Started(done(targets[0].meta.uid))
+    return Started(done(found[0].meta.uid))
 
 
 def _tagged(obj: Obj[Any, Any], tags: Mapping[str, str]) -> Json:
@@ -105,9 +105,8 @@ def _tagged(obj: Obj[Any, Any], tags: Mapping[str, str]) -> Json:
     return {"metadata": {"annotations": {names.ANNOTATION_TAGS: written(tags)}}}
 
 
-def _targets(call: Call, type_: str, uids: tuple[str, ...]) -> list[Obj[Any, Any]]:
-    """Objects that the caller may change."""
-    kind = _kind(type_)
+def targets(call: Call, kind: Kind[Any, Any], type_: str, uids: tuple[str, ...]) -> list[Obj[Any, Any]]:
+    """Objects that the caller may change. Raises ApiError."""
     out = []
     for uid in uids:
         found = call.find(kind, uid)

@@ -157,7 +157,7 @@ class One:
     id: Image = uuid("ID of the template", IMAGE, required=True)
 
 
-def _own(call: Call, image: Image) -> Image:
+def own_template(call: Call, image: Image) -> Image:
     """An image that the caller may change: one of the catalogue, or of another's, it only sees."""
     if call.caller.root or call.directory.owns(call.caller, image.meta.namespace):
         return image
@@ -183,7 +183,7 @@ class UpdateTemplate(One):
 )
 async def update_template(call: Call, args: UpdateTemplate) -> Answer:
     """The names."""
-    named = await update(call, _own(call, args.id), given(displayName=args.displaytext), name=args.name)
+    named = await update(call, own_template(call, args.id), given(displayName=args.displaytext), name=args.name)
     return Single(template(call, named, None))
 
 
@@ -204,7 +204,7 @@ class DeleteTemplate(One):
 )
 async def delete_template(call: Call, args: DeleteTemplate) -> Answer:
     """Storage lets it go once no disk needs it."""
-    await remove(call, _own(call, args.id))
+    await remove(call, own_template(call, args.id))
     return Started(job_id(args.id.meta.uid, DELETION))
 
 
@@ -224,7 +224,7 @@ class UpdateTemplatePermissions(One):
 )
 async def update_template_permissions(call: Call, args: UpdateTemplatePermissions) -> Answer:
     """The owner's own `spec.public`."""
-    await update(call, _own(call, args.id), given(public=args.ispublic))
+    await update(call, own_template(call, args.id), given(public=args.ispublic))
     return Single(Done())
 
 
@@ -245,5 +245,5 @@ class PermissionResponse:
 )
 async def list_template_permissions(call: Call, args: One) -> Answer:
     """Everybody, or its account alone."""
-    shown = template(call, _own(call, args.id), None)
+    shown = template(call, own_template(call, args.id), None)
     return Single(PermissionResponse(id=shown.id, ispublic=shown.ispublic, domainid=shown.domainid))

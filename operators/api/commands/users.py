@@ -184,9 +184,25 @@ async def enable_user(call: Call, args: OneUser) -> Answer:
 )
 async def disable_user(call: Call, args: OneUser) -> Answer:
     """The operator's own `spec.enabled`; its API keys and sessions end at once."""
-    if args.id.meta.uid == call.caller.user.meta.uid:
+    return Started(done((await _shut(call, args.id)).meta.uid))
+
+
+async def _shut(call: Call, user: User) -> User:
+    if user.meta.uid == call.caller.user.meta.uid:
         raise errors.denied("Nobody can disable the own user")
-    return Started(done((await update(call, _target(call, args.id), {"enabled": False})).meta.uid))
+    return await update(call, _target(call, user), {"enabled": False})
+
+
+@command(
+    "lockUser",
+    "Keeps a user out, who is then shown as disabled.",
+    item=respond.UserResponse,
+    key="user",
+    roles=KEEPERS,
+)
+async def lock_user(call: Call, args: OneUser) -> Answer:
+    """What CloudStack's locking does, and `disableUser` here."""
+    return Single(respond.user(call, await _shut(call, args.id)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from operators.contract.meta import condition
 from operators.contract.reasons import Type
 
 GIB = 2**30
+EXTRACT_MODE = "HTTP_DOWNLOAD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +157,6 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
     in_catalogue = obj.meta.namespace == call.cloud.catalogue
     ready = condition(obj.status.conditions, Type.READY)
     usable = ready is None or ready.true
-    mine = call.caller.root or obj.meta.namespace == call.caller.account.meta.name
     return TemplateResponse(
         id=obj.meta.uid,
         name=name_of(obj),
@@ -173,7 +173,29 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
         format=obj.spec.format.upper(),
         ostypename=obj.spec.os_type or "Other (64-bit)",
         checksum=obj.spec.checksum,
-        url=obj.spec.url if mine else None,
+        url=_address(call, obj),
         bootable=obj.spec.bootable,
         tags=tag_responses(obj.meta),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractResponse:
+    """Where something can be fetched."""
+
+    id: str
+    name: str
+    url: str | None
+    state: str = "DOWNLOAD_URL_CREATED"
+    extractMode: str = EXTRACT_MODE  # noqa: N815 - CloudStack's spelling
+    storagetype: str = "template"
+
+
+def extract(call: Call, obj: Image) -> ExtractResponse:
+    """The response of one that is to be fetched."""
+    return ExtractResponse(id=obj.meta.uid, name=name_of(obj), url=_address(call, obj))
+
+
+def _address(call: Call, obj: Image) -> str | None:
+    """Where an image comes from, which may hold a password, is its owner's to know."""
+    return obj.spec.url if call.caller.root or obj.meta.namespace == call.caller.account.meta.name else None

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from operators.api.call import Call
-from operators.api.cloud import VM, Network, Port, Zone, name_of
+from operators.api.cloud import VM, InstanceGroup, Network, Port, Zone, name_of
 from operators.api.responses.owned import OwnedResponse, whose
 from operators.api.sizes import size_of
 from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, Long, date
 from operators.contract import names
-from operators.contract.compute import COMPUTE_OFFERING, RunPolicy
+from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, RunPolicy
 from operators.contract.fabric import HOST, ZONE
+from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.meta import condition
 from operators.contract.networking import NETWORK, PORT
 from operators.contract.reasons import Reason, Type
@@ -41,6 +42,14 @@ class NicResponse:
     deviceid: str
     secondaryip: tuple[str, ...] = ()
     extradhcpoption: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupResponse:
+    """An affinity group, as its members tell of it."""
+
+    id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +83,10 @@ class VirtualMachineResponse(OwnedResponse):
     ipaddress: str | None
     instancename: str | None
     details: Mapping[str, str] = field(default_factory=dict)
-    affinitygroup: tuple[str, ...] = ()
+    affinitygroup: tuple[GroupResponse, ...] = ()
+    group: str | None
+    groupid: str | None
+    keypairs: str | None
     displayvm: bool = True
     isdynamicallyscalable: bool = False
     deleteprotection: bool
@@ -88,7 +100,7 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
     image = cloud.image(spec.image, meta.namespace) if spec.image else None
     host = cloud.named(HOST, vm.status.host_name) if call.caller.root and vm.status.host_name else None
     zone, nics, size = zone_of(call, vm), nics_of(call, vm), size_of(offering, spec)
-    custom = offering is not None and offering.spec.custom is not None
+    custom, group = offering is not None and offering.spec.custom is not None, group_of(call, vm)
     return VirtualMachineResponse(
         id=meta.uid,
         name=name_of(vm),
@@ -113,9 +125,24 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
         ipaddress=nics[0].ipaddress if nics else None,
         instancename=names.domain(meta.namespace, meta.name, meta.uid) if call.caller.root else None,
         details={"cpuNumber": str(size.cpus), "memory": str(size.memory)} if custom else {},
+        affinitygroup=_groups(call, vm),
+        group=name_of(group) if group else None,
+        groupid=group.meta.uid if group else None,
+        keypairs=",".join(spec.ssh_key_pairs) or None,
         deleteprotection=spec.delete_protection,
         tags=tag_responses(meta),
     )
+
+
+def group_of(call: Call, vm: VM) -> InstanceGroup | None:
+    """The InstanceGroup that it is in."""
+    name = vm.meta.labels.get(names.LABEL_GROUP, "")
+    return call.cloud.named(INSTANCE_GROUP, name, vm.meta.namespace) if name else None
+
+
+def _groups(call: Call, vm: VM) -> tuple[GroupResponse, ...]:
+    found = (call.cloud.named(AFFINITY_GROUP, name, vm.meta.namespace) for name in vm.spec.affinity_groups)
+    return tuple(GroupResponse(id=each.meta.uid, name=name_of(each)) for each in found if each is not None)
 
 
 def state_of(call: Call, vm: VM) -> str:

@@ -15,6 +15,7 @@ from operators.contract import names
 from operators.contract.compute import COMPUTE_OFFERING, USER_DATA, VIRTUAL_MACHINE, RunPolicy
 from operators.contract.fabric import HOST, STORAGE_POOL, ZONE
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT, USER
+from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.meta import Kind, Obj, condition
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import FLOW, FlowState
@@ -79,6 +80,7 @@ WORDS: Mapping[Kind[Any, Any], str] = {
     NETWORK: "NETWORK",
     IMAGE: "TEMPLATE",
     USER_DATA: "USER.DATA",
+    INSTANCE_GROUP: "VM.GROUP",
     ACCOUNT: "ACCOUNT",
     PROJECT: "PROJECT",
     USER: "USER",

@@ -9,6 +9,7 @@ from operators.contract import names
 from operators.contract.compute import AFFINITY_GROUP, USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import NAMESPACE, QUOTA, ROLE_BINDING
 from operators.contract.identity import ACCOUNT, DOMAIN, USER, ProjectSpec, Resource, Role
+from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK
@@ -33,6 +34,7 @@ BELONGINGS: tuple[Kind[Any, Any], ...] = (
     IMAGE,
     USER_DATA,
     AFFINITY_GROUP,
+    INSTANCE_GROUP,
     SSH_KEY_PAIR,
 )
 """What people make in a namespace, guests aside."""

@@ -13,6 +13,7 @@ from operators.contract.codec import Json
 from operators.contract.compute import AFFINITY_GROUP, USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import SECRET
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT, USER, Role
+from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK, PORT
@@ -32,6 +33,7 @@ TENANT_KINDS = (
     USER_DATA,
     PORT,
     AFFINITY_GROUP,
+    INSTANCE_GROUP,
     SSH_KEY_PAIR,
     VOLUME_SNAPSHOT,
     SNAPSHOT_SCHEDULE,
@@ -46,6 +48,7 @@ async def belongings(world: World, user: str) -> dict[str, str]:
     await store.create(IMAGE, image)
     await store.create(VOLUME, VOLUME.body(Key(user, "ledger"), spec={"size": "1Gi"}))
     await store.create(AFFINITY_GROUP, AFFINITY_GROUP.body(Key(user, "apart"), spec={}))
+    await store.create(INSTANCE_GROUP, INSTANCE_GROUP.body(Key(user, "shop"), spec={}))
     await store.create(SSH_KEY_PAIR, SSH_KEY_PAIR.body(Key(user, "key"), spec={"publicKey": "ssh-ed25519 AAAA"}))
     await store.create(VOLUME_SNAPSHOT, VOLUME_SNAPSHOT.body(Key(user, "then"), spec={"volume": "ledger"}))
     hourly = {"volume": "ledger", "hourly": {"minute": 5}}
@@ -73,6 +76,7 @@ def takes_ids_of(command: Command) -> list[tuple[str, str]]:
 
 def others(world: World, command: Command, own: dict[str, str], tested: str) -> dict[str, str]:
     """Something that makes sense for every other parameter that a command needs."""
+    names = {"templatefilter": "executable", "resourcetype": "UserVm"}
     texts = {"integer": "1", "long": "1", "boolean": "false", "date": "2026-01-01", "list": own["VirtualMachine"]}
     out = {}
     for param in command.params:
@@ -84,7 +88,7 @@ def others(world: World, command: Command, own: dict[str, str], tested: str) -> 
             bodies = [body["metadata"] for body in world.server.all(param.kind)]
             out[param.name] = own.get(param.kind.kind) or (bodies[0]["uid"] if bodies else own["VirtualMachine"])
         else:
-            out[param.name] = texts.get(param.type, {"templatefilter": "executable"}.get(param.name, "something"))
+            out[param.name] = texts.get(param.type, names.get(param.name, "something"))
     return out
 
 
@@ -113,6 +117,21 @@ async def test_every_command_by_id_as_another_tenant(world: World, stranger: str
             tried += 1
     assert tried > 60
     assert everything(world) == before
+
+
+@pytest.mark.parametrize("command", ["addResourceDetail", "removeResourceDetail"])
+async def test_details_as_another_tenant(world: World, command: str) -> None:
+    theirs = await belongings(world, "alice")
+    for type_, kind in (("UserVm", "VirtualMachine"), ("Volume", "Volume"), ("Snapshot", "VolumeSnapshot")):
+        details = {"details[0].key": "a", "details[0].value": "b"} if command.startswith("add") else {}
+        status, _ = await world.ask("bob", command, resourcetype=type_, resourceid=theirs[kind], **details)
+        assert status == 431, type_
+        status, body = await world.ask("bob", "listResourceDetails", resourcetype=type_, resourceid=theirs[kind])
+        assert (status, body["listresourcedetailsresponse"]) == (200, {})
+    status, _ = await world.ask(
+        "bob", "addResourceDetail", resourcetype="Zone", resourceid="x", **{"details[0].a": "b"}
+    )
+    assert status == 531
 
 
 @pytest.mark.parametrize("command", ["createTags", "deleteTags"])

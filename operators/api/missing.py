@@ -1,0 +1,60 @@
+"""Why commands of CloudStack's core are missing here: what their callers are told, and the documentation too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_WHY = {
+    "public addresses beside the one that a network reaches the world with, and rules on them, are not there yet": """
+        associateIpAddress disassociateIpAddress updateIpAddress createFirewallRule listFirewallRules
+        deleteFirewallRule updateFirewallRule createEgressFirewallRule listEgressFirewallRules
+        deleteEgressFirewallRule createPortForwardingRule updatePortForwardingRule deletePortForwardingRule
+        enableStaticNat disableStaticNat createIpForwardingRule deleteIpForwardingRule""",
+    "load balancers are not there yet": """
+        createLoadBalancerRule listLoadBalancerRules updateLoadBalancerRule deleteLoadBalancerRule
+        assignToLoadBalancerRule removeFromLoadBalancerRule listLoadBalancerRuleInstances createLBStickinessPolicy
+        listLBStickinessPolicies deleteLBStickinessPolicy createLBHealthCheckPolicy listLBHealthCheckPolicies
+        deleteLBHealthCheckPolicy uploadSslCert listSslCerts deleteSslCert assignCertToLoadBalancer
+        removeCertFromLoadBalancer listInternalLoadBalancerElements configureInternalLoadBalancerElement""",
+    "security groups are not there yet": """
+        createSecurityGroup listSecurityGroups deleteSecurityGroup authorizeSecurityGroupIngress
+        revokeSecurityGroupIngress authorizeSecurityGroupEgress revokeSecurityGroupEgress""",
+    "the interfaces of a virtual machine cannot change after it was made": """
+        addNicToVirtualMachine removeNicFromVirtualMachine updateDefaultNicForVirtualMachine addIpToNic
+        removeIpFromNic updateVmNicIp""",
+    "a router is no virtual machine here: its agent keeps it as it should be, and makes it anew when it is lost": """
+        restartNetwork startRouter stopRouter rebootRouter destroyRouter""",
+    "the API has no system virtual machines: what they do in CloudStack, pods do here": """
+        startSystemVm stopSystemVm rebootSystemVm destroySystemVm""",
+    "what belongs to an account is in its Kubernetes namespace, and nothing can leave a namespace": """
+        assignVirtualMachine""",
+    "settings are the chart's values": """
+        updateConfiguration""",
+    "hosts join by their nodes' labels when an agent runs there, and their agents reconnect by themselves": """
+        addHost reconnectHost""",
+    "fencing of lost hosts is not there yet": """
+        declareHostAsDegraded cancelHostAsDegraded""",
+    "zones, pods, clusters and hosts cannot be one tenant's own yet": """
+        dedicateZone dedicatePod dedicateCluster dedicateHost""",
+    "hosts bring their physical network along: there is one for each zone, with every kind of traffic": """
+        createPhysicalNetwork updatePhysicalNetwork deletePhysicalNetwork addTrafficType deleteTrafficType
+        addNetworkServiceProvider updateNetworkServiceProvider configureVirtualRouterElement
+        createStorageNetworkIpRange listStorageNetworkIpRange deleteStorageNetworkIpRange""",
+    "a store's keys are in a Secret that the API may not write: state an ImageStore by kubectl": """
+        addImageStore""",
+    "a root disk cannot be made anew under its virtual machine yet": """
+        restoreVirtualMachine""",
+    "templates are made from urls alone yet": """
+        createTemplate""",
+    "a volume that is destroyed is gone for good": """
+        recoverVolume""",
+}
+
+WHY: Mapping[str, str] = {name: reason for reason, listed in _WHY.items() for name in listed.split()}
+"""By command."""
+
+
+def reason(command: str) -> str:
+    """Why a command is missing, or nothing more than that."""
+    low = command.lower()
+    return next((why for name, why in WHY.items() if name.lower() == low), "")
