@@ -35,9 +35,6 @@ RARE = ("two-leaders", "restore")
 ALL = tuple(dict.fromkeys((*PROCESS, *HOST, *WHOLE, *RARE)))
 UNTOLD = frozenset({"compact", "gap", "stale", "event-lost", "guest-unseen", "device-lost", "restore"})
 """Those of which somebody is not told, so that only a look at everything can mend what came of them."""
-LEASE_BOUND = ("compute", "storage")
-"""Components that rest on their Lease, and so are never two leaders here: what two of them do that both lead for long
-is said in docs/simulation.md."""
 DURATIONS = (1.0, 5.0, 20.0, 45.0)
 THEMES: dict[str, tuple[str, ...]] = {
     "swarm": (),
@@ -72,9 +69,7 @@ def draw(
         target = ""
         if kind == "crash-on-call":
             target = rng.choice([name for name in processes if "@" in name])
-        elif kind == "two-leaders":
-            target = rng.choice([name for name in processes if not _rests_on_its_lease(name)])
-        elif kind in PROCESS:
+        elif kind in PROCESS or kind == "two-leaders":
             target = rng.choice(processes)
         elif kind in HOST:
             target = rng.choice(hosts)
@@ -88,17 +83,13 @@ def _rivals(rng: random.Random, processes: Sequence[str], start: float, seconds:
     out = []
     for one in processes:
         other = one.removesuffix("#1") + "#2"
-        if one.endswith("#1") and not _rests_on_its_lease(one) and rng.random() < 0.7:
+        if one.endswith("#1") and rng.random() < 0.7:
             for name in (one, other):
                 out.append(Trouble(start, "two-leaders", name, seconds, 0.0))
                 for _ in range(3):
                     time = start + rng.uniform(0, seconds)
                     out.append(Trouble(time, rng.choice(("late", "late", "slow")), name, 20.0, rng.random()))
     return sorted(out, key=_time)
-
-
-def _rests_on_its_lease(process: str) -> bool:
-    return process.partition("#")[0] in LEASE_BOUND
 
 
 def _time(trouble: Trouble) -> float:

@@ -215,7 +215,40 @@ def _volumes_let_go_while_used() -> Undo:
     from operators.storage.volumes import plan
 
     old = plan._end
-    return _patched(plan, "_end", lambda volume, seen: old(volume, replace(seen, holders=())))
+    believed, looked = _patched(plan, "_end", lambda volume, seen: old(volume, replace(seen, holders=()))), _no_look()
+
+    def undo() -> None:
+        believed()
+        looked()
+
+    return undo
+
+
+def _no_look() -> Undo:
+    """A Disk is deleted without a look past the cache."""
+    from operators.storage.volumes import act
+
+    async def unused(disk: Any, store: Any) -> None:
+        """Nobody is asked."""
+
+    return _patched(act, "_unused", unused)
+
+
+def _made_over() -> Undo:
+    """What is to be made once is made over what is there."""
+    from operators.kernel import making
+
+    return _patched(making, "ABSENT", "")
+
+
+def _unclaimed() -> Undo:
+    """Volumes are given out from what the cache says."""
+    from operators.compute.claims import Claims
+
+    async def take(self: Any, action: Any) -> None:
+        """Claims nothing."""
+
+    return _patched(Claims, "take", take)
 
 
 # Agents.

@@ -9,8 +9,9 @@ from agents.hypervisor import seed
 from agents.hypervisor.driver import DiskDevice, Domain, Hypervisor, HypervisorError, NicDevice
 from agents.hypervisor.files import Files
 from agents.hypervisor.model import Instance, Leaving, Part, Seen, Wanted
+from operators.contract import names
 from operators.contract.compute import DiskCopy, InstanceDisk, InstanceNic
-from operators.contract.meta import Condition, Key, condition
+from operators.contract.meta import Condition, Key, Meta, condition
 from operators.contract.networking import PORT_BINDING
 from operators.contract.reasons import Type
 from operators.contract.storage import DISK, DiskSpec
@@ -19,6 +20,7 @@ from operators.kernel.clock import Clock, stamp
 
 USUAL_WEIGHT = 100
 """The CPU weight of who asks for none: nobody misses it."""
+STRANGE = "it is that of an earlier virtual machine of this name, and goes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ async def observe(
         tunes=tunes,
         boot=boot,
         now=stamp(clock.now()),
-        disks=tuple(_disk(cache, instance.meta.namespace, each) for each in spec.disks),
-        nics=tuple(_nic(cache, instance.meta.namespace, each) for each in spec.nics),
+        disks=tuple(_disk(cache, instance, each) for each in spec.disks),
+        nics=tuple(_nic(cache, instance, each) for each in spec.nics),
         seed=on_disk,
         seed_wanted=seed.digest(spec.cloud_init) if spec.cloud_init else "",
         seed_path=files.seed_path(wanted.uuid),
@@ -87,20 +89,20 @@ def _tuned(instance: Instance) -> bool:
     return instance.spec.cpu_limit > 0 or instance.spec.cpu_weight != USUAL_WEIGHT
 
 
-def _disk(cache: Cache, namespace: str, wanted: InstanceDisk) -> Part:
-    device, why = _device(cache, Key(namespace, wanted.disk), wanted.serial)
-    move = _device(cache, Key(namespace, wanted.move_to), wanted.serial)[0] if wanted.move_to else None
-    disk = cache.get(DISK, Key(namespace, wanted.disk))
+def _disk(cache: Cache, instance: Instance, wanted: InstanceDisk) -> Part:
+    device, why = _device(cache, instance, wanted.disk, wanted.serial)
+    move = _device(cache, instance, wanted.move_to, wanted.serial)[0] if wanted.move_to else None
+    disk = cache.get(DISK, Key(instance.meta.namespace, wanted.disk))
     return Part(wanted.disk, device, wanted.serial, move, why, _copy(disk.spec) if disk is not None else DiskCopy.NONE)
 
 
-def _device(cache: Cache, key: Key, serial: str) -> tuple[DiskDevice | None, str]:
+def _device(cache: Cache, instance: Instance, name: str, serial: str) -> tuple[DiskDevice | None, str]:
     """A Disk as a device, or why it is none yet."""
-    disk = cache.get(DISK, key)
+    disk = cache.get(DISK, Key(instance.meta.namespace, name))
     if disk is None:
         return None, "it is not made yet"
-    if disk.meta.deleting:
-        return None, "it is being deleted"
+    if disk.meta.deleting or _strange(disk.meta, instance):
+        return None, "it is being deleted" if disk.meta.deleting else STRANGE
     provisioned = condition(disk.status.conditions, Type.PROVISIONED)
     if provisioned is None or not provisioned.true or not disk.status.path:
         return None, _why(provisioned)
@@ -121,17 +123,24 @@ def _copy(disk: DiskSpec) -> DiskCopy:
     return DiskCopy.FULL if disk.copy_whole else DiskCopy.INCREMENTAL
 
 
-def _nic(cache: Cache, namespace: str, wanted: InstanceNic) -> Part:
-    binding = cache.get(PORT_BINDING, Key(namespace, wanted.port_binding))
+def _nic(cache: Cache, instance: Instance, wanted: InstanceNic) -> Part:
+    binding = cache.get(PORT_BINDING, Key(instance.meta.namespace, wanted.port_binding))
     if binding is None:
         return Part(wanted.port_binding, why="it is not made yet")
     if binding.meta.deleting:
         return Part(wanted.port_binding, why="it is being deleted")
+    if _strange(binding.meta, instance):
+        return Part(wanted.port_binding, why=STRANGE)
     programmed = condition(binding.status.conditions, Type.PROGRAMMED)
     if programmed is None or not programmed.true:
         return Part(wanted.port_binding, why=_why(programmed))
     spec = binding.spec
     return Part(wanted.port_binding, NicDevice(spec.bridge, spec.tap, spec.mac, spec.mtu))
+
+
+def _strange(meta: Meta, instance: Instance) -> bool:
+    """Whether it was made for another virtual machine: an earlier one of the same name."""
+    return meta.labels.get(names.LABEL_VM_UID, "") not in ("", instance.spec.virtual_machine.uid)
 
 
 def _why(told: Condition | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from operators.compute import restarts
 from operators.compute.capacity import Claim, Ledger
+from operators.compute.claims import Claims
 from operators.compute.keypairs import LOOK_AGAIN, allow
 from operators.compute.model import (
     VM,
@@ -27,17 +28,18 @@ from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, InstanceSpec, 
 from operators.contract.core import SECRET
 from operators.contract.meta import Key
 from operators.contract.reasons import Reason
+from operators.kernel.making import make
 from operators.kernel.outcome import Problem, Retry
 from operators.kernel.store import Forbidden, Store, Unavailable
 
 FINALIZER = names.finalizer("compute")
 
 
-async def act(action: Action, store: Store, ledger: Ledger) -> None:
+async def act(action: Action, store: Store, ledger: Ledger, claims: Claims) -> None:
     """Do one action."""
     match action:
         case Put():
-            await _put(action, store, ledger)
+            await _put(action, store, ledger, claims)
         case Remove(instance=instance, orphan=orphan):
             if orphan:
                 await _certain(instance, store)
@@ -71,14 +73,19 @@ def _texts(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield key, base64.b64decode(value).decode()
 
 
-async def _put(action: Put, store: Store, ledger: Ledger) -> None:
+async def _put(action: Put, store: Store, ledger: Ledger, claims: Claims) -> None:
     vm, spec = action.vm, action.spec
     if spec.power is Power.RUNNING:
         # Before the first await: from here on every other run reckons with it. What is being stopped still holds all.
         ledger.enter(Claim.of(vm.meta.namespace, spec, active=True, disks=action.disks))
-    made = body(vm, spec, action.restarts, action.flow, action.uid)
     try:
-        await store.apply(INSTANCE, made)
+        await claims.take(action)
+        if action.now is None:
+            await _only_one(vm, store)
+            await make(store, INSTANCE, body(vm, spec, action.restarts, action.flow, names.instance(vm.meta.name)))
+        else:
+            changed = body(vm, spec, action.restarts, action.flow, action.now.name, **action.now.guard)
+            await store.apply(INSTANCE, changed)
     except Unavailable:
         raise  # It may have been written all the same: the claim stands until the key runs again.
     except BaseException:
@@ -87,8 +94,25 @@ async def _put(action: Put, store: Store, ledger: Ledger) -> None:
     ledger.settle(vm.key)
 
 
-def body(vm: VM, spec: InstanceSpec, counters: Restarts, flow: str, uid: str) -> Json:
-    """An Instance as Compute writes it; without `uid` it is made."""
+async def _only_one(vm: VM, store: Store) -> None:
+    """Raise unless the API server itself knows of no Instance of the VirtualMachine: a cache may lag behind.
+
+    The name keeps a second one from being made, but for a guest that has moved: its Instance has another. No Migration
+    begins before the status says anything (`migrations.begin`), so a first placement costs no more than one read."""
+    meta = vm.meta
+    now = await store.get(VIRTUAL_MACHINE, meta.key)
+    if now is None or now["metadata"]["uid"] != meta.uid or now["metadata"].get("deletionTimestamp"):
+        raise Problem(Retry(Reason.PROGRESSING, "the VirtualMachine is not there any more"))
+    if not now.get("status", {}).get("conditions"):
+        return
+    for found in await store.list(INSTANCE, label_selector=f"{names.LABEL_VM_UID}={meta.uid}"):
+        name = found["metadata"]["name"]
+        if await store.get(INSTANCE, Key(meta.namespace, name)) is not None:
+            raise Problem(Retry(Reason.PROGRESSING, f"Instance {name} was there already", 0.1))
+
+
+def body(vm: VM, spec: InstanceSpec, counters: Restarts, flow: str, name: str, **guard: str) -> Json:
+    """An Instance as Compute writes it."""
     metadata: Json = {
         "labels": {
             names.LABEL_VM_UID: vm.meta.uid,
@@ -98,10 +122,7 @@ def body(vm: VM, spec: InstanceSpec, counters: Restarts, flow: str, uid: str) ->
         "finalizers": [FINALIZER],
         "ownerReferences": [to_wire(vm.owner)],
     }
-    if uid:
-        metadata["uid"] = uid
-    key = Key(vm.meta.namespace, names.instance(vm.meta.name, spec.host_name))
-    return INSTANCE.body(key, spec=to_wire(spec), **metadata)
+    return INSTANCE.body(Key(vm.meta.namespace, name), spec=to_wire(spec), **metadata, **guard)
 
 
 async def _certain(instance: Instance, store: Store) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 from operators.compute import groups, summary
 from operators.compute.act import act, read_secrets
 from operators.compute.capacity import Ledger, held
+from operators.compute.claims import Claims
 from operators.compute.groups import BY_GROUP
 from operators.compute.model import VM, Action, Instance, Put, ReadSecrets, Remove, Seen, Volume, Wanted
-from operators.compute.observe import expects, observe
+from operators.compute.observe import observe
 from operators.compute.plan import plan
 from operators.compute.scheduler import Policy
 from operators.compute.waiting import silent
@@ -27,7 +28,7 @@ from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from operators.kernel.cache import AnyObj
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
-from operators.kernel.outcome import Done, Outcome, Problem, Retry
+from operators.kernel.outcome import Done, Outcome
 from operators.kernel.report import Voice
 
 GIVEN_UP = frozenset({FlowState.CANCELLED, FlowState.COMPENSATING, FlowState.FAILED})
@@ -50,6 +51,7 @@ class Machines:
         self._context = context
         self._cache = context.cache
         self._ledger = ledger
+        self._claims = Claims(context.store, context.cache, context.clock)
         self._policy = policy
         self._grace = float(Duration.parse(context.env.get("EXPUNGE_DELAY") or "24h"))
         self._catalogue = catalogue
@@ -188,22 +190,14 @@ class Machines:
                 spec = action.instance.spec
                 key = Key(action.instance.meta.namespace, spec.virtual_machine.name)
                 self._refused[key] = spec.virtual_machine.uid, spec.host_name
-            await act(action, self._context.store, self._ledger)
+            await act(action, self._context.store, self._ledger, self._claims)
             self._removed.add(action.instance.meta.uid)
         elif isinstance(action, ReadSecrets):
             self._secrets[action.vm] = action.uid, await read_secrets(action, self._context.store)
-        elif isinstance(action, Put) and self._moves_meanwhile(action):
-            raise Problem(Retry(Reason.WAITING_FOR_MIGRATION, "its guest begins or ends to move to another host", 0.1))
         else:
-            await act(action, self._context.store, self._ledger)
+            await act(action, self._context.store, self._ledger, self._claims)
             if isinstance(action, Put) and action.spec.power is Power.RUNNING:
                 self._secrets.pop(action.vm.key, None)  # the next start reads them anew
-
-    def _moves_meanwhile(self, action: Put) -> bool:
-        """Whether a Migration has written to the Instance since it was read: that must not be undone."""
-        key = Key(action.vm.meta.namespace, names.instance(action.vm.meta.name, action.spec.host_name))
-        now = self._cache.get(INSTANCE, key)
-        return now is not None and (now.spec.outgoing, expects(now)) != (action.spec.outgoing, False)
 
     def report(self, wanted: Wanted, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """What the VirtualMachine's status should say; nothing yet of what is on its way."""

@@ -14,7 +14,7 @@ from operators.contract.compute import (
     VirtualMachineSpec,
     VirtualMachineStatus,
 )
-from operators.contract.meta import Key, Obj
+from operators.contract.meta import Key, Meta, Obj
 from operators.contract.storage import VolumeSpec, VolumeStatus
 
 VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
@@ -160,8 +160,8 @@ class Put:
     restarts: Restarts
     flow: str
     """Name of the Flow that it was made in."""
-    uid: str = ""
-    """Of the Instance that is changed; empty to make one."""
+    now: Meta | None = None
+    """Of the Instance that is changed, as it was when this was decided; None to make one."""
     disks: tuple[DiskNeed, ...] = ()
     """What its Volumes that are not placed yet ask of the host's pools."""
 

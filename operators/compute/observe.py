@@ -147,7 +147,7 @@ def _says_no_host_fits(vm: VM) -> bool:
 def _uncertain(vm: VM, ledger: Ledger) -> Key | None:
     """The Instance of a claim whose write was not answered."""
     claim = ledger.pending(vm.key)
-    return Key(vm.meta.namespace, names.instance(vm.meta.name, claim.host)) if claim else None
+    return Key(vm.meta.namespace, names.instance(vm.meta.name)) if claim else None
 
 
 def host_now(cache: Cache, name: str) -> HostNow:

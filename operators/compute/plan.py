@@ -307,7 +307,7 @@ def _host_down(seen: Seen) -> Outcome:
 
 def _put(vm: VM, instance: Instance, counters: Restarts, **change: object) -> Put:
     spec: InstanceSpec = replace(instance.spec, **change)  # type: ignore[arg-type]
-    return Put(vm, spec, counters, instance.meta.labels.get(names.LABEL_FLOW, ""), instance.meta.uid)
+    return Put(vm, spec, counters, instance.meta.labels.get(names.LABEL_FLOW, ""), instance.meta)
 
 
 def _well(instance: Instance) -> Restarts:

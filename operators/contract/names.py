@@ -111,9 +111,14 @@ def port(vm: str, nic: int) -> str:
     return joined(vm, f"nic{nic}")
 
 
-def instance(vm: str, host: str) -> str:
-    """The Instance of a VirtualMachine on one host; on another host it is another object."""
-    return joined(vm, digest(host, length=5))
+def instance(vm: str) -> str:
+    """The Instance of a VirtualMachine, wherever it is placed, so that two who place it at once meet at one name."""
+    return joined(vm, "i0")
+
+
+def instance_moved(vm: str, migration: str) -> str:
+    """The Instance at which a guest arrives with the Migration of that uid, and which is its only one from then on."""
+    return joined(vm, digest(migration, length=5))
 
 
 def disk(volume: str) -> str:

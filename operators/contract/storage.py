@@ -83,6 +83,8 @@ class VolumeStatus:
     """What the guest sees."""
     attached_to: str = ""
     """The VirtualMachine that lists it, while an Instance holds it."""
+    claimed_by: ObjectRef | None = None
+    """The VirtualMachine that may have it, from before its Instance lists it until another one claims it: Compute."""
     conditions: tuple[Condition, ...] = ()
     """`Bound`, `Attached`, `Ready`."""
 

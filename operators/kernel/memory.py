@@ -64,7 +64,7 @@ class MemoryServer:
     def __post_init__(self) -> None:
         self._records: dict[AnyKind, dict[Key, _Record]] = {}
         self._subscriptions: list[_Subscription] = []
-        self._version = 0
+        self._version = 1  # as in etcd, whose first write gets 2
         self._uids = 0
         self._gone: set[str] = set()
 

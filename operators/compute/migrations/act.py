@@ -7,13 +7,15 @@ from dataclasses import replace
 from operators.compute import restarts
 from operators.compute.act import body
 from operators.compute.capacity import Claim, Ledger
-from operators.compute.migrations.model import Action, LetGo, Protect, Put, Remove, Unprotect
+from operators.compute.migrations.model import Action, LetGo, Migration, Protect, Put, Remove, Unprotect
 from operators.compute.migrations.plan import FINALIZER
+from operators.compute.model import VM
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import INSTANCE, MIGRATION
+from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE, Outgoing
 from operators.contract.meta import Key
 from operators.contract.reasons import Reason
+from operators.kernel.making import make
 from operators.kernel.outcome import Problem, Retry
 from operators.kernel.store import Store
 
@@ -28,11 +30,33 @@ async def act(action: Action, store: Store, ledger: Ledger) -> None:
         case Put(new=True):
             await _make(action, store, ledger)
         case Put():
-            await store.apply(INSTANCE, _body(action))
+            meta = action.like.meta
+            if action.spec.outgoing is None and action.like.spec.outgoing is not None:
+                await _given_up(action.vm, action.like.spec.outgoing, store)
+            await store.apply(INSTANCE, _body(action, meta.name, **meta.guard))
         case Remove(instance=instance):
-            await store.delete(INSTANCE, instance.key, uid=instance.meta.uid)
+            # Of that very state: no commit may come between the decision and the end.
+            meta = instance.meta
+            await store.delete(INSTANCE, meta.key, uid=meta.uid, resource_version=meta.resource_version)
         case LetGo(instance=instance):
             await store.finalize(INSTANCE, instance.meta, instance.meta.finalizers_without(FINALIZER))
+
+
+async def look_again(migration: Migration, store: Store) -> None:
+    """Have the cache learn of what the API server knows by now of a Migration and its Instances."""
+    await store.get(MIGRATION, migration.key)
+    vm = await store.get(VIRTUAL_MACHINE, Key(migration.meta.namespace, migration.spec.virtual_machine))
+    if uid := migration.status.uid or (vm["metadata"]["uid"] if vm else ""):
+        for found in await store.list(INSTANCE, label_selector=f"{names.LABEL_VM_UID}={uid}"):
+            await store.get(INSTANCE, Key(migration.meta.namespace, found["metadata"]["name"]))
+
+
+async def _given_up(vm: VM, outgoing: Outgoing, store: Store) -> None:
+    """Raise unless nobody can commit the move any more: then its source may go on."""
+    key = Key(vm.meta.namespace, names.instance_moved(vm.meta.name, outgoing.migration.uid))
+    target = await store.get(INSTANCE, key)
+    if target is not None and not target["metadata"].get("deletionTimestamp"):
+        raise Problem(Retry(Reason.PROGRESSING, f"Instance {key.name} is there after all", 0.1))
 
 
 async def _make(action: Put, store: Store, ledger: Ledger) -> None:
@@ -41,21 +65,14 @@ async def _make(action: Put, store: Store, ledger: Ledger) -> None:
     assert incoming is not None
     claim = Claim.of(namespace, action.spec, active=True)
     ledger.enter(replace(claim, vm=Key(namespace, f"{claim.vm.name}/{incoming.migration.uid}")))
-    key = Key(namespace, names.instance(action.vm.meta.name, action.spec.host_name))
     try:
-        # Past the cache, which may lack what another leader has made: it must not be made again over a move under way.
-        if await store.get(INSTANCE, key) is not None:
-            raise Problem(Retry(Reason.PROGRESSING, f"Instance {key.name} was there already", 0.1))
-        await store.apply(INSTANCE, _body(action))
+        await make(store, INSTANCE, _body(action, names.instance_moved(action.vm.meta.name, incoming.migration.uid)))
     finally:
         ledger.forget(Key(namespace, f"{claim.vm.name}/{incoming.migration.uid}"))
 
 
-def _body(action: Put) -> Json:
+def _body(action: Put, name: str, **guard: str) -> Json:
     """A new target takes after its source; a change is of the very state that was decided on, or refused."""
     like = action.like.meta
     counters, flow = restarts.kept(like.annotations), like.labels.get(names.LABEL_FLOW, "")
-    made = body(action.vm, action.spec, counters, flow, "" if action.new else like.uid)
-    if not action.new:
-        made["metadata"]["resourceVersion"] = like.resource_version
-    return made
+    return body(action.vm, action.spec, counters, flow, name, **guard)

@@ -42,7 +42,8 @@ def _unfit(migration: Migration, seen: Seen) -> Outcome | None:
         return Rejected(Reason.INVALID, f"VirtualMachine {name} is to be {asked}, and only what runs can be moved live")
     if seen.ahead:
         return Blocked(Reason.WAITING_FOR_MIGRATION, f"Migration {seen.ahead} of the same VirtualMachine is first")
-    if source is None or source.meta.deleting or source.status.power != Power.RUNNING:
+    # Before its status says anything, it may be placed by somebody who has not heard of its Instance (`act._only_one`).
+    if source is None or source.meta.deleting or source.status.power != Power.RUNNING or not vm.status.conditions:
         return Blocked(Reason.STARTING, f"VirtualMachine {name} does not run yet")
     if source.spec.outgoing is not None:
         return Blocked(Reason.WAITING_FOR_MIGRATION, "an earlier move of its guest is being given up")

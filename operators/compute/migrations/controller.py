@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from operators.compute.capacity import Ledger
-from operators.compute.migrations.act import act
-from operators.compute.migrations.model import Action, Migration, Seen
+from operators.compute.migrations.act import act, look_again
+from operators.compute.migrations.model import Action, Migration, Put, Remove, Seen
 from operators.compute.migrations.observe import BY_VM, observe
 from operators.compute.migrations.plan import gives_up, plan
 from operators.compute.migrations.status import status
@@ -21,7 +21,7 @@ from operators.contract.storage import VOLUME
 from operators.kernel.clock import stamp
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
-from operators.kernel.outcome import Outcome
+from operators.kernel.outcome import Outcome, Rejected
 from operators.kernel.report import Voice
 
 PER_HOST = 2
@@ -78,7 +78,21 @@ class Migrations:
                 yield from self._of_vm(instance.meta.namespace, instance.spec.virtual_machine.name)
 
     async def observe(self, key: Key) -> tuple[Migration, Seen] | None:
-        """Read one Migration and what surrounds it. Awaits nothing: see `capacity.Ledger`."""
+        """Read one Migration and what surrounds it; past the cache if that calls for something to be done or ended.
+
+        Its Instances are several, so no guard of one of them tells that what was believed of the others still holds:
+        somebody else who leads, too, may have gone on. After the last look nothing is awaited (`capacity.Ledger`)."""
+        found = self._look(key)
+        if found is None:
+            return None
+        actions, outcome = plan(*found)
+        fails = isinstance(outcome, Rejected)  # that it succeeded nothing can take back
+        if fails or any(isinstance(action, Put | Remove) for action in actions):
+            await look_again(found[0], self._context.store)
+            found = self._look(key)
+        return found
+
+    def _look(self, key: Key) -> tuple[Migration, Seen] | None:
         migration = self._cache.get(MIGRATION, key)
         if migration is None:
             self._waiting.discard(key)

@@ -101,9 +101,11 @@ def _busy(cache: Cache) -> Counter[str]:
 def _unfit(
     vm: VM, source: Instance, hosts: tuple[HostView, ...], busy: Counter[str], limit: int, cache: Cache
 ) -> Iterator[tuple[str, str]]:
-    here = _driver(cache, source.spec.host_name)
+    here, old_ones = _driver(cache, source.spec.host_name), {}
+    for each in cache.by(INSTANCE, BY_VM, str(vm.key)):
+        old_ones[each.spec.host_name] = each
     for host in hosts:
-        old = cache.get(INSTANCE, Key(vm.meta.namespace, names.instance(vm.meta.name, host.name)))
+        old = old_ones.get(host.name)
         if busy[host.name] >= limit:
             yield host.name, "it moves as many guests as it may at a time"
         elif old is not None and host.name != source.spec.host_name:

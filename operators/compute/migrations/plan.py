@@ -171,10 +171,15 @@ def _stay(migration: Migration, seen: Seen) -> Put | None:
 
 
 def _after(migration: Migration, seen: Seen) -> list[Action]:
-    """It has ended: a target that was given up is seen to its end, and only then does the Migration go."""
-    target = seen.target
+    """It has ended: a target that was given up is seen to its end, and only then does the Migration go.
+
+    One that was not seen when it was given up, or made by somebody who had not heard of that, is cleared too."""
+    target, moved = seen.target, holds(migration.status.conditions, Type.SUCCEEDED)
+    stay = None if moved or (target is not None and not target.meta.deleting) else _stay(migration, seen)
     if target is not None and target.spec.incoming is not None and not target.spec.incoming.committed:
-        return _cleared(target)
+        return [*_cleared(target), *([stay] if stay else [])]
+    if stay is not None:
+        return [stay]
     if migration.meta.deleting and FINALIZER in migration.meta.finalizers:
         return [Unprotect(migration)]
     return []

@@ -6,6 +6,7 @@ from operators.contract.codec import to_wire
 from operators.contract.meta import Key
 from operators.contract.networking import CLAIM, HOST_NETWORK, NETWORK, ROUTER
 from operators.contract.reasons import Reason
+from operators.kernel.making import make
 from operators.kernel.outcome import Problem, Retry
 from operators.kernel.store import AlreadyExists, Store
 from operators.networking import claims
@@ -37,8 +38,10 @@ async def act(store: Store, action: Action) -> None:
             await give_back(store, action)
         case Create(kind, body):
             await _create(store, kind, body)
-        case Apply(kind, body):
+        case Apply(kind, body) if "uid" in body["metadata"]:
             await store.apply(_KINDS[kind], body)
+        case Apply(kind, body):
+            await make(store, _KINDS[kind], body)  # not over that of an earlier Network of the name
         case Delete(obj):
             await store.delete(obj.kind, obj.key, uid=obj.meta.uid)
 

@@ -152,7 +152,7 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Apply an object, guarded by its resourceVersion where the body has one."""
+    """Apply an object, guarded by what the body names of uid and resourceVersion; without a uid it is made."""
 
     kind: str
     body: Json

@@ -95,7 +95,7 @@ def host_networks(network: NetworkObj, seen: Seen, router_host: str) -> list[Act
         )
         current = there.get(name)
         if current is None or (current.spec != spec and not current.meta.deleting):
-            actions.append(Apply("HostNetwork", _host_network_body(network, spec)))
+            actions.append(Apply("HostNetwork", _host_network_body(network, spec, current.meta.uid if current else "")))
     needed = seen.at | {router_host}
     actions += [Delete(each) for name, each in sorted(there.items()) if name not in needed and not each.meta.deleting]
     return actions
@@ -132,10 +132,11 @@ def _router_body(network: NetworkObj, spec: RouterSpec, guard: Mapping[str, str]
     )
 
 
-def _host_network_body(network: NetworkObj, spec: HostNetworkSpec) -> Json:
+def _host_network_body(network: NetworkObj, spec: HostNetworkSpec, uid: str) -> Json:
     return HOST_NETWORK.body(
         Key(network.meta.namespace, names.host_network(network.meta.name, spec.host_name)),
         spec=to_wire(spec),
         finalizers=[FINALIZER],
         ownerReferences=[to_wire(network.owner)],
+        **({"uid": uid} if uid else {}),
     )

@@ -6,6 +6,7 @@ from operators.contract import names
 from operators.contract.codec import Json, to_wire
 from operators.contract.meta import Key
 from operators.contract.networking import PORT, PORT_BINDING
+from operators.kernel.making import make
 from operators.kernel.store import Store
 from operators.networking.ports.model import Action, Bind, Protect, Unbind, Unprotect
 from operators.networking.ports.plan import FINALIZER
@@ -21,7 +22,7 @@ async def act(store: Store, action: Action) -> None:
         case Unprotect(port):
             await store.finalize(PORT, port.meta, port.meta.finalizers_without(FINALIZER))
         case Bind():
-            await store.apply(PORT_BINDING, body(action))
+            await make(store, PORT_BINDING, body(action))  # not over that of an earlier Port of the name
         case Unbind(binding):
             await store.delete(PORT_BINDING, binding.key, uid=binding.meta.uid)
 

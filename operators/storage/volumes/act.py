@@ -6,7 +6,7 @@ from functools import singledispatch
 from typing import Any
 
 from operators.contract import names
-from operators.contract.codec import to_wire
+from operators.contract.codec import Json, to_wire
 from operators.contract.compute import INSTANCE
 from operators.contract.meta import Key, Owner
 from operators.contract.reasons import Reason
@@ -106,18 +106,27 @@ async def _(action: Adjust, store: Store) -> None:
 
 @act.register
 async def _(action: DeleteDisk, store: Store) -> None:
-    if action.disk.spec.copy_of or action.disk.spec.file_of:
-        await _unused(action.disk, store)
-    await store.delete(DISK, action.disk.key, uid=action.disk.meta.uid)
+    await _unused(action.disk, store)
+    meta = action.disk.meta
+    # Of that very state: whether its file stays was part of what was decided.
+    await store.delete(DISK, meta.key, uid=meta.uid, resource_version=meta.resource_version)
 
 
 async def _unused(disk: DiskObj, store: Store) -> None:
-    """Raise if the API server knows an Instance that names the Disk, and was why it was made: a cache may lack it."""
-    host = disk.spec.host_name
-    for body in await store.list(INSTANCE, field_selector=f"spec.hostName={host}"):
-        same = body["metadata"].get("namespace") == disk.meta.namespace
-        if same and any(each["disk"] == disk.meta.name for each in body["spec"].get("disks", ())):
+    """Raise if the API server knows an Instance that has the Disk: a cache may lack it."""
+    made_for = disk.meta.labels.get(names.LABEL_VM_UID, "")
+    for body in await store.list(INSTANCE, field_selector=f"spec.hostName={disk.spec.host_name}"):
+        # That of a later virtual machine of the same name waits for a Disk of its own.
+        ours = body["metadata"].get("namespace") == disk.meta.namespace
+        ours = ours and made_for in ("", body["spec"]["virtualMachine"]["uid"])
+        if ours and disk.meta.name in _had_by(body):
             raise Problem(Retry(Reason.PROGRESSING, f"Instance {body['metadata']['name']} needs it after all", 1.0))
+
+
+def _had_by(instance: Json) -> set[str]:
+    """The Disks that an Instance's guest has, or is to have: its status knows of one that it has gone over to."""
+    now = {each["volume"]: each["disk"] for each in instance.get("status", {}).get("disks", ())}
+    return {*now.values(), *(now.get(each["volume"], each["disk"]) for each in instance["spec"].get("disks", ()))}
 
 
 def _ours(owner: Owner) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def _free(disk: DiskObj) -> list[Action]:
     """Remove a Disk with its file, whatever the reclaim policy: what it held is elsewhere."""
     if disk.meta.deleting:
         return []
-    return [*([Adjust(disk, replace(disk.spec, keep=False))] if disk.spec.keep else []), DeleteDisk(disk)]
+    return [Adjust(disk, replace(disk.spec, keep=False)) if disk.spec.keep else DeleteDisk(disk)]
 
 
 def begin(volume: VolumeObj, seen: Seen, disk: DiskObj) -> list[Action]:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from operators.contract import names
 from operators.contract.backups import VOLUME_BACKUP
-from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus, Power
+from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, InstanceSpec, InstanceStatus, Power
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, PoolReport, StoragePoolSpec, StoragePoolStatus
 from operators.contract.meta import Key, Obj, holds
 from operators.contract.pools import closed, reached
@@ -76,7 +76,7 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
     disk = disk_of(cache, volume)
     namesake = cache.get(DISK, Key(volume.meta.namespace, names.disk(volume.meta.name)))
     pool = cache.get(STORAGE_POOL, Key("", disk.spec.pool)) if disk is not None else None
-    instances = cache.by(INSTANCE, BY_VOLUME, str(volume.key))
+    instances = _users(cache, volume)
     within = (
         _reached(cache, disk, pool, (each.spec.host_name for each in instances)) if disk is not None else frozenset()
     )
@@ -145,7 +145,14 @@ def _clones(cache: Cache, disk: DiskObj) -> tuple[str, ...]:
 
 def holders_of(cache: Cache, volume: VolumeObj) -> tuple[Holder, ...]:
     """The Instances that list a Volume."""
-    return tuple(_holder(each) for each in cache.by(INSTANCE, BY_VOLUME, str(volume.key)))
+    return tuple(_holder(each) for each in _users(cache, volume))
+
+
+def _users(cache: Cache, volume: VolumeObj) -> list[InstanceObj]:
+    """The Instances that list a Volume; of one made for a virtual machine, not those of a later one of its name."""
+    owner = next((each.uid for each in volume.meta.owner_references if each.kind == VIRTUAL_MACHINE.kind), "")
+    users = cache.by(INSTANCE, BY_VOLUME, str(volume.key))
+    return [each for each in users if owner in ("", each.spec.virtual_machine.uid)]
 
 
 def reached_by(cache: Cache, disk: DiskObj, holders: Iterable[Holder]) -> frozenset[str]:

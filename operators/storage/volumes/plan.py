@@ -91,7 +91,7 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
         return (), Blocked(Reason.DELETING, f"host {seen.disk.spec.host_name} is freeing Disk {seen.disk.meta.name}")
     spec = replace(seen.disk.spec, keep=_keeps(volume))
     adjust = () if spec == seen.disk.spec else (Adjust(seen.disk, spec),)
-    return (*adjust, DeleteDisk(seen.disk)), Blocked(Reason.DELETING, f"Disk {seen.disk.meta.name} is to be freed")
+    return adjust or (DeleteDisk(seen.disk),), Blocked(Reason.DELETING, f"Disk {seen.disk.meta.name} is to be freed")
 
 
 def _place(volume: VolumeObj, seen: Seen) -> Plan:
@@ -209,7 +209,7 @@ def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
 def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     if _passes(seen, disk):
         adjust = () if disk.spec.keep else (Adjust(disk, replace(disk.spec, keep=True)),)
-        return (*adjust, DeleteDisk(disk)), _verdict(seen, disk, disk.spec)
+        return adjust or (DeleteDisk(disk),), _verdict(seen, disk, disk.spec)
     target = aligned(volume.spec.size) if volume.spec.size else disk.spec.size
     if target < disk.spec.size:
         message = f"a Volume cannot shrink: it has {disk.spec.size}, so ask for that or more"

@@ -22,7 +22,9 @@ def report(volume: VolumeObj, seen: Seen, outcome: Outcome) -> tuple[Report, ...
         return ()
     disk = seen.disk
     bound = Condition(Type.BOUND, "False", outcome.reason, outcome.message)
-    fields = VolumeStatus(phase=_phase(volume, seen, outcome), attached_to=_attached_to(seen))
+    # The claim is Compute's word; it stands as it was read, since this write is of the very state that was.
+    claim = volume.status.claimed_by
+    fields = VolumeStatus(phase=_phase(volume, seen, outcome), attached_to=_attached_to(seen), claimed_by=claim)
     if disk is not None:
         message = f"on pool {disk.spec.pool} of host {disk.spec.host_name}"
         bound = Condition(Type.BOUND, "True", Reason.AS_SPECIFIED, message)
@@ -35,6 +37,7 @@ def report(volume: VolumeObj, seen: Seen, outcome: Outcome) -> tuple[Report, ...
             move_to=moving.target(seen),
             size=disk.status.virtual_size or volume.status.size,
             attached_to=fields.attached_to,
+            claimed_by=fields.claimed_by,
         )
     elif volume.status.disk and not volume.meta.deleting:
         # Its file passes to another host, or the Disk is lost: what is known of where it was stays said.

@@ -133,7 +133,7 @@ class World:
             ),
             cloud_init=CloudInit(uid, name, user_data=user_data),
         )
-        key = Key(SPACE, names.instance(name, NODE))
+        key = Key(SPACE, names.instance(name))
         body = INSTANCE.body(key, spec=to_wire(spec), finalizers=["cloudstack.dev/compute"])
         await self.user.apply(INSTANCE, body)
         if ready:

@@ -263,7 +263,7 @@ class Cloud:
             "memory": "128Mi",
             "nics": [{"port": port, "portBinding": names.port_binding(port, host)}],
         }
-        await self.user.apply(INSTANCE, INSTANCE.body(Key(NS, names.instance(name, host)), spec=instance))
+        await self.user.apply(INSTANCE, INSTANCE.body(Key(NS, names.instance(name)), spec=instance))
         await self.until(lambda: self.is_ready(PORT, port))
         guest = Guest(self, name, self.hosts[host], port)
         if plug:
@@ -273,7 +273,7 @@ class Cloud:
 
     async def remove(self, guest: Guest) -> None:
         guest.unplug()
-        self.server.delete("kubectl", INSTANCE, Key(NS, names.instance(guest.name, guest.host.name)))
+        self.server.delete("kubectl", INSTANCE, Key(NS, names.instance(guest.name)))
         self.server.delete("kubectl", PORT, Key(NS, guest.port))
         await self.until(lambda: self.get(PORT, guest.port) is None)
 

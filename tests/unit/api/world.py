@@ -169,7 +169,7 @@ async def _settle(store: MemoryStore, kind: Kind[Any, Any], body: Json) -> None:
 
 async def _make(store: MemoryStore, vm: VM) -> None:
     """Its Instance, with the power that is asked for."""
-    key = Key(vm.meta.namespace, names.instance(vm.meta.name, "node1"))
+    key = Key(vm.meta.namespace, names.instance(vm.meta.name))
     power = vm.spec.wanted.value
     ref = {"name": vm.meta.name, "uid": vm.meta.uid}
     spec = {"hostName": "node1", "domain": "d", "cpus": 1, "memory": "128Mi", "power": power, "virtualMachine": ref}
@@ -179,7 +179,7 @@ async def _make(store: MemoryStore, vm: VM) -> None:
 
 
 async def _unmake(store: MemoryStore, vm: VM) -> None:
-    key = Key(vm.meta.namespace, names.instance(vm.meta.name, "node1"))
+    key = Key(vm.meta.namespace, names.instance(vm.meta.name))
     if (body := await store.get(INSTANCE, key)) is not None:
         await store.delete(INSTANCE, key, uid=body["metadata"]["uid"])
 

@@ -206,7 +206,7 @@ async def late_write(cloud: World, name: str, host: str) -> None:
         "disks": [{"disk": f"{name}-root-d0", "volume": f"{name}-root", "serial": f"{name}-root"}],
         "power": "Running",
     }
-    key = Key(NS, names.instance(name, host))
+    key = Key(NS, names.instance(name))
     await cloud.put(
         INSTANCE, key.name, spec, NS, finalizers=["cloudstack.dev/compute"], ownerReferences=[to_wire(vm.owner)]
     )
@@ -609,7 +609,7 @@ async def test_two_instances_become_one() -> None:
         assert body
         spec = body["spec"] | {"hostName": other}
         rival = INSTANCE.body(
-            Key(NS, names.instance("web", other)), spec=spec, finalizers=["cloudstack.dev/compute"],
+            Key(NS, names.instance_moved("web", "rival")), spec=spec, finalizers=["cloudstack.dev/compute"],
             ownerReferences=body["metadata"]["ownerReferences"],
         )  # fmt: skip
         await asyncio.sleep(1.1)

@@ -24,7 +24,8 @@ def test_names_of_dependents_are_valid(owner: str, host: str) -> None:
     for name in (
         names.root_volume(owner),
         names.port(owner, 7),
-        names.instance(owner, host),
+        names.instance(owner),
+        names.instance_moved(owner, "01234567-89ab"),
         names.disk(owner),
         names.image_copy(owner, host),
         names.port_binding(owner, host),
@@ -47,15 +48,17 @@ def test_names_of_a_machine_stay_readable(machine: str, host: str) -> None:
     assert names.disk(root) == f"{machine}-root-d0"
     assert names.port(machine, 7) == f"{machine}-nic7"
     assert names.port_binding(names.port(machine, 7), host).startswith(f"{machine}-nic7-")
-    assert names.instance(machine, host).startswith(f"{machine}-")
+    assert names.instance(machine) == f"{machine}-i0"
+    assert names.instance_moved(machine, "0123").startswith(f"{machine}-")
 
 
 @given(labels, labels, nodes, nodes)
 def test_different_owners_have_different_dependents(a: str, b: str, here: str, there: str) -> None:
-    assert (names.instance(a, here) == names.instance(b, here)) == (a == b)
+    assert (names.instance(a) == names.instance(b)) == (a == b)
+    assert names.instance(a) != names.instance_moved(b, "0123")
     assert (names.disk(a) == names.disk(b)) == (a == b)
     if here != there:
-        assert names.instance(a, here) != names.instance(a, there)
+        assert names.port_binding(a, here) != names.port_binding(a, there)
 
 
 def test_a_long_name_keeps_its_start() -> None:

@@ -171,7 +171,7 @@ class World:
             "memory": "128Mi",
             "nics": nics,
         }
-        await self.user.apply(INSTANCE, INSTANCE.body(Key(NS, names.instance(vm, host)), spec=spec))
+        await self.user.apply(INSTANCE, INSTANCE.body(Key(NS, names.instance(vm)), spec=spec))
 
     async def guest(self, vm: str, host: str, **spec: Any) -> None:
         """What orchestration and compute make for a virtual machine with one NIC."""

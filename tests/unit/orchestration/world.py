@@ -214,7 +214,7 @@ class World:
         return flow.status.state == FlowState.CANCELLED or (flow.status.state == FlowState.FAILED and compensates)
 
     async def _compute(self, store: MemoryStore, vm: VM) -> None:
-        key = Key(NS, names.instance(vm.meta.name, "h1"))
+        key = Key(NS, names.instance(vm.meta.name))
         body = self.server.read(INSTANCE, key)
         gone = vm.meta.deleting or self._given_up(vm)
         if body is not None and gone:

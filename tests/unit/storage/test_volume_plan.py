@@ -57,7 +57,7 @@ TINY: dict[str, Any] = {"image": image(), "virtual_size": Quantity.parse("64Mi")
         (
             volume(placed=True),
             seen(disk=disk(), sights=(sight(),), holders=(H2,), **BOTH),
-            "Adjust DeleteDisk",
+            "Adjust",
             Done,
             "AsSpecified",
         ),
@@ -145,7 +145,7 @@ TINY: dict[str, Any] = {"image": image(), "virtual_size": Quantity.parse("64Mi")
         (
             volume(deleting=True, reclaimPolicy="Retain"),
             seen(disk=disk(), holders=()),
-            "Adjust DeleteDisk",
+            "Adjust",
             Blocked,
             "Deleting",
         ),
