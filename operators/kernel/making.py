@@ -14,8 +14,8 @@ ABSENT = "1"
 """A resourceVersion that no object has: in etcd the first write of all gets version 2.
 
 An apply guarded by it alone makes the object or is a Conflict. That claims the name as atomically as a create, while
-what a later apply leaves out is taken away, which after a create it is not. `tests/apiserver/test_making.py` asks a
-real API server."""
+what a later apply leaves out is taken away, which after a create it is not. The expectations of every Store
+(`tests/support/store_expectations.py`) put it to a real API server."""
 
 
 async def make(store: Store, kind: Kind[Any, Any], body: Json) -> None:

@@ -15,6 +15,8 @@ from operators.contract.meta import Key, Meta
 from operators.contract.networking import CLAIM
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import DISK, VOLUME
+from operators.kernel.making import make
+from operators.kernel.outcome import Problem
 from operators.kernel.store import AlreadyExists, Conflict, Invalid, NotFound, Store
 
 Stores: TypeAlias = Callable[[str], Store]
@@ -247,6 +249,20 @@ class StoreExpectations:
         with pytest.raises(Conflict):
             await store.apply(LEASE, LEASE.body(key, spec={"holderIdentity": "b"}, **seen.guard))
         assert await store.get(LEASE, key) is None
+
+    async def test_what_is_made_once_is_made_over_nothing(self, stores: Stores) -> None:
+        """By another's hand or by our own, and in the same field manager, whose fields an apply may change."""
+        key = fresh("d")
+        await make(stores("one"), DISK, disk(key, "a"))
+        first = await stores("one").get(DISK, key)
+        for manager in ("one", "two"):
+            with pytest.raises(Problem):
+                await make(stores(manager), DISK, disk(key, "a", labels={"made": "over"}))
+        assert await stores("one").get(DISK, key) == first
+        changed = await stores("one").apply(DISK, disk(key, "a", labels={"made": "later"}))
+        assert changed["metadata"]["labels"] == {"made": "later"}
+        left_out = await stores("one").apply(DISK, disk(key, "a"))
+        assert not left_out["metadata"].get("labels")
 
     async def test_a_lease_is_taken_under_guard_and_given_up(self, stores: Stores) -> None:
         store, key = stores("one"), fresh("lease")

@@ -13,7 +13,7 @@ from operators.compute.model import Seen as MachineSeen
 from operators.compute.observe import expects, host_now, survey
 from operators.compute.resolve import disk_on, need
 from operators.compute.scheduler import HostView, Need, Policy
-from operators.contract import flows, names
+from operators.contract import flows
 from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE, MigrateStorage
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key
