@@ -338,8 +338,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 60, 22, theme="rivals"
     ),
+    Mutation("made-over", "what is to be made once is made over what is there", _made_over, 20, theme="rivals"),
 )
-"""The last eight have a second line of defence behind them: only runs with a theme meet what gets past both."""
+"""The last nine have a second line of defence behind them: only runs with a theme meet what gets past both."""
 
 
 def by_name(name: str) -> Mutation:
@@ -349,5 +350,6 @@ def by_name(name: str) -> Mutation:
 
 HARD: tuple[Mutation, ...] = (
     Mutation("volume-let-go", "a Volume is freed while a machine uses it", _volumes_let_go_while_used, 60, 12),
+    Mutation("volume-unclaimed", "Volumes are given out from what the cache says", _unclaimed, 60, theme="rivals"),
 )
 """Not found within that many seeds any more (why, is not looked into yet); not in the test."""
