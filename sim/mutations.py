@@ -336,7 +336,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("open-disk-removed", "a disk is removed under a running guest", _removes_what_is_open, 30, theme="ruin"),
     Mutation("start-not-recorded", "the agent keeps no record of a start", _record_forgotten, 60, 28, theme="axe"),
     Mutation(
-        "ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 60, 22, theme="rivals"
+        "ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 60, 100, theme="rivals"
     ),
     Mutation("made-over", "what is to be made once is made over what is there", _made_over, 20, theme="rivals"),
 )

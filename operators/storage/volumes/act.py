@@ -106,7 +106,8 @@ async def _(action: Adjust, store: Store) -> None:
 
 @act.register
 async def _(action: DeleteDisk, store: Store) -> None:
-    await _unused(action.disk, store)
+    if not action.set_aside:
+        await _unused(action.disk, store)
     meta = action.disk.meta
     # Of that very state: whether its file stays was part of what was decided.
     await store.delete(DISK, meta.key, uid=meta.uid, resource_version=meta.resource_version)

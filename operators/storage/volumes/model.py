@@ -196,6 +196,8 @@ class DeleteDisk:
     """Have the Disk's file freed (or kept, if it says so)."""
 
     disk: DiskObj
+    set_aside: bool = False
+    """Whether its file was set aside, so that no guest can be on it, whatever an Instance still lists."""
 
     def __str__(self) -> str:
         return str(self.disk.key)

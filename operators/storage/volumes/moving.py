@@ -24,7 +24,8 @@ def move(volume: VolumeObj, seen: Seen, disk: DiskObj) -> tuple[list[Action], Ou
     """The next step of a move, and how that stands; None when there is nothing to move. A move begun is finished."""
     # One that a guest took its data away from to another host stays until that guest's Instance there is gone.
     free = [each for each in seen.retired if each.spec.host_name not in seen.moves.used - {disk.spec.host_name}]
-    freed = [action for each in free for action in _free(each)]
+    aside = {each.spec.replaces for each in (disk, *seen.retired) if each.spec.take_from is not None}
+    freed = [action for each in free for action in _free(each, each.meta.uid in aside)]
     if seen.heir is None:
         return freed, None if volume.spec.pool in ("", disk.spec.pool) else _refused(volume, seen, disk)
     if seen.heir.spec.take_from is not None:
@@ -60,11 +61,11 @@ def _take(volume: VolumeObj, seen: Seen, heir: DiskObj) -> tuple[list[Action], O
     return [], Blocked(Reason.MOVING, f"host {heir.spec.host_name} copies it to pool {target}")
 
 
-def _free(disk: DiskObj) -> list[Action]:
+def _free(disk: DiskObj, aside: bool) -> list[Action]:
     """Remove a Disk with its file, whatever the reclaim policy: what it held is elsewhere."""
     if disk.meta.deleting:
         return []
-    return [Adjust(disk, replace(disk.spec, keep=False)) if disk.spec.keep else DeleteDisk(disk)]
+    return [Adjust(disk, replace(disk.spec, keep=False)) if disk.spec.keep else DeleteDisk(disk, aside)]
 
 
 def begin(volume: VolumeObj, seen: Seen, disk: DiskObj) -> list[Action]:

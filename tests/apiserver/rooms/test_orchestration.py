@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from operators.contract import names
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT
@@ -57,8 +58,8 @@ class Cloud:
         vm = self.get(VIRTUAL_MACHINE, name)
         spec = {"hostName": "h1", "domain": "d", "cpus": 1, "memory": "128Mi"}
         spec["virtualMachine"] = {"name": name, "uid": vm.meta.uid}
-        self.admin.apply(INSTANCE.body(Key(NS, f"{name}-h1"), spec=spec), "others")
-        self.say(INSTANCE, f"{name}-h1", power="Running", observedGeneration=1)
+        self.admin.apply(INSTANCE.body(Key(NS, names.instance(name)), spec=spec), "others")
+        self.say(INSTANCE, names.instance(name), power="Running", observedGeneration=1)
         self.say(
             VIRTUAL_MACHINE,
             name,
@@ -70,7 +71,7 @@ class Cloud:
 
     def free(self, name: str) -> None:
         """What the others would do at the end."""
-        self.admin.delete(INSTANCE, f"{name}-h1", NS)
+        self.admin.delete(INSTANCE, names.instance(name), NS)
         for kind, dependent in ((PORT, f"{name}-nic0"), (PORT, f"{name}-nic1"), (VOLUME, f"{name}-root")):
             until(self._deleting(kind, dependent), what=f"{dependent} is being deleted")
             self.admin.patch(kind, dependent, {"metadata": {"finalizers": None}}, namespace=NS)
