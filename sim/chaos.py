@@ -285,7 +285,7 @@ class Chaos:
         """Somebody deletes a bridge or a VXLAN device of ours by hand."""
         network = self._host(trouble).network
         space = network.spaces[""]
-        ours = sorted(name for name in space.links if name.startswith(("csbr", "csvx", "csri")))
+        ours = sorted(name for name in space.links if name.startswith(("csbr", "csvx", "csri", "csmi")))
         if ours:
             network.remove_link(space, ours[int(trouble.amount * len(ours))])
 

@@ -518,7 +518,8 @@ def _strange_devices(run: Run, host: Host) -> Complaints:
     known: set[str] = set()
     for each in run.all(HOST_NETWORK):
         if each["spec"]["hostName"] == host.name:
-            known |= {each["spec"]["bridge"], each["spec"]["vxlan"]}
+            segment = each["spec"]["segmentId"]
+            known |= {each["spec"]["bridge"], each["spec"]["vxlan"], f"csm{segment}", f"csmi{segment}"}
     for each in run.all(ROUTER):
         if each["spec"]["hostName"] == host.name:
             segment = each["spec"]["segmentId"]
@@ -548,6 +549,9 @@ def networks_work(run: Run) -> Complaints:
                     yield f"guest {uuid} on {host.name} has no bridge {nic.bridge}"
                 if not any(nic.mac in mark and nic.tap in mark for mark in let):
                     yield f"guest {uuid} on {host.name}: {nic.mac} is not let through"
+                metadata = links.get(nic.bridge.replace("csbr", "csmi"))
+                if metadata is None or metadata.master != nic.bridge:
+                    yield f"guest {uuid} on {host.name} has no metadata service on bridge {nic.bridge}"
     for router in run.all(ROUTER):
         if not _deleting(router):
             yield from _serves(run, router)

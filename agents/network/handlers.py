@@ -9,6 +9,7 @@ from agents.network.ports.controller import Ports
 from agents.network.report.controller import HostReports
 from agents.network.routers.controller import Routers
 from agents.network.segments.controller import Segments
+from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.networking import HOST_NETWORK, PORT_BINDING, ROUTER
 from operators.kernel.component import Component, Env
@@ -19,7 +20,7 @@ from operators.kernel.manager import AnyController, Context
 def watches(env: Env) -> Sequence[Watch]:
     """Only what is this host's."""
     own = f"spec.hostName={env['NODE_NAME']}"
-    return [Watch(kind, field_selector=own) for kind in (HOST_NETWORK, PORT_BINDING, ROUTER, HOST_REPORT)]
+    return [Watch(kind, field_selector=own) for kind in (HOST_NETWORK, PORT_BINDING, ROUTER, INSTANCE, HOST_REPORT)]
 
 
 def build(context: Context) -> Sequence[AnyController]:

@@ -12,10 +12,11 @@ from operators.contract.codec import Json
 
 TAP_PREFIX = "cst"
 """Of `names.tap`: what a guest is plugged in with."""
-OURS = re.compile(r"cs(br|vx|ri|rp)[0-9]+")
-"""Bridges, VXLAN devices, and a router's two cables (inside and public)."""
+OURS = re.compile(r"cs(br|vx|ri|rp|mi)[0-9]+")
+"""Bridges, VXLAN devices, a router's two cables (inside and public), and the cable to the metadata service."""
 TAPS = re.compile(TAP_PREFIX + r"[0-9a-f]{10}")
-OUR_NETNS = re.compile(r"csr[0-9]+")
+OUR_NETNS = re.compile(r"cs[rm][0-9]+")
+"""Routers and metadata services."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import structlog
 
 from agents.network import netlink
 from agents.network.links import OURS
+from agents.network.metadata import place
 from agents.network.ports.guard import TABLE
 from agents.network.ports.model import LOOK_AGAIN
 from operators.contract.fabric import HOST_REPORT
@@ -78,7 +79,7 @@ def look_at(context: Context, device: str) -> None:
     if not OURS.fullmatch(device):
         return
     for host_network in context.cache.all(HOST_NETWORK):
-        if device in (host_network.spec.bridge, host_network.spec.vxlan):
+        if device in (host_network.spec.bridge, host_network.spec.vxlan, place.cable(host_network.spec.segment_id)):
             context.poke("segments", host_network.key)
     for router in context.cache.all(ROUTER):
         if device in (f"csri{router.spec.segment_id}", f"csrp{router.spec.segment_id}"):

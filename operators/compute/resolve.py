@@ -128,7 +128,15 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         reboot_request=vm.spec.reboot_request,
         reset_request=vm.spec.reset_request,
         start_request=start_request,
+        offering=offering.display_name or vm.spec.offering,
+        zone=_zone(seen, host),
     )
+
+
+def _zone(seen: Seen, host: str) -> str:
+    """That of the host, which does not change under a guest."""
+    found = next((each.zone for each in seen.hosts if each.name == host), "")
+    return found or (seen.instance.spec.zone if seen.instance else "")
 
 
 def live_disks(seen: Seen, instance: InstanceSpec) -> tuple[InstanceDisk, ...]:

@@ -387,6 +387,9 @@ class InstanceSpec:
     """Raised by Compute to have a guest that ended by itself started again."""
     incoming: Incoming | None = None
     outgoing: Outgoing | None = None
+    offering: str = ""
+    """What people call its size and, below, its zone: as they were at its start, for the metadata service."""
+    zone: str = ""
 
     @property
     def most_cpus(self) -> int:

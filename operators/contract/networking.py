@@ -127,6 +127,8 @@ class PortBindingSpec:
     mac: str
     ip: str
     mtu: int = 1450
+    gateway: str = ""
+    """The network's router, at whose address the guest finds the metadata service too."""
 
 
 @dataclass(frozen=True, slots=True)

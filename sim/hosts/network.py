@@ -168,6 +168,8 @@ def _line(words: list[str], netns: str) -> None:
         case ["route", "replace", "default", "via", gateway, "dev", name]:
             _link(space, name)
             space.gateway = gateway, name
+        case ["route", "replace", "default", "dev", name]:
+            space.gateway = "", _link(space, name).name
         case _:
             raise AssertionError(f"the simulated ip does not know: {' '.join(words)}")
 
@@ -404,6 +406,26 @@ async def observe(want: Any, *, devices: bool) -> Any:
 
     service = Service(running(want.state), read(want.state), str(want.state) in here().state)
     return Seen(await module._devices(want.spec.netns) if devices else None, service)
+
+
+class Services:
+    """Stands in for the metadata services of a process: no guest of the simulation asks."""
+
+    def __init__(self, guests: Any) -> None:
+        self._open: set[str] = set()
+
+    def serves(self, netns: str) -> bool:
+        """Whether one runs there."""
+        return netns in self._open
+
+    def open(self, netns: str, host_network: Any) -> None:
+        """Listen there."""
+        within(netns, lambda: None)
+        self._open.add(netns)
+
+    def close(self, netns: str) -> None:
+        """Listen no more."""
+        self._open.remove(netns)
 
 
 class Exits:

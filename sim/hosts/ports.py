@@ -21,6 +21,7 @@ from agents.network.routers import act as router_act
 from agents.network.routers import controller as router_controller
 from agents.network.routers import dnsmasq
 from agents.network.routers import observe as router_observe
+from agents.network.segments import controller as segment_controller
 from agents.network.segments import observe as segment_observe
 from agents.storage import chains, copying, folders, marks, places, qcow2, qemuimg
 from agents.storage.disks import act as disk_act
@@ -72,6 +73,7 @@ def install() -> None:
         setattr(dnsmasq, name, getattr(network, name))
     setattr(router_controller, "running", network.running)  # noqa: B010
     setattr(router_controller, "Exits", network.Exits)  # noqa: B010
+    setattr(segment_controller, "Services", network.Services)  # noqa: B010
     wakeups.devices = network.devices
     wakeups.rules = network.rules  # type: ignore[attr-defined,unused-ignore]
 

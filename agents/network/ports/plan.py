@@ -23,15 +23,18 @@ def made(want: Wanted, seen: Seen) -> Tables:
     return Tables(as_listed(guard.guests(_live(want), _strangers(want, seen))), as_listed(guard.host()))
 
 
-def _strangers(want: Wanted, seen: Seen) -> list[Element]:
-    """What is let through for taps that are there and that no object stands for.
+def _strangers(want: Wanted, seen: Seen) -> dict[str, frozenset[Element]]:
+    """What is let through, by set, for taps that are there and that no object stands for.
 
     A PortBinding ends by being deleted. One that was never seen to go (the API server was restored from a backup, say)
     may have a guest that runs: it is reported (`HostReport`), and left alone as long as its tap is there.
     """
     known = {each.spec.tap for each in want.bindings}
-    let = seen.tables.guests.elements.get(guard.ADDRESSES, frozenset())
-    return sorted(each for each in let if each[0] in seen.devices and each[0] not in known)
+    let = seen.tables.guests.elements
+    return {
+        name: frozenset(each for each in let.get(name, ()) if each[0] in seen.devices and each[0] not in known)
+        for name in (guard.ADDRESSES, guard.METADATA)
+    }
 
 
 def _live(want: Wanted) -> list[PortBindingSpec]:
@@ -57,4 +60,8 @@ def _verdict(binding: Binding, seen: Seen, outcome: Outcome) -> Outcome:
 
 def _refusal(binding: Binding) -> Outcome | None:
     spec = binding.spec
-    return refusal(devices=(spec.bridge, spec.tap), addresses=(spec.ip,), macs=(spec.mac,))
+    return refusal(
+        devices=(spec.bridge, spec.tap),
+        addresses=(spec.ip, *([spec.gateway] if spec.gateway else [])),
+        macs=(spec.mac,),
+    )

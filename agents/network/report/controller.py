@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.network import namespaces, tools
 from agents.network.links import OUR_NETNS, OURS, TAPS, links
+from agents.network.metadata import place
 from agents.network.report.model import Seen, Wanted, told
 from operators.contract.codec import to_wire
 from operators.contract.fabric import HOST_REPORT
@@ -62,7 +63,8 @@ class HostReports:
 
     def _known(self) -> Iterator[str]:
         for host_network in self._context.cache.all(HOST_NETWORK):
-            yield from (host_network.spec.bridge, host_network.spec.vxlan)
+            segment = host_network.spec.segment_id
+            yield from (host_network.spec.bridge, host_network.spec.vxlan, place.netns(segment), place.cable(segment))
         for binding in self._context.cache.all(PORT_BINDING):
             yield binding.spec.tap
         for router in self._context.cache.all(ROUTER):

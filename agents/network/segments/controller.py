@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from agents.network.metadata import place
+from agents.network.metadata.guests import Guests
+from agents.network.metadata.serving import Services
 from agents.network.ports.model import HOST
 from agents.network.segments import act, observe, plan
 from agents.network.segments.model import Action, Links, Seen, Wanted
 from agents.network.status import Echoes, report
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import HOST_NETWORK, ROUTER
-from operators.contract.reasons import Type
+from operators.contract.reasons import Reason, Type
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
-from operators.kernel.outcome import Outcome
+from operators.kernel.outcome import Outcome, Problem, Retry
 from operators.kernel.report import Voice
 
 
@@ -29,6 +32,7 @@ class Segments:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._echoes = Echoes(context.cache)
+        self._services = Services(Guests(context.cache))
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         return {HOST_NETWORK: lambda each: [each.key] if self._echoes.news(each) else []}
@@ -37,13 +41,20 @@ class Segments:
         host_network = self._context.cache.get(HOST_NETWORK, key)
         if host_network is None:
             return None
-        return Wanted(host_network), await observe.observe(host_network.spec)
+        spec = host_network.spec
+        return Wanted(host_network), await observe.observe(
+            spec, listening=self._services.serves(place.netns(spec.segment_id))
+        )
 
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return plan.plan(wanted, seen)
 
     async def act(self, action: Action) -> None:
-        await act.act(action)
+        try:
+            await act.act(action, self._services)
+        except OSError as error:
+            why = f"{type(action).__name__} on the host failed: {error}"
+            raise Problem(Retry(Reason.NETWORK_ERROR, why)) from error
         if isinstance(action, Links):
             self._wake(action)
 

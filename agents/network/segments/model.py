@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.network.links import Link
-from operators.contract.meta import Obj
+from agents.network.metadata.place import Place
+from operators.contract.codec import Json
+from operators.contract.meta import Key, Obj
 from operators.contract.networking import HostNetworkSpec, HostSideStatus
 
 VXLAN_PORT = 4789
@@ -37,13 +39,15 @@ class Seen:
     bridge: Link | None
     vxlan: Link | None
     peers: frozenset[str]
+    metadata: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Lines for `ip -batch`."""
+    """Lines for `ip -batch`, on the host or inside a namespace."""
 
     lines: tuple[str, ...]
+    netns: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +59,45 @@ class Peers:
     remove: tuple[str, ...] = ()
 
 
-Action = Links | Peers
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Lines for `bridge fdb`."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MakeNetns:
+    """Make the metadata service's namespace."""
+
+    name: str
+    leftover: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One transaction of nftables inside the namespace."""
+
+    netns: str
+    commands: tuple[Json, ...]
+
+    def __str__(self) -> str:
+        return f"Rules({self.netns}, {len(self.commands)} commands)"
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Serve metadata in a namespace, to the guests of a HostNetwork."""
+
+    netns: str
+    host_network: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Serve no more there."""
+
+    netns: str
+
+
+Action = Links | Peers | Entries | MakeNetns | Rules | Serve | Close

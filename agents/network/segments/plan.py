@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from agents.network.check import refusal
 from agents.network.links import Link, Vxlan
-from agents.network.segments.model import VXLAN_PORT, Action, Links, Peers, Seen, Wanted
+from agents.network.metadata import place
+from agents.network.metadata.place import Place
+from agents.network.rules import Listed, difference
+from agents.network.segments.model import (
+    VXLAN_PORT,
+    Action,
+    Close,
+    Entries,
+    Links,
+    MakeNetns,
+    Peers,
+    Rules,
+    Seen,
+    Serve,
+    Wanted,
+)
 from operators.contract.networking import HostNetworkSpec
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Done, Outcome
@@ -15,9 +30,12 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
     if problem := refusal(devices=(want.spec.bridge, want.spec.vxlan), addresses=(want.spec.local, *want.spec.peers)):
         return [], problem
     if want.deleting:
-        there = [link.name for link in (seen.vxlan, seen.bridge) if link is not None]
+        there = [link.name for link in (seen.metadata.cable, seen.vxlan, seen.bridge) if link is not None]
         lines = tuple(f"link del {name}" for name in there)
-        return ([Links(lines)] if lines else []), Done(Reason.RELEASED)
+        if seen.metadata.netns or seen.metadata.leftover:
+            lines = (*lines, f"netns del {place.netns(want.spec.segment_id)}")
+        shut: list[Action] = [Close(place.netns(want.spec.segment_id))] if seen.metadata.listening else []
+        return [*shut, *([Links(lines)] if lines else [])], Done(Reason.RELEASED)
     usable = seen.vxlan if seen.vxlan and seen.vxlan.vxlan == _vxlan(want.spec) else None
     lines = (*_bridge(want.spec, seen.bridge), *_device(want.spec, seen.vxlan, usable))
     actions: list[Action] = [Links(lines)] if lines else []
@@ -25,7 +43,32 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
     wanted = frozenset(want.spec.peers)
     if before != wanted:
         actions.append(Peers(want.spec.vxlan, tuple(sorted(wanted - before)), tuple(sorted(before - wanted))))
-    return actions, Done()
+    return [*actions, *_metadata(want, seen.metadata, bridged=seen.bridge is not None)], Done()
+
+
+def _metadata(want: Wanted, seen: Place, *, bridged: bool) -> list[Action]:
+    """The network's metadata service on this host."""
+    spec, netns = want.spec, place.netns(want.spec.segment_id)
+    serve = Serve(netns, want.host_network.key)
+    if bridged and place.stands(seen, spec.bridge):
+        return [] if seen.listening else [serve]
+    actions: list[Action] = []
+    if seen.listening:
+        actions.append(Close(netns))  # a namespace of which that is the last thing left would stay for it
+    if seen.cable is not None:
+        actions.append(Links((f"link del {seen.cable.name}",)))
+    if not seen.netns:
+        actions.append(MakeNetns(netns, seen.leftover))
+    return [
+        *actions,
+        Rules(netns, tuple(difference(place.rules(), Listed()))),
+        Links(place.to_host(spec.segment_id, spec.mtu)),
+        Links(place.inside(), netns),
+        Links((place.plugged(spec.segment_id, spec.bridge),)),
+        Entries((place.known(spec.segment_id),)),
+        Links((place.up(spec.segment_id),)),
+        serve,
+    ]
 
 
 def _bridge(spec: HostNetworkSpec, seen: Link | None) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ def binding(port: PortObj, router: RouterObj, reserved: Reservation, host: str) 
         mac=reserved.mac,
         ip=reserved.ip,
         mtu=router.spec.mtu,
+        gateway=router.spec.gateway.partition("/")[0],
     )
 
 

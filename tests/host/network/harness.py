@@ -41,7 +41,7 @@ LAN = Lan(
     outside_address="10.98.43.254/24",
 )
 FINALIZER = names.finalizer("networking")
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds in which anything that is to happen does, on a busy machine too."""
 
 
@@ -208,6 +208,16 @@ class Guest:
         words = ["ping", "-c", "1", "-W", "1", "-s", str(size), *(["-I", source] if source else []), address]
         return any(self.busybox(*words, check=False)[0] == 0 for _ in range(2))
 
+    def reads(self, path: str, address: str = "169.254.169.254", **headers: str) -> str:
+        """What the metadata service says, or why it does not."""
+        ask = (
+            "import json, sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1], "
+            "headers=json.loads(sys.argv[2])), timeout=3).read().decode(), end='')"
+        )
+        words = (sys.executable, "-c", ask, f"http://{address}/{path}", json.dumps(headers))
+        code, out = self.run(*words, check=False)
+        return out if code == 0 else f"refused: {out.splitlines()[-1]}"
+
     def resolves(self, name: str) -> str:
         """What the router's DNS says of a name."""
         _, out = self.busybox("nslookup", name, "10.1.1.1", check=False)
@@ -251,7 +261,9 @@ class Cloud:
         await self.user.apply(NETWORK, NETWORK.body(Key(NS, name), spec={"cidr": cidr} | spec))
         await self.until(lambda: self.is_ready(NETWORK, name))
 
-    async def guest(self, name: str, host: str, network: str = "net", *, plug: bool = True, **spec: Any) -> Guest:
+    async def guest(
+        self, name: str, host: str, network: str = "net", *, plug: bool = True, user_data: str = "", **spec: Any
+    ) -> Guest:
         port = f"{name}-nic0"
         spec = {"network": network, "virtualMachine": name, "hostname": name} | spec
         await self.user.create(PORT, PORT.body(Key(NS, port), spec=spec, finalizers=[FINALIZER]))
@@ -262,6 +274,9 @@ class Cloud:
             "cpus": 1,
             "memory": "128Mi",
             "nics": [{"port": port, "portBinding": names.port_binding(port, host)}],
+            "cloudInit": {"instanceId": f"uid-{name}", "hostname": name, "userData": user_data},
+            "offering": "Small Instance",
+            "zone": "default",
         }
         await self.user.apply(INSTANCE, INSTANCE.body(Key(NS, names.instance(name)), spec=instance))
         await self.until(lambda: self.is_ready(PORT, port))

@@ -203,7 +203,8 @@ async def test_a_restarted_agent_changes_nothing_and_misses_nothing(tmp_path: Pa
         await asyncio.sleep(1)
         assert {name: here.traces(name) for name in here.hosts} == before
         # Whatever is listed is in the form in which it was given.
-        assert [agent.log.read_text() for agent in here.agents.values()] == ["", ""]
+        logs = [agent.log.read_text().splitlines() for agent in here.agents.values()]
+        assert [line for log in logs for line in log if "action=Serve" not in line] == []
         assert here.versions() == versions
         await here.agents["n2"].kill()
         late = asyncio.create_task(here.guest("c", "n2", plug=False))
@@ -228,27 +229,27 @@ async def test_what_is_broken_behind_our_back_is_mended(tmp_path: Path) -> None:
         dnsmasq = host.exec(["cat", pid_file]).stdout.strip()
         host.exec(["kill", "-9", dnsmasq])
         took = await here.until(lambda: host.exec(["cat", pid_file]).stdout.strip() not in ("", dnsmasq))
-        assert took < 5
+        assert took < 40  # far sooner than by the look at everything
         await asyncio.sleep(0.2)
         assert b.dhcp()["ip"] == b.ip
 
         for device in (f"csvx{segment}", f"csri{segment}", f"csrp{segment}"):
             host.exec(["ip", "link", "del", device])
             await here.until(lambda device=device: f"link {device}" in here.traces("n1"))
-            await here.until(lambda: b.pings("10.1.1.1") and a.pings(b.ip), 10)
+            await here.until(lambda: b.pings("10.1.1.1") and a.pings(b.ip), 60)
         assert b.pings(LAN.outside_address.partition("/")[0])
 
         host.exec(["nft", "flush", "ruleset"])
-        await here.until(lambda: any(each.startswith("element") for each in here.traces("n1")), 5)
+        await here.until(lambda: any(each.startswith("element") for each in here.traces("n1")), 40)
         host.exec(["nft", "delete", "chain", "bridge", "cloudstack", "input"])
         chains = ["nft", "list", "chains", "bridge"]
-        await here.until(lambda: "chain input" in host.exec(chains).stdout, 5)
+        await here.until(lambda: "chain input" in host.exec(chains).stdout, 40)
 
         host.exec(["ip", "netns", "exec", f"csr{segment}", "nft", "flush", "ruleset"])
         host.exec(["ip", "-n", f"csr{segment}", "addr", "flush", "dev", "eth0"])
         await here.agents["n1"].kill()
         await here.agents["n1"].start()
-        await here.until(lambda: b.pings("10.1.1.1") and b.pings(LAN.outside_address.partition("/")[0]), 10)
+        await here.until(lambda: b.pings("10.1.1.1") and b.pings(LAN.outside_address.partition("/")[0]), 60)
 
 
 async def test_what_is_not_ours_is_reported_and_left_alone(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_rule_that_somebody_changed_brings_the_whole_table_anew() -> None:
 
 def test_a_guest_that_no_object_stands_for_is_left_alone_as_long_as_its_tap_is_there() -> None:
     nft = Nft()
-    tables(nft, binding(2), binding(3))
+    tables(nft, binding(2, gateway="10.1.1.1"), binding(3))
     known = Wanted((binding(3),))
     tap = binding(2).spec.tap
     assert plan(known, nft.seen(tap))[0] == []
@@ -105,6 +105,18 @@ def test_a_guest_that_no_object_stands_for_is_left_alone_as_long_as_its_tap_is_t
     for action in plan(known, nft.seen())[0]:
         nft.do(action.commands)
     assert {each[0] for each in elements(nft, "macs")} == {binding(3).spec.tap}
+
+
+def test_a_guest_finds_the_metadata_service_at_its_address_and_at_that_of_its_router() -> None:
+    nft = Nft()
+    tables(nft, binding(2, gateway="10.1.1.1"), binding(3))
+    assert elements(nft, "metadata") == {
+        ("cst0000000002", "169.254.169.254"),
+        ("cst0000000002", "10.1.1.1"),
+        ("cst0000000003", "169.254.169.254"),
+    }
+    (outcome,) = [each.outcome for each in verdicts(Wanted((binding(4, gateway="10.1.1.1 }"),)), nft.seen(), Done())]
+    assert outcome.reason == "Invalid"
 
 
 def test_one_that_is_deleted_is_let_through_no_more_tap_or_not() -> None:

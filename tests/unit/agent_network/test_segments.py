@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from agents.network.links import Link, Vxlan
-from agents.network.segments.model import Action, Links, Peers, Seen, Wanted
+from agents.network.metadata.place import Place
+from agents.network.segments.model import Action, Close, Entries, Links, MakeNetns, Peers, Rules, Seen, Serve, Wanted
 from agents.network.segments.plan import plan
-from operators.contract.meta import Meta, Obj, ObjectRef
+from operators.contract.meta import Key, Meta, Obj, ObjectRef
 from operators.contract.networking import HOST_NETWORK, HostNetworkSpec, HostSideStatus
 from operators.kernel.outcome import Done, Rejected
 
@@ -27,6 +28,9 @@ VXLAN = Link(
     "csvx1005", "vxlan", "csbr1005", mtu=1450, up=True, quiet=True, vxlan=Vxlan(1005, "10.99.0.1", 4789, learning=True)
 )
 PEERS = frozenset(SPEC.peers)
+CABLE = Link("csmi1005", "veth", "csbr1005", mtu=1450, up=True, quiet=True)
+SERVES = Place(netns=True, cable=CABLE, listening=True)
+SERVE = Serve("csm1005", Key("ns", "net-1"))
 MAKE_BRIDGE = (
     "link add csbr1005 mtu 1450 type bridge forward_delay 0 mcast_snooping 0",
     "link set csbr1005 addrgenmode none",
@@ -67,7 +71,48 @@ def but(link: Link, **changes: object) -> Link:
     ],
 )
 def test_what_is_done_for_what_is_found(seen: Seen, actions: list[Action]) -> None:
-    assert plan(wanted(), seen) == (actions, Done())
+    served = dataclasses.replace(seen, metadata=SERVES)
+    if seen.bridge is not None:
+        assert plan(wanted(), served) == (actions, Done())
+    found, outcome = plan(wanted(), seen)
+    assert (found[: len(actions)], outcome) == (actions, Done())
+
+
+@pytest.mark.parametrize(
+    ("seen", "begins"),
+    [
+        (Place(), [MakeNetns("csm1005", leftover=False)]),
+        (Place(leftover=True), [MakeNetns("csm1005", leftover=True)]),
+        (Place(netns=True), []),
+        # Killed before it was plugged in: what is behind the cable may not be whole.
+        (Place(netns=True, cable=but(CABLE, up=False)), [Links(("link del csmi1005",))]),
+        # Somebody deleted the namespace, which lives on as long as we listen in it.
+        (
+            Place(cable=CABLE, listening=True),
+            [Close("csm1005"), Links(("link del csmi1005",)), MakeNetns("csm1005", leftover=False)],
+        ),
+    ],
+)
+def test_a_metadata_service_that_is_not_whole_is_made_anew_and_plugged_in_last(
+    seen: Place, begins: list[Action]
+) -> None:
+    actions, _ = plan(wanted(), Seen(BRIDGE, VXLAN, PEERS, seen))
+    assert actions[: len(begins)] == begins
+    rest = actions[len(begins) :]
+    assert isinstance(rest[0], Rules)
+    assert [type(each) for each in rest[1:]] == [Links, Links, Links, Entries, Links, Serve]
+    assert rest[-2:] == [Links(("link set csmi1005 up",)), SERVE]
+
+
+def test_a_new_agent_serves_where_the_last_one_did() -> None:
+    stands = dataclasses.replace(SERVES, listening=False)
+    assert plan(wanted(), Seen(BRIDGE, VXLAN, PEERS, stands)) == ([SERVE], Done())
+
+
+def test_the_metadata_service_goes_with_the_segment() -> None:
+    actions, _ = plan(wanted(deleting=True), Seen(BRIDGE, VXLAN, PEERS, SERVES))
+    lines = ("link del csmi1005", "link del csvx1005", "link del csbr1005", "netns del csm1005")
+    assert actions == [Close("csm1005"), Links(lines)]
 
 
 @pytest.mark.parametrize(
