@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SETUP := $(VENV)/.installed
 # Where real processes share a busy machine, a failed test is tried once more and named in the summary (ADR 22).
-AGAIN := --reruns 1 -raR
+AGAIN := --reruns 1 --rerun-show-tracebacks
 
 .PHONY: help demo test lint unit sim sim-tests apiserver host cluster-tests faults bench up down image guest chart-lint docs lock clean
 
@@ -30,7 +30,7 @@ unit: $(SETUP) ## Decisions, as tables and properties, and the database; no clus
 
 apiserver: $(SETUP) ## Against a real API server and etcd
 	$(PY) -m dev build
-	$(PY) -m pytest tests/apiserver -q $(AGAIN)
+	$(PY) -m pytest tests/apiserver -q -n 2 --dist loadfile $(AGAIN)
 
 sim: $(SETUP) ## Simulate the control plane: SEEDS=10000 [FIRST=1] [JOBS=2], or SEED=123 to replay one with its trace
 	$(PY) -m sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),1) $(if $(JOBS),--jobs $(JOBS)))

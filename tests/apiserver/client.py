@@ -26,6 +26,10 @@ class Refused(Exception):
         super().__init__(f"{self.code}: {self.message}")
 
 
+class Gone(Refused):
+    """There is nothing of that name."""
+
+
 class Client:
     """One user of one API server."""
 
@@ -77,7 +81,7 @@ class Client:
             timeout=30,
         )
         if not answer.ok:
-            raise Refused(answer)
+            raise (Gone if answer.status_code == 404 else Refused)(answer)
         return answer.json()
 
     def get(self, kind: Kind[Any, Any], name: str = "", namespace: str = "default", **query: str) -> Any:
@@ -102,6 +106,13 @@ class Client:
         return self.ask(
             "PATCH", where, body, "application/apply-patch+yaml", fieldManager=manager, force="true", **query
         )
+
+    def namespaces(self, *names: str) -> None:
+        """See to it that there are these namespaces."""
+        for name in names:
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            where = f"/api/v1/namespaces/{name}"
+            self.ask("PATCH", where, body, "application/apply-patch+yaml", fieldManager="test")
 
     def delete(self, kind: Kind[Any, Any], name: str, namespace: str = "default", **query: str) -> Any:
         """Ask for an object's deletion."""

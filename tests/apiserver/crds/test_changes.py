@@ -9,6 +9,7 @@ import pytest
 
 from operators.contract.kinds import HOST_SIDE
 from tests.apiserver.client import Client, Json, Refused
+from tests.apiserver.conftest import let_go
 from tests.apiserver.crds.objects import KINDS, bent, good
 
 MOVED = "hostName cannot change: on another host it is another object"
@@ -114,7 +115,7 @@ def made(admin: Client, request: pytest.FixtureRequest) -> Iterator[Json]:
     kind, differing = request.node.callspec.params["kind"], request.node.callspec.params["differing"]
     body = admin.create(bent(good(kind), differing), fieldValidation="Strict")
     yield body
-    admin.delete(KINDS[kind], body["metadata"]["name"])
+    let_go(admin, KINDS[kind], body["metadata"])
 
 
 @pytest.mark.parametrize(("kind", "differing", "change", "sentence"), REFUSED)

@@ -18,6 +18,7 @@ from operators.contract.networking import CLAIM
 from operators.contract.storage import VOLUME
 from operators.kernel.leader import DURATION, LOOK_EVERY
 from tests.apiserver.client import Client, Refused
+from tests.apiserver.conftest import every, let_go, served
 from tests.apiserver.control_plane import HOST, ControlPlane
 from tests.apiserver.kernel.processes import Process, line, until
 from tests.support.store_expectations import volume
@@ -31,14 +32,9 @@ def namespace(admin: Client) -> Iterator[str]:
     name = f"kernel-{uuid.uuid4().hex[:8]}"
     admin.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
-    for each in admin.get(VOLUME, namespace=name)["items"]:
-        admin.patch(VOLUME, each["metadata"]["name"], {"metadata": {"finalizers": None}}, namespace=name)
-        try:
-            admin.delete(VOLUME, each["metadata"]["name"], namespace=name)
-        except Refused as error:
-            assert error.code == 404
-    for each in admin.get(CLAIM)["items"]:
-        admin.delete(CLAIM, each["metadata"]["name"])
+    for kind in (VOLUME, CLAIM):
+        for each in every(admin, kind):
+            let_go(admin, kind, each["metadata"])
 
 
 @pytest.fixture
@@ -79,15 +75,6 @@ class Cloud:
     @property
     def claims(self) -> int:
         return sum(each["spec"]["owner"]["namespace"] == self.namespace for each in self.admin.get(CLAIM)["items"])
-
-    @property
-    def served(self) -> bool:
-        """Whether a fresh API server serves custom resources already."""
-        try:
-            return all("items" in self.admin.get(kind) for kind in (VOLUME, CLAIM))
-        except Refused as error:
-            assert error.code in (404, 429, 503)
-            return False
 
     @property
     def holder(self) -> str:
@@ -220,7 +207,7 @@ def test_the_api_server_may_go_away_for_a_while(
         assert process.page("healthz")[0] == 200
     finally:
         control_plane.start_apiserver()
-    until(lambda: cloud.served)
+    until(lambda: served(cloud.admin))
     cloud.want("b")
     until(lambda: cloud.claimed("a", "b"), 40)
 
@@ -259,10 +246,10 @@ def test_410_gone_and_deletions_that_no_watch_tells_of(
         compact(control_plane)
         control_plane.stop("kube-apiserver")
         control_plane.start_apiserver()
-        until(lambda: cloud.served)
+        until(lambda: served(cloud.admin))
         wire.mend()
         until(lambda: cloud.claimed("a", "b", "c"), 60)
-        assert "Restarting the watch-stream for claims" in process.log_file.read_text()
+        until(lambda: "Restarting the watch-stream for claims" in process.log_file.read_text(), 40)
         assert process.child.poll() is None
 
 

@@ -53,8 +53,7 @@ def rendered(*options: str) -> tuple[Json, ...]:
 @pytest.fixture(scope="session")
 def chart(control_plane: ControlPlane, admin: Client) -> None:
     """The chart's security in force: the API server takes up policies a moment after they are made."""
-    for name in (SYSTEM, SECRETS, "team-a"):
-        admin.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    admin.namespaces(SYSTEM, SECRETS, "team-a")
     kubectl = [
         str(control_plane.kubectl),
         f"--kubeconfig={control_plane.kubeconfig}",

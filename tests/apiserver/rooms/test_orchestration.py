@@ -107,7 +107,7 @@ def test_the_life_of_a_machine_in_few_writes(cloud: Cloud, start: Start) -> None
 def test_a_killed_engine_is_followed_by_one_that_goes_on_and_a_user_cancels_by_patch(
     cloud: Cloud, start: Start
 ) -> None:
-    start("orchestration").end()
+    start("orchestration").kill()
     cloud.apply("db")
     start("orchestration")
     until(lambda: cloud.get(VOLUME, "db-root") and cloud.get(PORT, "db-nic1"))

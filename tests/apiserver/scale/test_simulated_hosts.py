@@ -27,7 +27,7 @@ def test_a_burst_fills_the_hosts_and_no_more_even_when_its_leader_dies(
         cloud.namespace("burst")
         names = [f"vm{number:03d}" for number in range(100)]
         cloud.deploy("burst", names[:60], offering="small")
-        cloud.rooms.pop("compute").end()
+        cloud.rooms.pop("compute").kill()
         cloud.deploy("burst", names[60:], offering="small")
         cloud.settled(80, "burst", 200)
         assert cloud.running("burst") == 80
