@@ -65,20 +65,12 @@ async def test_a_pair_that_was_made_when_compute_fell_is_the_pair() -> None:
     async with world() as cloud:
         await cloud.kill("compute")
         cloud.start_compute(1)
-        cloud.store.left = 10**6
-        made: list[Any] = []
-        real = cloud.store.create
-
-        async def create(*args: Any, **kwargs: Any) -> Any:
-            made.append(await real(*args, **kwargs))
-            cloud.store.fell.set()
-            await __import__("asyncio").Event().wait()
-
-        cloud.store.create = create  # type: ignore[method-assign]
+        died = cloud.store
         await pair(cloud, "mine")
         await cloud.settle(10)
-        assert len(made) == 1
-        public = base64.b64decode(made[0]["data"]["ssh-publickey"]).decode()
+        assert (died.creates, died.fell.is_set()) == (1, True)
+        (made,) = cloud.server.all(SECRET)
+        public = base64.b64decode(made["data"]["ssh-publickey"]).decode()
         assert status(cloud, "mine").public_key == public
 
 

@@ -26,7 +26,7 @@ from operators.contract.networking import PORT, PORT_BINDING
 from operators.contract.storage import DISK, DISK_OFFERING, VOLUME
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryServer, MemoryStore
-from operators.kernel.store import Unavailable
+from tests.support.axe import NEVER, Axe
 from tests.support.virtual_time import VirtualClock
 
 NS = "team-a"
@@ -34,40 +34,6 @@ WEB = Key(NS, "web")
 SPEC: Json = {"offering": "tiny", "image": "tiny", "nics": [{"network": "front"}]}
 GIB = 1024**3
 READY = [{"type": "Ready", "status": "True", "reason": "AsSpecified"}]
-
-
-class Faulty(MemoryStore):
-    """Compute's store: one of its writes is done but never answered, for the process dies or the connection breaks."""
-
-    def __init__(self, server: MemoryServer, after: int = 10**6, fatal: bool = True) -> None:
-        super().__init__(server, "compute")
-        self.left = after
-        self.fatal = fatal
-        self.fell = asyncio.Event()
-
-    async def _write(self, write: Awaitable[Any]) -> Any:
-        if self.fell.is_set():
-            await asyncio.Event().wait()
-        answer = await write
-        self.left -= 1
-        if self.left == 0 and not self.fatal:
-            raise Unavailable("the connection broke after the request")
-        if self.left == 0:
-            self.fell.set()
-            await asyncio.Event().wait()
-        return answer
-
-    async def apply(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().apply(*args, **kwargs))
-
-    async def apply_status(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().apply_status(*args, **kwargs))
-
-    async def finalize(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().finalize(*args, **kwargs))
-
-    async def delete(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().delete(*args, **kwargs))
 
 
 class World:
@@ -91,7 +57,7 @@ class World:
         self.orchestrates = True
         self.parts: dict[str, list[asyncio.Task[Any]]] = {}
         self.agents: dict[str, Agent] = {}
-        self.store = Faulty(self.server)
+        self.store = Axe(self.server, "compute")
 
     async def start(self) -> None:
         self.server.hook = _no_wait
@@ -112,8 +78,8 @@ class World:
         self.start_compute()
         self.parts["rest"] = [asyncio.create_task(self._others())]
 
-    def start_compute(self, after: int = 10**6, *, fatal: bool = True, **env: str) -> None:
-        self.store = Faulty(self.server, after, fatal)
+    def start_compute(self, after: int = NEVER, *, fatal: bool = True, **env: str) -> None:
+        self.store = Axe(self.server, "compute", after, fatal)
         manager = Manager(self.store, self.clock, COMPONENT.watches(env), COMPONENT.build, env=env)
         self.server.feed(manager)
         self.parts["compute"] = [asyncio.create_task(manager.run())]

@@ -25,6 +25,7 @@ from operators.contract.networking import (
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryServer, MemoryStore
 from operators.networking.handlers import COMPONENT
+from tests.support.axe import NEVER, Axe
 from tests.support.virtual_time import VirtualClock
 
 NS = "team-a"
@@ -32,41 +33,6 @@ AT_EASE = 5.0
 """Virtual seconds after which everything has settled that does not wait for a back-off."""
 FINALIZER = names.finalizer("networking")
 HOST_SIDE = (ROUTER, HOST_NETWORK, PORT_BINDING)
-
-
-class Axe(MemoryStore):
-    """The operator's store, which ends the operator after a number of writes: the last is done, its answer never seen."""
-
-    def __init__(self, server: MemoryServer, after: int = 0) -> None:
-        super().__init__(server, "networking")
-        self.left = after
-        self.fell = asyncio.Event()
-
-    async def _write(self, write: Any) -> Any:
-        if self.fell.is_set():
-            write.close()
-            await asyncio.Event().wait()
-        answer = await write
-        self.left -= 1
-        if self.left == 0:
-            self.fell.set()
-            await asyncio.Event().wait()
-        return answer
-
-    async def create(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().create(*args, **kwargs))
-
-    async def apply(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().apply(*args, **kwargs))
-
-    async def apply_status(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().apply_status(*args, **kwargs))
-
-    async def finalize(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().finalize(*args, **kwargs))
-
-    async def delete(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().delete(*args, **kwargs))
 
 
 class World:
@@ -81,7 +47,7 @@ class World:
         """Hosts whose agents do nothing."""
         self.broken: dict[str, Condition] = {}
         """What `Kind/name` says in place of being programmed."""
-        self.axe = Axe(self.server)
+        self.axe = Axe(self.server, "networking")
         self._operator: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._seen = asyncio.Event()
@@ -89,9 +55,9 @@ class World:
             self.server.subscribe(kind, lambda type_, body: self._seen.set())
         self._agents = asyncio.create_task(self._obey())
 
-    async def start(self, axe: int = 0) -> None:
+    async def start(self, axe: int = NEVER) -> None:
         """Start an operator with an empty memory."""
-        self.axe = Axe(self.server, axe)
+        self.axe = Axe(self.server, "networking", axe)
         self.manager = Manager(self.axe, self.clock, COMPONENT.watches({}), COMPONENT.build)
         self.server.feed(self.manager)
         self._operator = asyncio.create_task(self.manager.run())

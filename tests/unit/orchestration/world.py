@@ -17,9 +17,10 @@ from operators.contract.orchestration import FLOW, FlowState, OnFailure, Operati
 from operators.contract.storage import VOLUME
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryServer, MemoryStore
-from operators.kernel.store import StoreError, Unavailable
+from operators.kernel.store import StoreError
 from operators.orchestration.handlers import COMPONENT
 from operators.orchestration.record import VM, Flow
+from tests.support.axe import NEVER, Axe
 from tests.support.virtual_time import VirtualClock
 
 NS = "team-a"
@@ -27,44 +28,6 @@ WEB = Key(NS, "web")
 SPEC: Json = {"offering": "tiny", "image": "tiny", "nics": [{"network": "front"}, {"network": "back"}]}
 AT_EASE = 200.0
 """Virtual seconds after which everything has settled that ever will."""
-
-
-class Axe(MemoryStore):
-    """The engine's store. One of its writes is done but never answered: the engine dies, or an error comes."""
-
-    def __init__(self, server: MemoryServer, after: int = 10**6, fatal: bool = True) -> None:
-        super().__init__(server, "orchestration")
-        self.left = after
-        self.fatal = fatal
-        self.fell = asyncio.Event()
-        self.creates = 0
-        """Those that were tried, refused or not."""
-
-    async def _write(self, write: Any) -> Any:
-        if self.fell.is_set():
-            write.close()
-            await asyncio.Event().wait()
-        answer = await write
-        self.left -= 1
-        if self.left == 0 and not self.fatal:
-            raise Unavailable("the connection broke after the request")
-        if self.left == 0:
-            self.fell.set()
-            await asyncio.Event().wait()
-        return answer
-
-    async def create(self, *args: Any, **kwargs: Any) -> Any:
-        self.creates += 1
-        return await self._write(super().create(*args, **kwargs))
-
-    async def apply_status(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().apply_status(*args, **kwargs))
-
-    async def finalize(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().finalize(*args, **kwargs))
-
-    async def delete(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._write(super().delete(*args, **kwargs))
 
 
 class World:
@@ -79,13 +42,13 @@ class World:
         """What `Kind/name` says in place of becoming ready."""
         self.lazy = False
         """Whether compute does nothing at all."""
-        self.axe = Axe(self.server)
+        self.axe = Axe(self.server, "orchestration")
         self._engine: asyncio.Task[None] | None = None
         self._rest = asyncio.create_task(self._others())
 
-    async def start(self, axe: int = 10**6, *, fatal: bool = True) -> None:
+    async def start(self, axe: int = NEVER, *, fatal: bool = True) -> None:
         """Start an engine with an empty memory."""
-        self.axe = Axe(self.server, axe, fatal)
+        self.axe = Axe(self.server, "orchestration", axe, fatal)
         self._engine = self._run(self.axe)
 
     def _run(self, store: Axe) -> asyncio.Task[None]:
@@ -96,7 +59,7 @@ class World:
     @asynccontextmanager
     async def rival(self) -> AsyncIterator[None]:
         """A second engine beside the first, as when a leader does not know yet that it leads no more."""
-        rival = self._run(Axe(self.server))
+        rival = self._run(Axe(self.server, "orchestration"))
         try:
             yield
         finally:
