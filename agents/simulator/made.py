@@ -20,6 +20,7 @@ from operators.contract.fabric import (
     PoolReport,
     StorageReport,
 )
+from operators.contract.formats import DiskFormat, FormatReport
 from operators.contract.meta import Key, Kind, Obj, holds
 from operators.contract.networking import HOST_NETWORK, PORT_BINDING, ROUTER, HostSideStatus
 from operators.contract.reasons import Reason, Type
@@ -207,7 +208,9 @@ class Reports:
     def report(self, wanted: HostReport, seen: tuple[str, ...], outcome: Outcome) -> Sequence[Report]:
         """Each part for its own field manager; written only when it is news."""
         size, number = self._settings.pool, self._numbers[wanted.spec.host_name]
-        storage = StorageReport(tuple(PoolReport(name, online=True, capacity=size, free=size) for name in seen))
+        every = tuple(FormatReport(each) for each in DiskFormat)
+        pools = (PoolReport(name, online=True, capacity=size, free=size, formats=every) for name in seen)
+        storage = StorageReport(tuple(pools))
         network = NetworkReport(f"100.64.{number // 250}.{number % 250 + 1}")
         # One at a time: each apply is guarded by the version of the report that was seen.
         for name, part in (("storage", storage), ("network", network)):

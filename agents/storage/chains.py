@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from agents.storage import qcow2
 from agents.storage.folders import Missing, Place, Strange, inner_folder, open_file
+from operators.contract.formats import DiskFormat
 
 DEEPEST = 8
 """Layers of a disk at most; more are none of ours."""
@@ -43,6 +44,8 @@ def _open(place: Place) -> int:
 
 
 def _behind(place: Place, fd: int) -> Place | None:
+    if place.form == DiskFormat.RAW:
+        return None
     try:
         backing = qcow2.read_header(fd).backing
     except qcow2.NotQcow2 as error:

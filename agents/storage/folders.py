@@ -16,13 +16,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+from agents.storage import formats
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 ANSWER = 30.0
 """Seconds within which a pool's file system must answer; one on a lost network may hang for ever."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_SPEC_PATH = re.compile(r"(volumes|images|snapshots)/([0-9A-Za-z-]{1,64}\.qcow2)")
+_SPEC_PATH = re.compile(r"(?=volumes/|.*\.qcow2$)(volumes|images|snapshots)/([0-9A-Za-z-]{1,64}\.(?:qcow2|raw))")
+"""Only Volumes may be raw."""
 
 
 _PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
@@ -58,6 +61,7 @@ class PoolFolder:
     file system that is not mounted."""
     uid: str = ""
     """Of its StoragePool."""
+    type: str = "Directory"
     marks: bool = False
     """Whether it is for us to mark a folder that is not marked yet."""
     check: Callable[..., None] | None = None
@@ -71,13 +75,20 @@ class Place:
     pool: PoolFolder
     folder: str
     file: str
+    said: str = ""
+    """Its format, where the name does not tell."""
+
+    @property
+    def form(self) -> str:
+        """The format of the disk that is here."""
+        return self.said or formats.of(self.file)
 
     @classmethod
     def at(cls, pool: PoolFolder, path: str) -> Place:
         """The place of a `spec.path`. Raises Strange when it has not the shape that Storage gives it."""
         match = _SPEC_PATH.fullmatch(path)
         if match is None:
-            raise Strange(f"the path {path!r} is not of the form volumes/<uid>.qcow2 (or images/, snapshots/)")
+            raise Strange(f"the path {path!r} is not of the form volumes/<uid>.qcow2 (or .raw; images/, snapshots/)")
         return cls(pool, match[1], match[2])
 
     @classmethod

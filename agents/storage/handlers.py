@@ -7,7 +7,9 @@ from pathlib import Path
 
 from agents.storage.backups.controller import Backups
 from agents.storage.copies.controller import Copies
+from agents.storage.directories import Directories
 from agents.storage.disks.controller import Disks
+from agents.storage.driver import Drivers
 from agents.storage.fetching.imports import Imports
 from agents.storage.pools.controller import EVERY, HostPools
 from agents.storage.qemuimg import QemuImg
@@ -42,13 +44,15 @@ def build(context: Context) -> Sequence[AnyController]:
     settings = Settings.read(context.env)
     qemu = QemuImg()
     imports = Imports(settings, qemu, context.clock)
+    directories = Directories(qemu, settings.max_virtual)
+    drivers = Drivers({"Directory": directories, "SharedDirectory": directories})
     stores = Stores(context.cache, settings.pool_root, Path(settings.store_keys))
     return (
-        Disks(context, settings, qemu, stores),
+        Disks(context, settings, drivers, qemu, stores),
         Copies(context, settings, imports),
         Snapshots(context, settings, qemu),
         Backups(context, settings, qemu, stores),
-        HostPools(context, settings),
+        HostPools(context, settings, drivers),
     )
 
 

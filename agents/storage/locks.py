@@ -19,9 +19,14 @@ class InUse(Exception):
     """Somebody has the file open for writing."""
 
 
+def written(fd: int) -> bool:
+    """Whether a QEMU has the file open for writing, whatever its format."""
+    found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _WRITES, 1, 0))
+    return bool(_FLOCK.unpack(found)[0] != fcntl.F_UNLCK)
+
+
 def keep_writers_out(fd: int) -> None:
     """Let no QEMU open the file for writing, until the descriptor is closed. Raises InUse when one has it open."""
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, _REFUSES_WRITERS, 1, 0))
-    found = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _WRITES, 1, 0))
-    if _FLOCK.unpack(found)[0] != fcntl.F_UNLCK:
+    if written(fd):
         raise InUse

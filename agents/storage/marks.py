@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 
 from agents.storage.folders import PoolFolder, PoolOffline, Unmarked, open_file
 
 MARK = ".cloudstack-pool"
 _LONGEST = 512
+_WRITING = threading.Lock()
+"""A new pool's first disk and first probe come at the same time, in threads of their own."""
 
 
 def check(folder: int, pool: PoolFolder, *, make: bool) -> None:
@@ -49,6 +52,12 @@ def _read(folder: int) -> str | None:
 
 def _write(folder: int, pool: PoolFolder) -> None:
     """Whole or not there; and if somebody was first, theirs stays."""
+    with _WRITING:
+        if _read(folder) is None:
+            _link(folder, pool)
+
+
+def _link(folder: int, pool: PoolFolder) -> None:
     temporary = f"{MARK}.{pool.uid}"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=folder)

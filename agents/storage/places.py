@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agents.storage import marks, qcow2
+from agents.storage import formats, marks, qcow2
 from agents.storage.folders import Missing, Place, PoolFolder, PoolOffline, Strange, inner_folder, open_file
 from agents.storage.qcow2 import Header
 from operators.contract.fabric import STORAGE_POOL
@@ -35,6 +35,7 @@ class Pools:
             self.root,
             pool.spec.path.rstrip("/"),
             makes=own,
+            type=pool.spec.type,
             uid=pool.meta.uid,
             marks=own or (bool(self.node) and status.marker == self.node and not status.marked),
             check=marks.check,
@@ -44,7 +45,7 @@ class Pools:
 def header_at(place: Place) -> Header | None:
     """The header of the qcow2 file at a place, None when there is no file. Raises Strange and PoolOffline."""
     with contextlib.suppress(Missing), inner_folder(place, make=False) as folder:
-        return _header(folder, place.file)
+        return _header(folder, place.file, place.form)
     return None
 
 
@@ -85,17 +86,17 @@ def backed_by(place: Place, backing: str) -> tuple[str, ...]:
 def _made_from(folder: int, backing: str) -> Iterator[str]:
     for file in os.listdir(folder):
         with contextlib.suppress(Strange):
-            header = _header(folder, file)
+            header = _header(folder, file, formats.of(file))
             if header is not None and header.backing == backing:
                 yield file
 
 
-def _header(folder: int, file: str) -> Header | None:
+def _header(folder: int, file: str, form: str) -> Header | None:
     fd = open_file(folder, file)
     if fd is None:
         return None
     try:
-        return qcow2.read_header(fd)
+        return formats.header(fd, form)
     except qcow2.NotQcow2 as error:
         raise Strange(f"{file} is not a disk of ours: {error}") from error
     finally:

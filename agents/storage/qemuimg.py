@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agents.storage.formats import QCOW2, Layout
 from operators.contract.reasons import Reason
 from operators.kernel import Problem, Retry
 
@@ -69,20 +70,15 @@ class QemuImg:
         self._slots = asyncio.Semaphore(PARALLEL)
         self._copies = asyncio.Semaphore(COPIES)
 
-    async def create(self, fd: int, size: int, backing: str = "") -> None:
-        """Make the open, empty file a qcow2 disk. The backing file is only noted (`-u`): the caller has checked it."""
+    async def create(self, fd: int, size: int, backing: str = "", layout: Layout = QCOW2) -> None:
+        """Make the open, empty file a disk. The backing file is only noted (`-u`): the caller has checked it."""
         base = ("-u", "-F", "qcow2", "-b", backing) if backing else ()
-        await self._run("create", "-q", "-f", "qcow2", *base, _path(fd), str(int(size)), fds=(fd,))
+        more = (*base, *layout.options)
+        await self._run("create", "-q", "-f", layout.form, *more, _path(fd), str(int(size)), fds=(fd,))
 
-    async def resize(self, fd: int, size: int) -> None:
+    async def resize(self, fd: int, size: int, layout: Layout = QCOW2) -> None:
         """Grow the open disk. The file behind it is not opened, so nothing in it can lead anywhere."""
-        await self._run("resize", "-q", _alone(fd), str(int(size)), fds=(fd,))
-
-    async def check_unused(self, fd: int) -> None:
-        """Raise QemuImgError that is `locked` while a QEMU process has the open qcow2 file for writing.
-
-        As qcow2, not raw: only a format with metadata of its own insists that nobody else writes."""
-        await self._run("info", "-f", "qcow2", _path(fd), fds=(fd,))
+        await self._run("resize", "-q", *layout.growth, layered((fd,), layout.form), str(int(size)), fds=(fd,))
 
     async def info(self, fd: int, form: str, limits: Limits) -> dict[str, Any]:
         """What qemu-img says of an untrusted file."""
@@ -98,19 +94,20 @@ class QemuImg:
         arguments = ("convert", "-f", form, "-O", "qcow2", *paths)
         await self._run(*arguments, fds=(source, target), limits=limits, timeout=3600)
 
-    async def copy(self, layers: Sequence[int], target: int) -> None:
+    async def copy(self, layers: Sequence[int], target: int, form: str = "qcow2", layout: Layout = QCOW2) -> None:
         """Copy a disk, given by its open file and those behind it, into an open, empty file as a disk of its own.
 
         Raises QemuImgError that is `locked` while a guest runs on it."""
         async with self._copies:
-            arguments = ("convert", "-O", "qcow2", layered(layers), _path(target))
+            arguments = ("convert", "-O", layout.form, *layout.options, layered(layers, form), _path(target))
             await self._run(*arguments, fds=(*layers, target), timeout=COPY)
 
-    async def compare(self, layers: Sequence[int], copy: int) -> None:
-        """Raise QemuImgError unless an open disk that stands on its own holds what another one does."""
+    async def compare(self, layers: Sequence[int], copy: int, form: str = "qcow2") -> None:
+        """Raise QemuImgError unless an open disk that stands on its own holds what another one of its format does."""
         async with self._copies:
             try:
-                await self._run("compare", "-q", layered(layers), _alone(copy), fds=(*layers, copy), timeout=COPY)
+                both = layered(layers, form), layered((copy,), form)
+                await self._run("compare", "-q", *both, fds=(*layers, copy), timeout=COPY)
             except QemuImgError as error:
                 raise QemuImgError(f"the copy is not like what it was made from: {error}") from error
 
@@ -166,14 +163,10 @@ def _path(fd: int) -> str:
     return f"/proc/self/fd/{fd}"
 
 
-def layered(layers: Sequence[int]) -> str:
-    """A qcow2 disk by the descriptors of its file and of those behind it: no name in them is followed."""
+def layered(layers: Sequence[int], form: str = "qcow2") -> str:
+    """A disk by the descriptors of its file and of those behind it: no name in them is followed."""
     spec: dict[str, Any] | None = None
     for fd in reversed(layers):
-        spec = {"driver": "qcow2", "file": {"driver": "file", "filename": _path(fd)}, "backing": spec}
+        behind = {"backing": spec} if form == "qcow2" else {}
+        spec = {"driver": form, "file": {"driver": "file", "filename": _path(fd)}, **behind}
     return f"json:{json.dumps(spec)}"
-
-
-def _alone(fd: int) -> str:
-    """A qcow2 file without the file behind it."""
-    return layered((fd,))

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from operators.contract import names
 from operators.contract.compute import CatalogueStatus
+from operators.contract.formats import FormatReport
 from operators.contract.meta import Condition, Kind
 from operators.contract.quantity import Quantity
 
@@ -135,6 +136,8 @@ class PoolReport:
     mark: str = ""
     """One of Mark: whether the folder says that it is the pool's."""
     message: str = ""
+    formats: tuple[FormatReport, ...] = ()
+    """What it holds, and what can be done with that; qcow2 alone where an agent does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,8 @@ class StoragePoolStatus:
     """The Host whose agent puts the pool's mark into a shared folder, once."""
     marked: bool = False
     """Whether some host has found the mark: from then on a folder without it is another folder."""
+    formats: tuple[FormatReport, ...] = ()
+    """What every host that can use it can do there."""
     conditions: tuple[Condition, ...] = ()
 
 

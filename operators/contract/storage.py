@@ -20,6 +20,15 @@ class ReclaimPolicy(StrEnum):
     RETAIN = "Retain"
 
 
+class Provisioning(StrEnum):
+    """How much of its pool a disk takes from the beginning."""
+
+    THIN = "Thin"
+    """What is written to it."""
+    FAT = "Fat"
+    """All of its size: it is made from a full copy of its image, and cannot run out of room."""
+
+
 @dataclass(frozen=True, slots=True)
 class DiskLimits:
     """What a disk may be used for at most, reads and writes together; 0 is no limit."""
@@ -63,6 +72,8 @@ class VolumeSpec:
     """A StoragePool to be on; Storage's choice when empty."""
     limits: DiskLimits | None = None
     """Where the DiskOffering is stricter, that counts."""
+    format: str = ""
+    """`qcow2` or `raw`; the DiskOffering's when empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ class VolumeStatus:
     """The Disk on another pool that a running guest may go over to."""
     size: Quantity | None = None
     """What the guest sees."""
+    format: str = ""
     attached_to: str = ""
     """The VirtualMachine that lists it, while an Instance holds it."""
     claimed_by: ObjectRef | None = None
@@ -99,6 +111,9 @@ class DiskOfferingSpec:
     tags: frozenset[str] = frozenset()
     """Tags that a StoragePool must all carry."""
     limits: DiskLimits | None = None
+    format: str = "qcow2"
+    """`qcow2` or `raw`, where the Volume does not say."""
+    provisioning: Provisioning = Provisioning.THIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +185,12 @@ class DiskSpec:
     """The host that executes; for a pool of one host, that host."""
     pool: str
     path: str
-    """Beneath the pool's folder, made by Storage from uids only: `volumes/<uid>.qcow2`."""
+    """Beneath the pool's folder, made by Storage from uids only: `volumes/<uid>.<format>`."""
     volume: ObjectRef
     size: Quantity
     format: str = "qcow2"
+    preallocated: bool = False
+    """Whether it takes all of its size at once."""
     image_copy: str = ""
     """`namespace/name` of the ImageCopy on the same pool that backs it; blank disk when empty."""
     snapshot: str = ""

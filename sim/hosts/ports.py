@@ -23,8 +23,18 @@ from agents.network.routers import dnsmasq
 from agents.network.routers import observe as router_observe
 from agents.network.segments import controller as segment_controller
 from agents.network.segments import observe as segment_observe
-from agents.storage import chains, copying, folders, marks, places, qcow2, qemuimg
-from agents.storage.disks import act as disk_act
+from agents.storage import (
+    chains,
+    copying,
+    directories,
+    folders,
+    formats,
+    locks,
+    marks,
+    places,
+    qcow2,
+    qemuimg,
+)
 from agents.storage.failure import Failed
 from agents.storage.fetching import download, imports, inspection
 from agents.storage.pools import observe as pool_observe
@@ -47,11 +57,14 @@ def install() -> None:
     hypervisor_handlers.agent_of = _agent_of
     os_ = Os()
     for module in (
-        chains, copying, folders, marks, places, qcow2, disk_act, snapshot_act, download, inspection, pool_observe,
+        chains, copying, folders, formats, marks, places, qcow2, directories, snapshot_act, download, inspection,
+        pool_observe,
     ):  # fmt: skip
         module.os = os_  # type: ignore[attr-defined]
-    for name in ("create", "resize", "check_unused", "info", "convert", "copy"):
+    for name in ("create", "resize", "info", "convert", "copy"):
         setattr(qemuimg.QemuImg, name, globals()[f"_{name}"])
+    locks.written = _locked
+    locks.keep_writers_out = _keep_writers_out
     setattr(imports, "Download", Download)  # noqa: B010 - not exported for others than tests and us
     for name in ("ip", "ip_json", "fdb", "fdb_json", "nft", "nft_table"):
         setattr(tools, name, getattr(network, name))
@@ -113,24 +126,24 @@ def _locked(fd: int) -> bool:
     return any(host.files.find(disk.path) is node for spec in host.machine.running.values() for disk in spec.disks)
 
 
-async def _create(self: Any, fd: int, size: int, backing: str = "") -> None:
+def _keep_writers_out(fd: int) -> None:
+    """No lock is kept: copies of disks that a guest could start on meanwhile are not in the workload."""
+    if _locked(fd):
+        raise locks.InUse
+
+
+async def _create(self: Any, fd: int, size: int, backing: str = "", layout: Any = None) -> None:
     await _tool()
     node = _host().files.node(fd)
     node.data, node.size = header(size, backing), min(size, 1 << 20)
 
 
-async def _resize(self: Any, fd: int, size: int) -> None:
+async def _resize(self: Any, fd: int, size: int, layout: Any = None) -> None:
     await _tool()
     if _locked(fd):
         raise QemuImgError('qemu-img resize: Failed to get "write" lock')
     node = _host().files.node(fd)
     node.data = node.data[:24] + struct.pack(">Q", size) + node.data[32:]
-
-
-async def _check_unused(self: Any, fd: int) -> None:
-    await asyncio.sleep(0.005)
-    if _locked(fd):
-        raise QemuImgError('qemu-img info: Failed to get shared "write" lock')
 
 
 async def _info(self: Any, fd: int, form: str, limits: Any) -> dict[str, Any]:
@@ -144,7 +157,7 @@ async def _convert(self: Any, source: int, target: int, limits: Any, form: str =
     _host().files.node(target).data = header(IMAGE_SIZE)
 
 
-async def _copy(self: Any, layers: Any, target: int) -> None:
+async def _copy(self: Any, layers: Any, target: int, form: str = "qcow2", layout: Any = None) -> None:
     await _tool(1.0)
     if _locked(layers[0]):
         raise QemuImgError('qemu-img convert: Failed to get shared "write" lock')

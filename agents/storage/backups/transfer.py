@@ -17,7 +17,9 @@ from agents.storage.folders import Draft, Place, in_thread, off_loop
 from agents.storage.jobs import Told
 from agents.storage.qemuimg import Extent, Limits, QemuImg
 from agents.storage.stores import Store
+from operators.contract.formats import DiskFormat
 from operators.contract.reasons import Reason
+from operators.contract.storage import BackupRef
 
 DISK_MODE = 0o600
 
@@ -99,10 +101,9 @@ async def listing(store: Store, volume: str, backup: str) -> Listing | None:
         raise Failed(Reason.STORAGE_ERROR, f"ImageStore {store.name}: {error}") from error
 
 
-async def restore(
-    store: Store, volume: str, backup: str, place: Place, uid: str, size: int, qemu: QemuImg, told: Told
-) -> None:
+async def restore(store: Store, ref: BackupRef, place: Place, uid: str, size: int, qemu: QemuImg, told: Told) -> None:
     """Make a disk from a backup; every piece is checked, and the disk is there only when it is whole."""
+    volume, backup = ref.volume_uid, ref.backup_uid
     found = await listing(store, volume, backup)
     if found is None:
         raise Failed(Reason.BACKUP_NOT_FOUND, f"ImageStore {store.name} has no such backup; delete the Volume")
@@ -114,7 +115,10 @@ async def restore(
             data = await _piece(store, volume, digest)
             await in_thread(_write, raw.fd, data, number * PIECE, max(size, found.size))
             told(done * 90 // len(found.pieces))
-        await _converted(raw, place, uid, qemu, max(size, found.size))
+        if place.form == DiskFormat.RAW:
+            await in_thread(raw.publish, DISK_MODE)
+        else:
+            await _converted(raw, place, uid, qemu, max(size, found.size))
     finally:
         raw.discard()
         raw.close()

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 from agents.storage import places
-from agents.storage.disks import making, taking
-from agents.storage.disks.act import act, in_use
-from agents.storage.disks.model import Action, Base, Copy, DiskObj, GiveBack, Remove, Seen, Take, set_aside
+from agents.storage.disks import making
+from agents.storage.disks.act import act
+from agents.storage.disks.model import Action, Base, Copy, DiskObj, GiveBack, Remove, Seen, Take
 from agents.storage.disks.plan import plan
+from agents.storage.driver import Drivers
 from agents.storage.folders import Place, PoolOffline, Strange, off_loop
-from agents.storage.jobs import Jobs, Work
+from agents.storage.jobs import Jobs
+from agents.storage.naming import set_aside
 from agents.storage.places import Pools, header_at
 from agents.storage.qemuimg import QemuImg, QemuImgError
 from agents.storage.settings import Settings
@@ -42,13 +44,13 @@ class Disks:
     workers = 4
     voice = Voice(Type.PROVISIONED)
 
-    def __init__(self, context: Context, settings: Settings, qemu: QemuImg, stores: Stores) -> None:
+    def __init__(self, context: Context, settings: Settings, drivers: Drivers, qemu: QemuImg, stores: Stores) -> None:
         self._context = context
         self._store = context.store
         self._cache = context.cache
         self._node = settings.node
+        self._drivers = drivers
         self._qemu = qemu
-        self._most = settings.max_virtual
         self._stores = stores
         self._copies = Jobs(context.clock, PARALLEL, "disk")
         self._pools = Pools(context.cache, settings.pool_root)
@@ -76,14 +78,15 @@ class Disks:
         except Strange as error:
             return disk, Seen(offline=f"{error}; Storage must make the Disk anew")
         try:
-            file = await off_loop(header_at, place)
+            driver = self._drivers.of(place.pool)
+            file = await driver.look(place)
             base, origin = None, None
             if file is None and disk.spec.image_copy and not disk.meta.deleting:
                 base = await self._base(disk)
             if file is None and disk.spec.snapshot and not disk.meta.deleting:
                 at = Place.at(place.pool, disk.spec.snapshot)
-                origin = at if await off_loop(header_at, at) is not None else None
-            taken = file is not None and source is not None and await self._taken(disk, source)
+                origin = at if await driver.look(at) is not None else None
+            taken = file is not None and source is not None and await driver.was_taken(source, disk.spec.replaces)
             moved = file is None and bool(await off_loop(places.present, place, set_aside(disk.meta.uid)))
         except PoolOffline as error:
             return disk, Seen(place, offline=str(error))
@@ -112,9 +115,10 @@ class Disks:
             await self._copies.stop(action.uid)
         if isinstance(action, Copy | Take):
             uid, wake = action.disk.meta.uid, lambda: self._context.poke(self.name, action.disk.key)
-            self._copies.start(uid, action.place.pool.name, self._work(action), wake)
+            work = partial(making.make, action, self._drivers, self._qemu, self._stores)
+            self._copies.start(uid, action.place.pool.name, work, wake)
             return
-        await act(action, self._qemu, self._most)
+        await act(action, self._drivers)
 
     def report(self, wanted: DiskObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """Where the file is and how large, once it was seen or made; that stays said when it is gone."""
@@ -127,22 +131,12 @@ class Disks:
         verdict = Type.RELEASED if wanted.meta.deleting else Type.PROVISIONED
         return (Report(wanted, fields, verdict=verdict),)
 
-    def _work(self, action: Copy | Take) -> Work:
-        if isinstance(action, Take):
-            return partial(taking.take, action, self._qemu)
-        return partial(making.make, action, self._qemu, self._stores)
-
     def _source(self, disk: DiskObj) -> Place | None:
         """The file whose data a Disk is to take, until Storage says that it has. Raises PoolOffline and Strange."""
         source = disk.spec.take_from
         if source is None or disk.spec.filled:
             return None
         return Place.at(self._pools.folder(source.pool), source.path)
-
-    @staticmethod
-    async def _taken(disk: DiskObj, source: Place) -> bool:
-        aside = set_aside(disk.spec.replaces)
-        return await off_loop(places.present, source, source.file, aside) == (aside,)
 
     async def _base(self, disk: DiskObj) -> Base:
         """The image that the Disk is made from; its file has its name only when it is whole and checked."""
@@ -161,11 +155,11 @@ class Disks:
         header = await off_loop(header_at, place)
         if header is None:
             return Base(problem=_why(copy), ours=ours)
-        return Base(f"../{place.folder}/{place.file}", header.virtual_size)
+        return Base(f"../{place.folder}/{place.file}", header.virtual_size, place=place)
 
     async def _in_use(self, place: Place) -> bool:
         try:
-            return await in_use(place, self._qemu)
+            return await self._drivers.of(place.pool).in_use(place)
         except (PoolOffline, Strange, QemuImgError, OSError):
             return False  # the attempt to grow it says what is the matter
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agents.storage.folders import Place
+from agents.storage.formats import QCOW2, Layout
 from agents.storage.jobs import State
 from agents.storage.qcow2 import Header
 from operators.contract.meta import Obj
@@ -26,6 +27,7 @@ class Base:
     """Why it cannot be used yet."""
     ours: bool = True
     """Whether this agent makes the copy, so that the watch tells when it is there."""
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Create:
     uid: str
     size: int
     backing: str
+    layout: Layout = QCOW2
 
     def __str__(self) -> str:
         return f"{self.place.absolute}, {Quantity(self.size)} on {self.backing or 'nothing'}"
@@ -69,11 +72,11 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Begin to make the file from a snapshot, or from a backup."""
+    """Begin to make the file from another one, or from a backup."""
 
     disk: DiskObj
     origin: Place | None
-    """The snapshot; None for a backup."""
+    """None for a backup."""
     place: Place
 
     def __str__(self) -> str:
@@ -126,6 +129,7 @@ class Resize:
 
     place: Place
     size: int
+    layout: Layout = QCOW2
 
     def __str__(self) -> str:
         return f"{self.place.absolute} to {Quantity(self.size)}"
@@ -143,13 +147,3 @@ class Remove:
 
 
 Action: TypeAlias = Create | Adopt | Copy | Take | GiveBack | Resize | Remove
-
-
-def temporary(uid: str) -> str:
-    """The name of a Disk's file until it is whole."""
-    return f".{uid}.part"
-
-
-def set_aside(uid: str) -> str:
-    """The name that a Disk's file gets once its data is on another pool."""
-    return f".{uid}.moved"

@@ -18,6 +18,7 @@ from agents.storage.disks.model import (
     Take,
 )
 from agents.storage.folders import Place
+from agents.storage.formats import QCOW2, Layout
 from operators.contract.meta import holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
@@ -54,7 +55,7 @@ def plan(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if seen.file.virtual_size < disk.spec.size and seen.in_use:
         return (), Done(message="a running guest has it open: its hypervisor grows it", after=GROWS)
     if seen.file.virtual_size < disk.spec.size:
-        return (Resize(seen.place, disk.spec.size),), Done()
+        return (Resize(seen.place, disk.spec.size, _layout(disk)),), Done()
     if seen.file.virtual_size > disk.spec.size:
         message = f"the file has {Quantity(seen.file.virtual_size)}, and shrinking it would lose data"
         return (), Rejected(Reason.SIZE_TOO_SMALL, message)
@@ -81,7 +82,7 @@ def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         message = f"{seen.place.absolute} was made and is gone; put it back (is the pool mounted?) or delete the Volume"
         return (), Retry(Reason.STORAGE_ERROR, message, after=BROKEN)
     if disk.spec.snapshot or disk.spec.backup is not None:
-        return _copy(disk, seen)
+        return _copy(disk, seen, seen.origin)
     if disk.spec.adopt_file:
         # How large it is, the next look tells.
         origin = Place(seen.place.pool, "adopt", disk.spec.adopt_file)
@@ -94,22 +95,28 @@ def _make(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if base.virtual_size > disk.spec.size:
         message = f"the image needs {Quantity(base.virtual_size)}, the Disk has only {disk.spec.size}"
         return (), Rejected(Reason.SIZE_TOO_SMALL, message)
-    return (Create(seen.place, disk.meta.uid, disk.spec.size, base.backing),), Done()
+    if base.place is not None and _layout(disk) != QCOW2:
+        return _copy(disk, seen, base.place)
+    return (Create(seen.place, disk.meta.uid, disk.spec.size, base.backing, _layout(disk)),), Done()
 
 
-def _copy(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
-    """Make it from a snapshot or a backup, which takes as long as there is data in it."""
+def _layout(disk: DiskObj) -> Layout:
+    return Layout(disk.spec.format, disk.spec.preallocated)
+
+
+def _copy(disk: DiskObj, seen: Seen, origin: Place | None) -> tuple[Sequence[Action], Outcome]:
+    """Make it whole from a snapshot, an image or a backup, which takes as long as there is data in it."""
     assert seen.place is not None
     job = seen.copying
     if job is not None and job.running:
         return (), Blocked(job.reason or Reason.COPYING, job.message or _copying(disk))
     if job is not None and job.again_in > 0:
         return (), Retry(job.reason, job.message, after=job.again_in)
-    if seen.origin is None and disk.spec.snapshot:
+    if origin is None and disk.spec.snapshot:
         message = f"{disk.spec.snapshot} is not in pool {disk.spec.pool}; delete the Volume, and make it from another"
         return (), Retry(Reason.SNAPSHOT_NOT_FOUND, message, after=BROKEN)
     said = Blocked(job.reason, job.message) if job is not None and job.reason else None
-    return (Copy(disk, seen.origin, seen.place),), said or Blocked(Reason.COPYING, _copying(disk))
+    return (Copy(disk, origin, seen.place),), said or Blocked(Reason.COPYING, _copying(disk))
 
 
 def _take(disk: DiskObj, seen: Seen, source: Place) -> tuple[Sequence[Action], Outcome]:
@@ -129,7 +136,8 @@ def _take(disk: DiskObj, seen: Seen, source: Place) -> tuple[Sequence[Action], O
 def _copying(disk: DiskObj) -> str:
     if disk.spec.backup is not None:
         return f"it is being restored from ImageStore {disk.spec.backup.image_store} to pool {disk.spec.pool}"
-    return f"{disk.spec.snapshot} is being copied in pool {disk.spec.pool}"
+    origin = disk.spec.snapshot or f"image {disk.spec.image_copy}"
+    return f"{origin} is being copied in pool {disk.spec.pool}"
 
 
 def _end(disk: DiskObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:

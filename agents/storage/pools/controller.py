@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from agents.storage import folders
+from agents.storage.driver import Drivers
 from agents.storage.folders import Place, PoolFolder, PoolOffline, Unmarked, off_loop
 from agents.storage.places import Pools
 from agents.storage.pools.model import HostReportObj, Leftover, Probe, Seen, Sweep
@@ -56,7 +58,8 @@ class HostPools:
     kind = HOST_REPORT
     workers = 1
 
-    def __init__(self, context: Context, settings: Settings) -> None:
+    def __init__(self, context: Context, settings: Settings, drivers: Drivers) -> None:
+        self._drivers = drivers
         self._context = context
         self._cache = context.cache
         self._node = settings.node
@@ -117,7 +120,8 @@ class HostPools:
 
     async def _probe(self, folder: PoolFolder) -> Probe:
         try:
-            return await off_loop(probe, folder)
+            driver = self._drivers.of(folder)
+            return replace(await off_loop(probe, folder), formats=driver.formats)
         except PoolOffline as error:
             return Probe(folder.name, problem=str(error), unmarked=isinstance(error, Unmarked))
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from agents.storage.folders import PoolFolder
 from operators.contract.fabric import HostReportSpec, HostReportStatus
+from operators.contract.formats import FormatReport
 from operators.contract.meta import Obj
 
 HostReportObj: TypeAlias = Obj[HostReportSpec, HostReportStatus]
@@ -23,6 +24,7 @@ class Probe:
     """Whether that is because nothing says yet that the folder is the pool's."""
     capacity: int = 0
     free: int = 0
+    formats: tuple[FormatReport, ...] = ()
     files: tuple[str, ...] = ()
     """`folder/file` of everything in its folders."""
 

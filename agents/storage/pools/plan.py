@@ -45,5 +45,10 @@ def _pool(probe: Probe, said: PoolReport | None) -> PoolReport:
         # Still true and hardly lower: near a step's edge it would go up and down with every log line written.
         free = said.free
     return PoolReport(
-        probe.pool, online=True, capacity=readable(probe.capacity), free=Quantity(free), mark=Mark.PRESENT
+        probe.pool,
+        online=True,
+        capacity=readable(probe.capacity),
+        free=Quantity(free),
+        mark=Mark.PRESENT,
+        formats=probe.formats,
     )

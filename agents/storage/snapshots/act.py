@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from agents.storage import chains, folders, places, qcow2
+from agents.storage import chains, folders, locks, places, qcow2
 from agents.storage.copying import copied, copy
 from agents.storage.failure import Failed
 from agents.storage.folders import Place, Strange, in_thread, inner_folder, off_loop, open_file
@@ -28,16 +28,10 @@ async def take(uid: str, source: Place, place: Place, qemu: QemuImg) -> None:
         raise
 
 
-async def in_use(source: Place, qemu: QemuImg) -> bool:
+async def in_use(source: Place) -> bool:
     """Whether a guest has a Disk's file open. Raises Strange when there is none."""
     with chains.opened(source) as layers:
-        try:
-            await qemu.check_unused(layers[0])
-        except QemuImgError as error:
-            if error.locked:
-                return True
-            raise
-    return False
+        return await in_thread(locks.written, layers[0])
 
 
 def prepare(place: Place) -> None:
@@ -77,7 +71,7 @@ async def bring_back(uid: str, request: int, source: Place, place: Place, qemu: 
     The new content is prepared beside the Disk's file under a name that holds the request, and takes its place by
     a second name: so whoever comes after a kill sees by the file's identity whether it was done already.
     """
-    prepared = Place(place.pool, place.folder, revert(uid, request))
+    prepared = Place(place.pool, place.folder, revert(uid, request), place.form)
     if not await off_loop(places.present, place, prepared.file):
         now = await off_loop(places.header_at, place)
         size = now.virtual_size if now is not None else 0

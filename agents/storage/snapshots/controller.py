@@ -9,7 +9,7 @@ from agents.storage import folders, places
 from agents.storage.folders import Place, PoolOffline, Strange, off_loop
 from agents.storage.jobs import Jobs
 from agents.storage.places import Pools, header_at
-from agents.storage.qemuimg import QemuImg, QemuImgError, trouble
+from agents.storage.qemuimg import QemuImg, trouble
 from agents.storage.settings import Settings
 from agents.storage.snapshots import act as acts
 from agents.storage.snapshots.model import (
@@ -88,7 +88,7 @@ class Snapshots:
         left = await off_loop(acts.leftovers, place, source, uid)
         if file is None and not snapshot.meta.deleting and not (copying and copying.running):
             gone = await off_loop(header_at, source) is None
-            used = not gone and await self._used(source)
+            used = not gone and await acts.in_use(source)
         return Seen(
             place,
             source,
@@ -102,12 +102,6 @@ class Snapshots:
             brought_back=max(snapshot.status.revert_observed, self._brought_back.get(uid, 0)),
             now=stamp(self._context.clock.now()),
         )
-
-    async def _used(self, source: Place) -> bool:
-        try:
-            return await acts.in_use(source, self._qemu)
-        except QemuImgError as error:
-            raise Problem(Retry(Reason.STORAGE_ERROR, str(error), after=30)) from error
 
     def plan(self, wanted: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""

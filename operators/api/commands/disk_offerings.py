@@ -14,7 +14,9 @@ from operators.api.responses.offerings import GIB, DiskOfferingResponse, disk_of
 from operators.contract.codec import to_wire
 from operators.contract.fabric import ZONE
 from operators.contract.quantity import Quantity
-from operators.contract.storage import DISK_OFFERING, VOLUME, DiskOfferingSpec
+from operators.contract.storage import DISK_OFFERING, VOLUME, DiskOfferingSpec, Provisioning
+
+PROVISIONING = {"thin": Provisioning.THIN, "sparse": Provisioning.THIN, "fat": Provisioning.FAT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class CreateDiskOffering:
     disksize: int | None = long("Size of its disks in GB")
     customized: bool = boolean("Whether the caller chooses the size, in place of disksize")
     tags: str = string("Tags that a pool must have, with commas between", length=4096)
+    provisioningtype: str = string("thin or sparse: what is written takes room; fat: all of the size does at once")
 
 
 @command(
@@ -67,7 +70,7 @@ class CreateDiskOffering:
         byteswriteratemaxlength cachemode customizediops details domainid encrypt hypervisorsnapshotreserve
         iopsreadrate iopsreadratemax iopsreadratemaxlength iopswriterate iopswriteratemax
         iopswriteratemaxlength maxiops miniops storagepolicy zoneid""",
-    ignored="displayoffering provisioningtype storagetype disksizestrictness",
+    ignored="displayoffering storagetype disksizestrictness",
 )
 async def create_disk_offering(call: Call, args: CreateDiskOffering) -> Answer:
     """The DiskOffering that kubectl would make."""
@@ -76,7 +79,10 @@ async def create_disk_offering(call: Call, args: CreateDiskOffering) -> Answer:
     if args.disksize is not None and args.disksize < 1:
         raise errors.invalid("disksize must be positive")
     size = Quantity(args.disksize * GIB) if args.disksize is not None else None
-    spec = DiskOfferingSpec(display_name=args.name, size=size, tags=words_of(args.tags))
+    provisioning = PROVISIONING.get(args.provisioningtype.lower() or "thin")
+    if provisioning is None:
+        raise errors.invalid("provisioningtype must be thin, sparse or fat")
+    spec = DiskOfferingSpec(display_name=args.name, size=size, tags=words_of(args.tags), provisioning=provisioning)
     body = await naming.create(call, DISK_OFFERING, "", args.name, to_wire(spec), args.displaytext)
     return Single(disk_offering(DISK_OFFERING.parse(body)))
 

@@ -60,7 +60,7 @@ class DiskOfferingResponse:
     state: str = "Active"
     displayoffering: bool = True
     storagetype: str = "local"
-    provisioningtype: str = "thin"
+    provisioningtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +148,7 @@ def disk_offering(obj: DiskOffering) -> DiskOfferingResponse:
         iscustomized=size is None,
         tags=",".join(sorted(obj.spec.tags)) or None,
         created=date(obj.meta.creation_timestamp),
+        provisioningtype=obj.spec.provisioning.value.lower(),
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from operators.contract.fabric import Mark, PoolReport, StoragePoolStatus
+from operators.contract.formats import FormatReport
 from operators.contract.quantity import readable
 from operators.contract.reasons import Reason
 from operators.fabric_monitoring.pools.model import Seen, View, Wanted
@@ -40,12 +43,21 @@ def figures(want: Wanted, seen: Seen) -> StoragePoolStatus:
     # It stays that host, whatever becomes of it: were another named, two folders might be marked.
     marker = "" if marked else last.marker or _marker(seen)
     if not usable:
-        return StoragePoolStatus(capacity=last.capacity, free=last.free, marker=marker, marked=marked)
+        return StoragePoolStatus(
+            capacity=last.capacity, free=last.free, marker=marker, marked=marked, formats=last.formats
+        )
     capacity = readable(min(report.capacity for report in usable))
     free = readable(min(report.free for report in usable))
     if last.free is not None and last.capacity == capacity and abs(free - last.free) * NOTABLE <= capacity:
         free = last.free
-    return StoragePoolStatus(capacity=capacity, free=free, marker=marker, marked=marked)
+    return StoragePoolStatus(capacity=capacity, free=free, marker=marker, marked=marked, formats=_formats(usable))
+
+
+def _formats(usable: Sequence[PoolReport]) -> tuple[FormatReport, ...]:
+    """What all of the hosts can do: a disk may be used by any of them."""
+    told = [{each.format: each.abilities for each in report.formats} for report in usable]
+    common = sorted(set(told[0]).intersection(*told[1:]))
+    return tuple(FormatReport(each, frozenset.intersection(*(known[each] for known in told))) for each in common)
 
 
 def _marked(want: Wanted, seen: Seen) -> bool:

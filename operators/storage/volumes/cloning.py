@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from operators.contract import names
+from operators.contract.formats import DiskFormat
 from operators.contract.meta import holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
-from operators.contract.storage import DiskSpec, ReclaimPolicy
-from operators.kernel.outcome import Blocked, Outcome, Problem, Rejected
+from operators.kernel.outcome import Blocked, Outcome, Rejected
 from operators.storage.volumes.model import Action, MakeDisk, Seen, VolumeObj
-
-SECTOR = 512
+from operators.storage.volumes.shape import format_of, shape, size_of_copy
 
 
 def place(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
@@ -31,15 +30,8 @@ def place(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if volume.spec.pool and volume.spec.pool != disk.spec.pool:
         message = f"Volume {name} is on pool {disk.spec.pool}: leave spec.pool out; the copy can be moved later"
         return (), Rejected(Reason.NO_POOL_FITS, message)
-    spec = DiskSpec(
-        host_name=disk.spec.host_name,
-        pool=disk.spec.pool,
-        path=f"volumes/{volume.meta.uid}.qcow2",
-        volume=replace(volume.ref, namespace="", kind=""),
-        size=_size(volume, seen, disk.spec.size),
-        snapshot=disk.spec.path,
-        keep=volume.spec.reclaim_policy == ReclaimPolicy.RETAIN,
-    )
+    size = size_of_copy(volume, seen, f"Volume {name}", disk.spec.size)
+    spec = replace(shape(volume, seen, disk.spec.host_name, disk.spec.pool, size), snapshot=disk.spec.path)
     message = f"host {spec.host_name} copies Volume {name} on pool {spec.pool}"
     return (MakeDisk(volume, names.disk(volume.meta.name), spec),), Blocked(Reason.PROVISIONING, message)
 
@@ -54,26 +46,10 @@ def adopt(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Blocked(Reason.NO_POOL_FITS, f"pool {pool.name}: {pool.problem}")
     if volume.spec.size is None:
         return (), Rejected(Reason.INVALID, "say spec.size: the file's virtual size, or more to grow it")
-    spec = DiskSpec(
-        host_name=pool.executor,
-        pool=pool.name,
-        path=f"volumes/{volume.meta.uid}.qcow2",
-        volume=replace(volume.ref, namespace="", kind=""),
-        size=_size(volume, seen, Quantity(0)),
-        adopt_file=volume.spec.source.file,
-        keep=volume.spec.reclaim_policy == ReclaimPolicy.RETAIN,
-    )
+    if format_of(volume, seen) != DiskFormat.QCOW2:
+        message = f"a file to adopt is qcow2: name another DiskOffering than {volume.spec.disk_offering}"
+        return (), Rejected(Reason.INVALID, message)
+    size = size_of_copy(volume, seen, volume.spec.source.file, Quantity(0))
+    spec = replace(shape(volume, seen, pool.executor, pool.name, size), adopt_file=volume.spec.source.file)
     message = f"host {pool.executor} looks at adopt/{spec.adopt_file} in pool {pool.name}"
     return (MakeDisk(volume, names.disk(volume.meta.name), spec),), Blocked(Reason.PROVISIONING, message)
-
-
-def _size(volume: VolumeObj, seen: Seen, least: Quantity) -> Quantity:
-    """How large the Disk is to be. Raises Problem."""
-    if seen.offering is None:
-        message = f"there is no DiskOffering {volume.spec.disk_offering}; make one or name another"
-        raise Problem(Blocked(Reason.OFFERING_NOT_FOUND, message))
-    asked = seen.offering.spec.size or volume.spec.size or least
-    if asked < least:
-        message = f"Volume {volume.spec.source.volume} has {least}; ask for that or more, or leave the size out"
-        raise Problem(Rejected(Reason.SIZE_TOO_SMALL, message))
-    return Quantity(-(-asked // SECTOR) * SECTOR)

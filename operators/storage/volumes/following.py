@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from operators.contract import names
+from operators.contract.formats import DiskFormat
 from operators.contract.meta import Condition, condition
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import ReclaimPolicy
@@ -67,7 +68,8 @@ def _copy(volume: VolumeObj, seen: Seen, disk: DiskObj, arriving: Arriving) -> P
         pool = choose(volume, replace(seen, pools=arriving.pools), disk.spec.size)
     except Problem as problem:
         return [], problem.outcome
-    image = arriving.image_copies.get(pool.name, "") if disk.spec.image_copy else ""
+    linked = bool(disk.spec.image_copy) and disk.spec.format == DiskFormat.QCOW2 and not disk.spec.preallocated
+    image = arriving.image_copies.get(pool.name, "") if linked else ""
     spec = replace(
         disk.spec,
         host_name=host,
@@ -80,6 +82,6 @@ def _copy(volume: VolumeObj, seen: Seen, disk: DiskObj, arriving: Arriving) -> P
         take_from=None,
         snapshot="",
         copy_of=disk.meta.name,
-        copy_whole=bool(disk.spec.image_copy) and not image,
+        copy_whole=(bool(disk.spec.image_copy) or disk.spec.format == DiskFormat.RAW) and not image,
     )
     return [MakeDisk(volume, names.disk_on(volume.meta.name, host), spec)], None

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from operators.contract.backups import VolumeBackupSpec, VolumeBackupStatus
 from operators.contract.compute import CatalogueStatus
+from operators.contract.formats import DiskFormat
 from operators.contract.meta import Obj
 from operators.contract.quantity import Quantity
 from operators.contract.snapshots import VolumeSnapshotSpec, VolumeSnapshotStatus
@@ -56,6 +57,8 @@ class Pool:
     free: int = 0
     promisable: int = 0
     """Bytes of virtual size that may still be given out on it."""
+    formats: frozenset[str] = frozenset({DiskFormat.QCOW2})
+    """What its host can hold there."""
     copy: CopyObj | None = None
     """What has the name of the ImageCopy on this pool, if the Volume is made from an image."""
 

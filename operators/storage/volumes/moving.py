@@ -107,6 +107,6 @@ def _refused(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Blocked | None:
     if pool is None:
         return Blocked(Reason.NO_POOL_FITS, f"there is no StoragePool {wanted}; it stays on {disk.spec.pool}")
     tags = seen.offering.spec.tags if seen.offering else frozenset()
-    if why := refusal(volume, pool, tags, disk.spec.size):
+    if why := refusal(volume, pool, tags, disk.spec.size, disk.spec.format):
         return Blocked(Reason.NO_POOL_FITS, f"pool {wanted}: {why}; it stays on {disk.spec.pool}")
     return None

@@ -10,6 +10,7 @@ from operators.contract import names
 from operators.contract.backups import VOLUME_BACKUP
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, InstanceSpec, InstanceStatus, Power
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, PoolReport, StoragePoolSpec, StoragePoolStatus
+from operators.contract.formats import DiskFormat
 from operators.contract.meta import Key, Obj, holds
 from operators.contract.pools import closed, reached
 from operators.contract.quantity import Quantity, factor
@@ -261,8 +262,14 @@ def _pool(
         tags=pool.spec.tags,
         free=report.free if report else 0,
         promisable=promises - promised,
+        formats=_formats(report),
         copy=copy,
     )
+
+
+def _formats(report: PoolReport | None) -> frozenset[str]:
+    told = report.formats if report is not None else ()
+    return frozenset(each.format for each in told) or frozenset({DiskFormat.QCOW2})
 
 
 def _moments(cache: Cache, volume: VolumeObj, disk: DiskObj | None) -> Iterator[str]:

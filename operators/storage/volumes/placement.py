@@ -7,13 +7,15 @@ from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Problem
 from operators.storage.volumes.model import CopyObj, Pool, Seen, VolumeObj
+from operators.storage.volumes.shape import format_of
 
 
 def choose(volume: VolumeObj, seen: Seen, size: Quantity) -> Pool:
     """The best pool for a new Disk. Raises Problem that lists every pool with the reason against it."""
     host = seen.holders[0].host
     tags = seen.offering.spec.tags if seen.offering else frozenset()
-    refused = {pool.name: refusal(volume, pool, tags, size) for pool in seen.pools}
+    form = format_of(volume, seen)
+    refused = {pool.name: refusal(volume, pool, tags, size, form) for pool in seen.pools}
     fits = [pool for pool in seen.pools if not refused[pool.name]]
     if fits:
         return max(fits, key=lambda pool: (_standing(pool.copy), pool.free, pool.name))
@@ -21,7 +23,7 @@ def choose(volume: VolumeObj, seen: Seen, size: Quantity) -> Pool:
     raise Problem(Blocked(Reason.NO_POOL_FITS, f"no pool of host {host} can take {size}: {why}"))
 
 
-def refusal(volume: VolumeObj, pool: Pool, tags: frozenset[str], size: Quantity) -> str:
+def refusal(volume: VolumeObj, pool: Pool, tags: frozenset[str], size: Quantity, form: str) -> str:
     """Why the Volume cannot go there, or nothing."""
     if volume.spec.pool and volume.spec.pool != pool.name:
         return f"the Volume asks for pool {volume.spec.pool}"
@@ -29,6 +31,8 @@ def refusal(volume: VolumeObj, pool: Pool, tags: frozenset[str], size: Quantity)
         return pool.problem
     if missing := tags - pool.tags:
         return f"lacks the tags {', '.join(sorted(missing))} of DiskOffering {volume.spec.disk_offering}"
+    if form not in pool.formats:
+        return f"it holds {' and '.join(sorted(pool.formats))} disks, no {form} ones"
     if pool.free < size:
         return f"{Quantity(pool.free)} free"
     if pool.promisable < size:

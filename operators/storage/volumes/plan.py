@@ -13,7 +13,7 @@ from operators.contract import names
 from operators.contract.meta import condition, holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
-from operators.contract.storage import DiskLimits, DiskSpec, ReclaimPolicy
+from operators.contract.storage import DiskSpec
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
 from operators.storage.volumes import cloning, restore
 from operators.storage.volumes.following import follow
@@ -33,10 +33,9 @@ from operators.storage.volumes.model import (
 )
 from operators.storage.volumes.moving import begin, move
 from operators.storage.volumes.placement import choose
+from operators.storage.volumes.shape import aligned, keeps, limits, offered, shape
 
 FINALIZER = names.finalizer("storage")
-SECTOR = 512
-"""qcow2 disks are whole sectors."""
 
 PASSING = ON_THE_WAY
 """States that most often are over within milliseconds. They are reported only once they have lasted (`Seen.quiet`): of
@@ -89,7 +88,7 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
         if released is not None and not released.true and released.reason not in PASSING:
             return (), Blocked(released.reason, f"Disk {seen.disk.meta.name} cannot be freed: {released.message}")
         return (), Blocked(Reason.DELETING, f"host {seen.disk.spec.host_name} is freeing Disk {seen.disk.meta.name}")
-    spec = replace(seen.disk.spec, keep=_keeps(volume))
+    spec = replace(seen.disk.spec, keep=keeps(volume))
     adjust = () if spec == seen.disk.spec else (Adjust(seen.disk, spec),)
     return adjust or (DeleteDisk(seen.disk),), Blocked(Reason.DELETING, f"Disk {seen.disk.meta.name} is to be freed")
 
@@ -166,7 +165,7 @@ def _promote(volume: VolumeObj, seen: Seen) -> Plan:
     if not staying:
         return (), Blocked(Reason.PROVISIONING, "hosts that no longer use its file let go of it")
     heir = next((each for each in staying if each.spec.host_name in hosts), staying[0])
-    spec = replace(heir.spec, file_of="", adopt=True, keep=_keeps(volume))
+    spec = replace(heir.spec, file_of="", adopt=True, keep=keeps(volume))
     return (Adjust(heir, spec),), Blocked(Reason.PROVISIONING, f"its file passes to host {spec.host_name}")
 
 
@@ -215,7 +214,7 @@ def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
         message = f"a Volume cannot shrink: it has {disk.spec.size}, so ask for that or more"
         return (), Rejected(Reason.SIZE_TOO_SMALL, message)
     # A guest that has it sees it grow: its hypervisor does what the storage agent may not, with QEMU on the file.
-    spec = replace(disk.spec, size=target, keep=_keeps(volume), limits=_limits(volume, seen, disk.spec.limits))
+    spec = replace(disk.spec, size=target, keep=keeps(volume), limits=limits(volume, seen, disk.spec.limits))
     actions: list[Action] = [] if spec == disk.spec else [Adjust(disk, spec)]
     actions += _sights(volume, seen, replace(disk, spec=spec))
     moves, moving = move(volume, seen, disk)
@@ -261,11 +260,6 @@ def _trouble(disk: DiskObj, size: int) -> Blocked | None:
     return None
 
 
-def aligned(size: int) -> Quantity:
-    """A size rounded up to whole sectors."""
-    return Quantity(-(-size // SECTOR) * SECTOR)
-
-
 def _least(volume: VolumeObj, seen: Seen) -> Quantity:
     """The smallest size that holds what the Volume starts out with, as far as it is known yet."""
     if not volume.spec.source.image and not volume.spec.source.url:
@@ -279,10 +273,7 @@ def _least(volume: VolumeObj, seen: Seen) -> Quantity:
 
 def _size(volume: VolumeObj, seen: Seen, least: Quantity) -> Quantity | None:
     """How large the new Disk is to be; None while only the image could tell, and nobody has fetched it yet."""
-    asked, offering = volume.spec.size, seen.offering
-    if offering is None:
-        message = f"there is no DiskOffering {volume.spec.disk_offering}; make one or name another"
-        raise Problem(Blocked(Reason.OFFERING_NOT_FOUND, message))
+    asked, offering = volume.spec.size, offered(volume, seen)
     if offering.spec.size is not None:
         if asked is not None and asked != offering.spec.size:
             message = (
@@ -313,34 +304,4 @@ def _importing(seen: Seen, pool: Pool) -> Outcome:
 def _disk_spec(volume: VolumeObj, seen: Seen, pool: Pool, size: Quantity) -> DiskSpec:
     image = seen.image
     copy = f"{image.meta.namespace}/{names.image_copy(image.meta.name, pool.name)}" if image else ""
-    return DiskSpec(
-        host_name=pool.executor,
-        pool=pool.name,
-        path=_path(volume),
-        volume=replace(volume.ref, namespace="", kind=""),
-        size=size,
-        image_copy=copy,
-        keep=_keeps(volume),
-        limits=_limits(volume, seen, DiskLimits()),
-    )
-
-
-def _limits(volume: VolumeObj, seen: Seen, before: DiskLimits) -> DiskLimits:
-    """The stricter of the user's and the DiskOffering's; as before while there is no such offering."""
-    if seen.offering is None:
-        return before
-    offered, asked = seen.offering.spec.limits or DiskLimits(), volume.spec.limits or DiskLimits()
-    return DiskLimits(_stricter(offered.iops, asked.iops), Quantity(_stricter(offered.throughput, asked.throughput)))
-
-
-def _stricter(one: int, other: int) -> int:
-    """The smaller of two limits, of which 0 is none."""
-    return min(one, other) if one and other else one or other
-
-
-def _path(volume: VolumeObj) -> str:
-    return f"volumes/{volume.meta.uid}.qcow2"
-
-
-def _keeps(volume: VolumeObj) -> bool:
-    return volume.spec.reclaim_policy == ReclaimPolicy.RETAIN
+    return replace(shape(volume, seen, pool.executor, pool.name, size), image_copy=copy)

@@ -36,6 +36,7 @@ def report(volume: VolumeObj, seen: Seen, outcome: Outcome) -> tuple[Report, ...
             disk_host=disk.spec.host_name,
             move_to=moving.target(seen),
             size=disk.status.virtual_size or volume.status.size,
+            format=disk.spec.format,
             attached_to=fields.attached_to,
             claimed_by=fields.claimed_by,
         )

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from operators.contract import names
 from operators.contract.meta import holds
-from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
-from operators.contract.storage import BackupRef, DiskSpec, ReclaimPolicy
-from operators.kernel.outcome import Blocked, Outcome, Problem, Rejected
+from operators.contract.storage import BackupRef
+from operators.kernel.outcome import Blocked, Outcome, Rejected
 from operators.storage.volumes.model import Action, MakeDisk, Seen, VolumeObj
 from operators.storage.volumes.placement import choose
+from operators.storage.volumes.shape import shape, size_of_copy
 
 
 def place(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
@@ -29,15 +29,9 @@ def place(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if volume.spec.pool and volume.spec.pool != said.pool:
         message = f"VolumeSnapshot {name} is on pool {said.pool}, not {volume.spec.pool}; leave spec.pool out"
         return (), Rejected(Reason.NO_POOL_FITS, message)
-    spec = DiskSpec(
-        host_name=said.host_name,
-        pool=said.pool,
-        path=f"volumes/{volume.meta.uid}.qcow2",
-        volume=replace(volume.ref, namespace="", kind=""),
-        size=_size(volume, seen, f"VolumeSnapshot {name}", said.size),
-        snapshot=names.snapshot_path(snapshot.meta.uid),
-        keep=volume.spec.reclaim_policy == ReclaimPolicy.RETAIN,
-    )
+    size = size_of_copy(volume, seen, f"VolumeSnapshot {name}", said.size)
+    spec = shape(volume, seen, said.host_name, said.pool, size)
+    spec = replace(spec, snapshot=names.snapshot_path(snapshot.meta.uid))
     message = f"host {said.host_name} makes its disk from VolumeSnapshot {name} on pool {said.pool}"
     return (MakeDisk(volume, names.disk(volume.meta.name), spec),), Blocked(Reason.PROVISIONING, message)
 
@@ -51,30 +45,11 @@ def from_backup(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcom
     said = backup.status
     if not holds(said.conditions, Type.READY) or said.size is None:
         return (), Blocked(Reason.WAITING_FOR_VOLUMES, f"VolumeBackup {name} is still being made")
-    size = _size(volume, seen, f"VolumeBackup {name}", said.size)
+    size = size_of_copy(volume, seen, f"VolumeBackup {name}", said.size)
     if not seen.holders:
         return (), Blocked(Reason.WAITING_FOR_FIRST_CONSUMER, "it is placed once a VirtualMachine lists it")
     pool = choose(volume, seen, size)
-    spec = DiskSpec(
-        host_name=pool.executor,
-        pool=pool.name,
-        path=f"volumes/{volume.meta.uid}.qcow2",
-        volume=replace(volume.ref, namespace="", kind=""),
-        size=size,
-        backup=BackupRef(backup.spec.image_store, said.volume_uid, backup.meta.uid),
-        keep=volume.spec.reclaim_policy == ReclaimPolicy.RETAIN,
-    )
+    ref = BackupRef(backup.spec.image_store, said.volume_uid, backup.meta.uid)
+    spec = replace(shape(volume, seen, pool.executor, pool.name, size), backup=ref)
     message = f"host {pool.executor} restores it from VolumeBackup {name} to pool {pool.name}"
     return (MakeDisk(volume, names.disk(volume.meta.name), spec),), Blocked(Reason.PROVISIONING, message)
-
-
-def _size(volume: VolumeObj, seen: Seen, origin: str, least: Quantity) -> Quantity:
-    """How large the Disk is to be. Raises Problem."""
-    if seen.offering is None:
-        message = f"there is no DiskOffering {volume.spec.disk_offering}; make one or name another"
-        raise Problem(Blocked(Reason.OFFERING_NOT_FOUND, message))
-    asked = seen.offering.spec.size or volume.spec.size or least
-    if asked < least:
-        message = f"{origin} needs {least}, not {asked}; ask for more, or leave the size out"
-        raise Problem(Rejected(Reason.SIZE_TOO_SMALL, message))
-    return Quantity(-(-asked // 512) * 512)

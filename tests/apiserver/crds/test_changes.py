@@ -44,6 +44,7 @@ REFUSED: list[Change] = [
     ("Volume", {}, {"source": {"image": "tiny"}}, "source cannot change"),
     ("Volume", {"spec.source.image": "tiny"}, {"source": None}, "source cannot change"),
     ("Volume", {}, {"diskOffering": "fast"}, "diskOffering cannot change"),
+    ("Volume", {}, {"format": "raw"}, "format cannot change"),
     ("Image", {}, {"url": "http://example.org/other.qcow2"}, IMAGE),
     ("Image", {}, {"checksum": "sha256:" + "f" * 64}, IMAGE),
     ("Image", {}, {"format": "raw"}, IMAGE),

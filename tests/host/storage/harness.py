@@ -133,7 +133,7 @@ class Agent:
         return kind.parse(body)
 
     async def until(
-        self, kind: Kind[Any, Any], name: str, holds: Callable[[Obj[Any, Any]], bool], timeout: float = 20.0
+        self, kind: Kind[Any, Any], name: str, holds: Callable[[Obj[Any, Any]], bool], timeout: float = 60.0
     ) -> Obj[Any, Any]:
         """Wait for an object's state."""
         namespace = self.space if kind.namespaced else ""

@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 
 from agents.storage import folders, jobs
-from agents.storage.disks.model import temporary
+from agents.storage.naming import temporary
 from agents.storage.qemuimg import QemuImg
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.storage import DISK, IMAGE_COPY

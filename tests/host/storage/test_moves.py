@@ -10,8 +10,7 @@ from unittest import mock
 
 import pytest
 
-from agents.storage import folders, jobs
-from agents.storage.disks import taking
+from agents.storage import folders, jobs, taking
 from agents.storage.qemuimg import QemuImg
 from operators.contract.fabric import STORAGE_POOL
 from operators.contract.meta import Key, Obj
@@ -110,8 +109,8 @@ async def test_a_copy_that_is_not_the_same_does_not_count(two: Agent) -> None:
     real = QemuImg.copy
     spoilt = asyncio.Event()
 
-    async def copy(self: QemuImg, layers: Any, target: int) -> None:
-        await real(self, layers, target)
+    async def copy(self: QemuImg, layers: Any, target: int, *how: Any) -> None:
+        await real(self, layers, target, *how)
         if not spoilt.is_set():
             spoilt.set()
             process = await asyncio.create_subprocess_exec(

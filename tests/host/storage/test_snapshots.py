@@ -247,7 +247,7 @@ async def test_full_pool_is_said_and_the_space_given_back(host: Agent) -> None:
     disk = await host.disk("data", "8Mi")
     await host.verdict(DISK, "data", "AsSpecified")
 
-    async def full(self: QemuImg, layers: Any, target: int) -> None:
+    async def full(self: QemuImg, layers: Any, target: int, *how: Any) -> None:
         os.write(target, b"x" * 100_000)
         raise OSError(28, "No space left on device")
 
@@ -279,10 +279,10 @@ class _Cut:
 
         real_copy, real_publish = QemuImg.copy, folders.Draft.publish
 
-        async def copy(self: QemuImg, layers: Any, target: int) -> None:
+        async def copy(self: QemuImg, layers: Any, target: int, *how: Any) -> None:
             if cut.when == "before":
                 await stop()
-            await real_copy(self, layers, target)
+            await real_copy(self, layers, target, *how)
             await stop()
 
         def publish(self: folders.Draft, mode: int) -> None:

@@ -820,3 +820,46 @@ def test_whatever_happens_it_settles(steps: list[str]) -> None:
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(history())
+
+
+async def holds_raw(c: Cloud, host: str = "h1", *formats: str) -> None:
+    told = [{"format": each} for each in formats]
+    pools = [{"pool": f"local-{host}", "online": True, "capacity": "100Gi", "free": "50Gi", "formats": told}]
+    await c.agent.apply_status(HOST_REPORT, Key("", host), {"storage": {"pools": pools}}, resource_version="")
+
+
+@virtual
+async def test_a_volume_has_the_format_of_its_own_or_of_its_offering_where_the_pool_holds_it() -> None:
+    async with cloud() as c:
+        await c.user.create(
+            DISK_OFFERING, DISK_OFFERING.body(Key("", "bare"), spec={"format": "raw", "provisioning": "Fat"})
+        )
+        await c.volume(size="1Gi", diskOffering="bare")
+        await c.volume("other", size="1Gi", diskOffering="bare", format="qcow2")
+        await c.run_vm("data", "other")
+        await c.settle()
+        volume, disk = c.get(VOLUME, "data"), c.get(DISK, "other-d0")
+        said = condition(volume.status.conditions, "Ready") if volume else None
+        assert said is not None and "holds qcow2 disks, no raw ones" in said.message
+        assert disk is not None and (disk.spec.format, disk.spec.preallocated) == ("qcow2", True)
+        await holds_raw(c, "h1", "qcow2", "raw")
+        await c.settle()
+        volume, disk = c.get(VOLUME, "data"), c.get(DISK, "data-d0")
+        assert volume is not None and volume.status.format == "raw"
+        assert disk is not None and disk.spec.path.endswith(".raw") and disk.spec.preallocated
+        # Whatever the offering says by now, the file is what it is.
+        await c.user.apply(DISK_OFFERING, DISK_OFFERING.body(Key("", "bare"), spec={"format": "qcow2"}))
+        await c.user.apply(VOLUME, VOLUME.body(Key("team", "data"), spec={"size": "2Gi", "diskOffering": "bare"}))
+        await c.settle()
+        disk = c.get(DISK, "data-d0")
+        assert disk is not None and (disk.spec.format, str(disk.spec.size)) == ("raw", "2Gi")
+
+
+@virtual
+async def test_a_file_to_adopt_is_qcow2() -> None:
+    async with cloud() as c:
+        await c.user.create(DISK_OFFERING, DISK_OFFERING.body(Key("", "bare"), spec={"format": "raw"}))
+        await c.volume(size="1Gi", diskOffering="bare", pool="local-h1", source={"file": "old.qcow2"})
+        await c.run_vm("data")
+        await c.settle()
+        assert c.reason() == "Invalid" and c.get(DISK, "data-d0") is None

@@ -10,37 +10,36 @@ from __future__ import annotations
 import contextlib
 import os
 
-from agents.storage import chains
+from agents.storage import chains, locks
 from agents.storage.copying import copied
-from agents.storage.disks.model import Take, set_aside, temporary
 from agents.storage.failure import Failed
 from agents.storage.folders import Missing, Place, Strange, in_thread, inner_folder
-from agents.storage.jobs import Told
-from agents.storage.locks import InUse, keep_writers_out
+from agents.storage.naming import set_aside, temporary
 from agents.storage.qemuimg import QemuImg
 from operators.contract.reasons import Reason
 
 MODE = 0o600
 
 
-async def take(action: Take, qemu: QemuImg, told: Told) -> None:
+async def take(
+    source: Place, former: str, place: Place, uid: str, size: int, qemu: QemuImg, *, fat: bool = False
+) -> None:
     """Bring it here whole. Raises Failed, Strange and QemuImgError."""
-    disk, source, place = action.disk, action.source, action.place
     with chains.opened(source) as layers:
         try:
-            keep_writers_out(layers[0])
-        except InUse:
+            locks.keep_writers_out(layers[0])
+        except locks.InUse:
             raise Failed(Reason.STILL_ATTACHED, "a guest runs on it; it is copied once that is stopped") from None
-        draft = await copied(source, place, temporary(disk.meta.uid), qemu, size=disk.spec.size)
+        draft = await copied(source, place, temporary(uid), qemu, size=size, fat=fat)
         try:
-            await qemu.compare(layers, draft.fd)
+            await qemu.compare(layers, draft.fd, place.form)
             await in_thread(draft.publish, MODE)
         except BaseException:
             draft.discard()
             raise
         finally:
             draft.close()
-        await in_thread(_set_aside, source, set_aside(disk.spec.replaces), layers[0])
+        await in_thread(_set_aside, source, set_aside(former), layers[0])
 
 
 def _set_aside(source: Place, aside: str, fd: int) -> None:
