@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from operators.api import errors
-from operators.api.cloud import Cloud
+from operators.api.cloud import Cloud, name_of, tag_named
 from operators.api.declare import Command, Listing, boolean, integer, maps, string, uuid
 from operators.api.directory import Account, Caller, Directory, Domain, Project
 from operators.api.history import History
@@ -163,13 +163,16 @@ def owned(
     *conditions: Callable[[Obj[SpecT, StatusT]], bool],
 ) -> list[Obj[SpecT, StatusT]]:
     """The objects that a list asks for; one that is asked for by its id is found wherever the caller may see it."""
-    tests = conditions
-    if isinstance(args, TaggedListArgs) and args.tags:
-        tags = args.tags
-        tests = (*conditions, lambda obj: tagged(obj.meta, tags))
+    tags = args.tags if isinstance(args, TaggedListArgs) else ()
+    tests = (lambda obj: tagged(obj.meta, tags), *conditions) if tags else conditions
     if id_ is not None:
         return [id_] if all(holds(id_) for holds in tests) else []
-    return call.cloud.all(kind, namespaces(call, args), *tests)
+    where = namespaces(call, args)
+    if tags:
+        first = tags[0]
+        tag = tag_named(first.get("key", ""), first["value"]) if "value" in first else first.get("key", "")
+        return call.cloud.tagged(kind, tag, where, *tests)
+    return call.cloud.all(kind, where, *tests)
 
 
 def tagged(meta: Meta, tags: Sequence[Mapping[str, str]]) -> bool:
@@ -208,6 +211,12 @@ def listing(args: ListArgs, found: Sequence[T], respond: Callable[[T], object]) 
 def contains(word: str, *texts: str) -> bool:
     """Whether one of the texts contains the word, in any case; every text contains no word."""
     return not word or any(word.lower() in text.lower() for text in texts)
+
+
+def has_in_name(word: str) -> Callable[[Obj[Any, Any]], bool]:
+    """Whether an object's name contains the word, in any case."""
+    low = word.lower()
+    return lambda obj: low in name_of(obj).lower()
 
 
 def is_or_any(wanted: Obj[Any, Any] | None, name: str | None) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from operators.api.prepared import Kept
+from operators.api.tags import tags_of
 from operators.contract import names
 from operators.contract.compute import (
     AFFINITY_GROUP,
@@ -112,11 +115,17 @@ KINDS: tuple[Kind[Any, Any], ...] = (
     *(USER_DATA, IMAGE, NETWORK, PORT, ROUTER, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 
+TAGGED: tuple[Kind[Any, Any], ...] = (VIRTUAL_MACHINE, VOLUME, NETWORK, VOLUME_SNAPSHOT, IMAGE, USER_DATA, PROJECT)
+"""What bears tags."""
+
 
 def index(cache: Cache) -> None:
     """Keep what is looked up by something else than its name."""
     for kind in KINDS:
         cache.index(kind, "uid", _uid)
+        cache.order(kind, _namespace, _age)
+    for kind in TAGGED:
+        cache.index(kind, "tag", _tags)
     cache.index(USER, "api-key", lambda user: user.spec.api_keys)
     cache.index(FLOW, "target", lambda flow: (flow.spec.target.uid,))
     cache.index(
@@ -128,6 +137,26 @@ def index(cache: Cache) -> None:
 
 def _place(vm: VM, name: str) -> str:
     return f"{vm.meta.namespace}/{name}"
+
+
+def _namespace(obj: Obj[Any, Any]) -> str:
+    return obj.meta.namespace
+
+
+def _age(obj: Obj[Any, Any]) -> tuple[str]:
+    return (obj.meta.creation_timestamp,)
+
+
+def _tags(obj: Obj[Any, Any]) -> Iterable[str]:
+    """Each tag by its key, and by its key and value."""
+    for key, value in tags_of(obj.meta).items():
+        yield key
+        yield tag_named(key, value)
+
+
+def tag_named(key: str, value: str) -> str:
+    """How the index calls a tag with a value; no key has the character between."""
+    return f"{key}\0{value}"
 
 
 def _uid(obj: Obj[Any, Any]) -> Iterable[str]:
@@ -146,10 +175,22 @@ class Cloud:
     cache: Cache
     catalogue: str
     """The namespace of Images that everybody may use."""
+    kept: Kept = field(default_factory=Kept)
+    """Responses as they were written."""
 
     def by_uid(self, kind: Kind[SpecT, StatusT], uid: str) -> Obj[SpecT, StatusT] | None:
         """The very object of that uid."""
         return next(iter(self.cache.by(kind, "uid", uid)), None)
+
+    async def appearing(self, kinds: Collection[Kind[Any, Any]], uid: str, seconds: float) -> bool:
+        """Wait for an object that another replica has just made, and that our watch has not told of yet."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not any(self.by_uid(kind, uid) for kind in kinds):
+                    await self.cache.coming(kinds)
+        except TimeoutError:
+            return False
+        return True
 
     def named(self, kind: Kind[SpecT, StatusT], name: str, namespace: str = "") -> Obj[SpecT, StatusT] | None:
         """The object of that name."""
@@ -162,11 +203,26 @@ class Cloud:
         *conditions: Callable[[Obj[SpecT, StatusT]], bool],
     ) -> list[Obj[SpecT, StatusT]]:
         """The objects of some namespaces (None: of all) that fulfil every condition, oldest first."""
-        among = None if namespaces is None else frozenset(namespaces)
-        # Looking at all of them is cheaper than an index, whose every answer is sorted once more.
-        found = (obj for obj in self.cache.all(kind) if among is None or obj.meta.namespace in among)
-        wanted = [obj for obj in found if all(holds(obj) for holds in conditions)]
-        return sorted(wanted, key=_age)
+        found = self.cache.ordered(kind, namespaces)
+        for holds in conditions:
+            found = [obj for obj in found if holds(obj)]
+        return found
+
+    def tagged(
+        self,
+        kind: Kind[SpecT, StatusT],
+        tag: str,
+        namespaces: Collection[str] | None,
+        *conditions: Callable[[Obj[SpecT, StatusT]], bool],
+    ) -> list[Obj[SpecT, StatusT]]:
+        """As `all`, of those alone that have a tag: its key, or `tag_named` with its value."""
+        keys = [key for key in self.cache.under(kind, "tag", tag) if namespaces is None or key.namespace in namespaces]
+        found = (obj for key in keys if (obj := self.cache.get(kind, key)) is not None)
+        return sorted((obj for obj in found if all(holds(obj) for holds in conditions)), key=_oldest)
+
+    def stamp(self, kinds: Iterable[Kind[Any, Any]]) -> int:
+        """A number that is another one after any change of any object of these kinds."""
+        return sum(self.cache.changes(kind) for kind in kinds)
 
     def image(self, reference: str, namespace: str) -> Image | None:
         """The Image that a spec names, as the contract says: own, then the catalogue's, or `namespace/name`."""
@@ -213,13 +269,14 @@ class Cloud:
         return failed or (flow.status.state == FlowState.CANCELLED and self._newest(vm) is flow)
 
     def _last_deploy(self, vm: VM) -> Flow | None:
-        flows = [flow for flow in self._flows(vm) if flow.spec.operation is Operation.DEPLOY]
+        flows = [flow for flow in self.flows_of(vm) if flow.spec.operation is Operation.DEPLOY]
         return max(flows, key=lambda flow: flow.spec.target_generation, default=None)
 
     def _newest(self, vm: VM) -> Flow | None:
-        return max(self._flows(vm), key=lambda flow: (flow.spec.target_generation, *_age(flow)), default=None)
+        return max(self.flows_of(vm), key=lambda flow: (flow.spec.target_generation, *_oldest(flow)), default=None)
 
-    def _flows(self, vm: VM) -> tuple[Flow, ...]:
+    def flows_of(self, vm: VM) -> tuple[Flow, ...]:
+        """The Flows whose target it is."""
         return self.cache.by(FLOW, "target", vm.meta.uid)
 
 
@@ -227,5 +284,5 @@ def _ended(flow: Flow) -> bool:
     return flow.status.state in tuple(FlowState) and FlowState(flow.status.state).terminal
 
 
-def _age(obj: Obj[Any, Any]) -> tuple[str, str, str]:
+def _oldest(obj: Obj[Any, Any]) -> tuple[str, str, str]:
     return obj.meta.creation_timestamp, obj.meta.namespace, obj.meta.name

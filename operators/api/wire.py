@@ -27,6 +27,25 @@ JSON_TYPE = "application/json;charset=utf-8"
 XML_TYPE = "text/xml;charset=utf-8"
 
 
+class Prepared:
+    """A response that is written as JSON already, and goes into answers as it is."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, item: Any) -> None:
+        self.content = orjson.dumps(plain(item))
+
+    def read(self) -> Any:
+        """It as plain data."""
+        return orjson.loads(self.content)
+
+
+def _fragment(item: Any) -> orjson.Fragment:
+    if isinstance(item, Prepared):
+        return orjson.Fragment(item.content)
+    raise TypeError(type(item).__name__)
+
+
 def date(stamp: str) -> Date | None:
     """A time of the API server as CloudStack writes it; None for none."""
     if not stamp:
@@ -34,8 +53,13 @@ def date(stamp: str) -> Date | None:
     return Date(datetime.fromisoformat(stamp.replace("Z", "+00:00")).strftime("%Y-%m-%dT%H:%M:%S%z"))
 
 
+_ATOMS = (str, int, float, bool, type(None), Prepared)
+
+
 def plain(item: Any) -> Any:
     """A response as plain data. What is None is left out."""
+    if isinstance(item, _ATOMS):
+        return item
     if dataclasses.is_dataclass(item) and not isinstance(item, type):
         values = ((name, getattr(item, name)) for name in _names(type(item)))
         return {name: plain(value) for name, value in values if value is not None}
@@ -53,7 +77,7 @@ def _names(cls: type) -> tuple[str, ...]:
 
 def json_body(key: str, content: Json) -> bytes:
     """The answer as JSON."""
-    return orjson.dumps({key: content})
+    return orjson.dumps({key: content}, default=_fragment)
 
 
 def xml_body(key: str, content: Json) -> bytes:
@@ -63,6 +87,8 @@ def xml_body(key: str, content: Json) -> bytes:
 
 
 def _element(name: str, value: Any) -> str:
+    if isinstance(value, Prepared):
+        value = value.read()
     if isinstance(value, Mapping):
         inner = "".join(_element(each, item) for each, item in value.items())
         return f"<{name}>{inner}</{name}>"

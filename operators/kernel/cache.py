@@ -10,6 +10,7 @@ import structlog
 
 from operators.contract.codec import ContractError, Json
 from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
+from operators.kernel.ordered import Ordered, Rank
 
 log = structlog.get_logger()
 
@@ -30,6 +31,8 @@ class Cache:
         self._waiting: dict[AnyKind, list[tuple[int, asyncio.Future[None]]]] = {kind: [] for kind in kinds}
         self._index_fns: dict[AnyKind, dict[str, IndexFn]] = {kind: {"owner": _owner_uids} for kind in kinds}
         self._indexes: dict[AnyKind, dict[str, dict[str, set[Key]]]] = {kind: {"owner": {}} for kind in kinds}
+        self._orders: dict[AnyKind, Ordered] = {}
+        self._changes: dict[AnyKind, int] = dict.fromkeys(kinds, 0)
 
     def index(self, kind: AnyKind, name: str, values: IndexFn) -> None:
         """Keep an index over a kind: `values` gives the strings under which `by` shall find an object."""
@@ -37,6 +40,12 @@ class Cache:
         self._indexes[kind][name] = {}
         for obj in self._objects[kind].values():
             self._enter(obj, name)
+
+    def order(self, kind: AnyKind, group: Callable[[Any], str], rank: Callable[[Any], Rank]) -> None:
+        """Keep a kind in an order, by groups, for `ordered`. Both may rest only on what never changes of an object."""
+        order = self._orders[kind] = Ordered(group, rank)
+        for obj in self._objects[kind].values():
+            order.add(obj)
 
     def get(self, kind: Kind[SpecT, StatusT], key: Key) -> Obj[SpecT, StatusT] | None:
         """One object, or None."""
@@ -49,6 +58,22 @@ class Cache:
     def by(self, kind: Kind[SpecT, StatusT], index: str, value: str) -> tuple[Obj[SpecT, StatusT], ...]:
         """The objects that an index holds under a value, ordered by key."""
         return tuple(self._objects[kind][key] for key in sorted(self._indexes[kind][index].get(value, ())))
+
+    def under(self, kind: AnyKind, index: str, value: str) -> Collection[Key]:
+        """The keys that an index holds under a value, in no order. To be read at once, not kept."""
+        return self._indexes[kind][index].get(value, ())
+
+    def ordered(self, kind: Kind[SpecT, StatusT], groups: Collection[str] | None = None) -> list[Obj[SpecT, StatusT]]:
+        """The objects of some groups (None: of all), in the order that is kept of the kind."""
+        order, objects = self._orders[kind], self._objects[kind]
+        chosen = [order.entries(group) for group in (order.groups() if groups is None else groups)]
+        # A sort makes use of the runs that are sorted already.
+        entries = chosen[0] if len(chosen) == 1 else sorted(entry for run in chosen for entry in run)
+        return [objects[key] for _, key in entries]
+
+    def changes(self, kind: AnyKind) -> int:
+        """A number that is another one after every change of a kind."""
+        return self._changes[kind]
 
     def owned(self, kind: Kind[SpecT, StatusT], uid: str) -> tuple[Obj[SpecT, StatusT], ...]:
         """The objects of a kind with an owner reference to `uid`, ordered by key."""
@@ -63,6 +88,8 @@ class Cache:
             return None
         now = kind.parse(body)
         self._came(kind, now.meta.resource_version)
+        self._changes[kind] += 1
+        self._place(kind, before, now)
         self._remove(kind, key)
         self._objects[kind][key] = now
         if kind in self._fresh:
@@ -84,6 +111,8 @@ class Cache:
             self._came(kind, resource_version)
             self._graves[kind][key] = resource_version, self._lists[kind]
         if known is not None:
+            self._changes[kind] += 1
+            self._place(kind, known, None)
             self._remove(kind, key)
         return known
 
@@ -125,6 +154,14 @@ class Cache:
             self._waiting[kind] = [(wanted, each) for wanted, each in self._waiting[kind] if each is not came]
         return True
 
+    def coming(self, kinds: Collection[AnyKind]) -> asyncio.Future[None]:
+        """Done with the next object of these kinds that is newer than all that were seen. Cancel it after use."""
+        came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for kind in kinds:
+            alive = [each for each in self._waiting[kind] if not each[1].done()]
+            self._waiting[kind] = [*alive, (self._versions[kind] + 1, came)]
+        return came
+
     def _came(self, kind: AnyKind, version: str) -> None:
         """Note a version that was seen, and wake whoever waits for it."""
         if version.isdecimal() and int(version) > self._versions[kind]:
@@ -145,6 +182,16 @@ class Cache:
     def kinds(self) -> Collection[AnyKind]:
         """The kinds that are held."""
         return self._objects.keys()
+
+    def _place(self, kind: AnyKind, before: AnyObj | None, now: AnyObj | None) -> None:
+        """Have the order of a kind follow, where it has one."""
+        order = self._orders.get(kind)
+        if order is None or (before is not None and now is not None and order.same_place(before, now)):
+            return
+        if before is not None:
+            order.remove(before)
+        if now is not None:
+            order.add(now)
 
     def _remove(self, kind: AnyKind, key: Key) -> None:
         known = self._objects[kind].pop(key, None)

@@ -16,6 +16,8 @@ from tests.support.measure import percentile
 
 POLL = 0.05
 """Seconds between looks at a job."""
+PATIENCE = 60.0
+"""Seconds for which a call that nobody answers is tried again."""
 
 
 @dataclass
@@ -25,6 +27,8 @@ class Client:
     url: str
     key: str
     secret: str
+    other: str = ""
+    """Another replica's address, for what the first does not answer."""
     retried: int = 0
     _kept: threading.local = field(default_factory=threading.local)
     _all: list[http.client.HTTPConnection] = field(default_factory=list)
@@ -35,18 +39,33 @@ class Client:
             connection.close()
 
     def call(self, command: str, **params: str) -> dict[str, Any]:
-        """The content of a good answer. A connection that was cut is opened anew, once."""
-        query = {"command": command, "apiKey": self.key, "response": "json", **params}
-        query["signature"] = sign(query, self.secret)
-        try:
-            status, body = self._get(query)
-        except (http.client.HTTPException, OSError):
-            self._kept.connection = None
-            self.retried += 1
-            status, body = self._get(query)
+        """The content of a good answer."""
+        status, body = self.ask(command, **params)
         assert status == 200, body[:500]
+        return self.answer(body)
+
+    @staticmethod
+    def answer(body: bytes) -> dict[str, Any]:
+        """What an answer says."""
         (content,) = json.loads(body).values()
         return dict(content)
+
+    def ask(self, command: str, **params: str) -> tuple[int, bytes]:
+        """An answer. What was cut off, or met a replica that is starting, is asked again, of the other one if there is."""
+        query = {"command": command, "apiKey": self.key, "response": "json", **params}
+        query["signature"] = sign(query, self.secret)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                status, body = self._get(query)
+                if status != 503 or not self.other:
+                    return status, body
+            except (http.client.HTTPException, OSError):
+                self._kept.connection = None
+                if time.monotonic() > deadline:
+                    raise
+            self.retried += 1
+            self._turn()
 
     def job(self, jobid: str, patience: float = 120) -> dict[str, Any]:
         """Look at a job until it has ended well."""
@@ -59,10 +78,17 @@ class Client:
             time.sleep(POLL)
         raise AssertionError(f"job {jobid} is still under way")
 
+    def _turn(self) -> None:
+        """Go to the other replica."""
+        if self.other:
+            self._kept.other = not getattr(self._kept, "other", False)
+            self._kept.connection = None
+            time.sleep(POLL)
+
     def _get(self, query: dict[str, str]) -> tuple[int, bytes]:
         connection = getattr(self._kept, "connection", None)
         if connection is None:
-            parts = urlsplit(self.url)
+            parts = urlsplit(self.other if getattr(self._kept, "other", False) else self.url)
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
             self._kept.connection = connection
             self._all.append(connection)

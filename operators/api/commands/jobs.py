@@ -78,6 +78,8 @@ SHOWN: Mapping[Kind[Any, Any], tuple[str, Callable[[Call, Any], object]]] = {
 """How the object of a job is shown once that is done."""
 ENDS = {"Start": "Running", "Stop": "Stopped", "Reboot": "Running"}
 """The state in which an operation leaves a virtual machine."""
+LAG = 2.0
+"""Seconds for which a job that nobody knows is waited for: another replica may have begun it just now."""
 STAYING = (ATTACHING, DETACHING, CREATION, CHANGE, SCALING, EXTRACTION)
 """What leaves its object there."""
 TOLD_OF: tuple[Kind[Any, Any], ...] = (*SHOWN, ACCOUNT, DOMAIN)
@@ -125,6 +127,8 @@ class JobResponse:
 async def query_async_job_result(call: Call, args: QueryAsyncJobResult) -> Answer:
     """A Flow, or an object that tells of its own making or end."""
     uid, what = object_of(args.jobid)
+    if not what or what in STAYING:
+        await call.cloud.appearing((FLOW,) if not what else TOLD_OF, uid, LAG)
     if what:
         return Single(_of_object(call, args.jobid, uid, what))
     flow = call.find(FLOW, uid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from operators.api.call import Call
@@ -20,6 +20,10 @@ class OwnedResponse:
     projectid: str | None
 
 
+FIELDS = tuple(field.name for field in fields(OwnedResponse))
+
+
 def whose(call: Call, namespace: str) -> dict[str, Any]:
     """Those fields, for what is in a namespace."""
-    return asdict(call.directory.owner(namespace))
+    owner = call.directory.owner(namespace)
+    return {name: getattr(owner, name) for name in FIELDS}

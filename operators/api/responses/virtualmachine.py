@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Network
 
 from operators.api.call import Call
@@ -11,14 +12,16 @@ from operators.api.cloud import VM, InstanceGroup, Network, Port, Zone, name_of
 from operators.api.responses.owned import OwnedResponse, whose
 from operators.api.sizes import size_of
 from operators.api.tags import TagResponse, tag_responses
-from operators.api.wire import Date, Long, date
+from operators.api.wire import Date, Long, Prepared, date
 from operators.contract import names
 from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, RunPolicy
 from operators.contract.fabric import HOST, ZONE
+from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
 from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.meta import condition
 from operators.contract.networking import NETWORK, PORT
 from operators.contract.reasons import Reason, Type
+from operators.contract.storage import IMAGE
 
 HYPERVISOR = "KVM"
 MIB = 2**20
@@ -91,6 +94,29 @@ class VirtualMachineResponse(OwnedResponse):
     isdynamicallyscalable: bool = False
     deleteprotection: bool
     tags: tuple[TagResponse, ...] = ()
+
+
+CATALOGUE = (
+    *(COMPUTE_OFFERING, IMAGE, ZONE, HOST, NETWORK, AFFINITY_GROUP, INSTANCE_GROUP),
+    *(ACCOUNT, PROJECT, DOMAIN),
+)
+"""What a response names beside what is the virtual machine's own. It changes seldom."""
+
+
+def written(call: Call, vm: VM) -> Prepared:
+    """The response as lists have it, which is not made again while it would say the same."""
+    cloud = call.cloud
+    ports = (
+        cloud.named(PORT, names.port(vm.meta.name, index), vm.meta.namespace) for index in range(len(vm.spec.nics))
+    )
+    own = (
+        vm.meta.resource_version,
+        *(port.meta.resource_version if port else "" for port in ports),
+        *(flow.meta.resource_version for flow in cloud.flows_of(vm)),
+        cloud.migration_of(vm) is not None and state_of(call, vm),
+    )
+    rests_on = (cloud.stamp(CATALOGUE), own)
+    return cloud.kept.response((vm.meta.uid, call.caller.root), rests_on, lambda: virtual_machine(call, vm))
 
 
 def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
@@ -183,12 +209,18 @@ def nics_of(call: Call, vm: VM) -> tuple[NicResponse, ...]:
     return tuple(out)
 
 
+@lru_cache(4096)
+def netmask(cidr: str) -> str:
+    """That of a network: `255.255.255.0`."""
+    return str(IPv4Network(cidr, strict=False).netmask)
+
+
 def _nic(index: int, port: Port, network: Network | None) -> NicResponse:
     return NicResponse(
         id=port.meta.uid,
         networkid=network.meta.uid if network else None,
         networkname=name_of(network) if network else port.spec.network,
-        netmask=str(IPv4Network(network.spec.cidr, strict=False).netmask) if network else None,
+        netmask=netmask(network.spec.cidr) if network else None,
         gateway=port.status.gateway or None,
         ipaddress=port.status.ip or port.spec.ip or None,
         macaddress=port.status.mac or port.spec.mac or None,

@@ -96,6 +96,14 @@ class World:
         async with self.session.get(self.url, params=query) as answer:
             return answer.status, await answer.json()
 
+    async def text(self, user: str, command: str, **params: str) -> str:
+        """Call as a user; the answer in XML."""
+        query = {"command": command, "apiKey": api_key(user), **params}
+        query["signature"] = signing.sign(query, secret_key(user))
+        async with self.session.get(self.url, params=query) as answer:
+            assert answer.status == 200
+            return await answer.text()
+
     async def job(self, user: str, jobid: str) -> Json:
         """Poll a job to its end."""
         for _ in range(300):
