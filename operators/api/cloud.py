@@ -182,15 +182,19 @@ class Cloud:
         """The very object of that uid."""
         return next(iter(self.cache.by(kind, "uid", uid)), None)
 
-    async def appearing(self, kinds: Collection[Kind[Any, Any]], uid: str, seconds: float) -> bool:
-        """Wait for an object that another replica has just made, and that our watch has not told of yet."""
+    async def seen(self, kinds: Collection[Kind[Any, Any]], check: Callable[[], object], seconds: float) -> bool:
+        """Wait until something is so that objects of these kinds tell of; whether it was, in that time."""
         try:
             async with asyncio.timeout(seconds):
-                while not any(self.by_uid(kind, uid) for kind in kinds):
+                while not check():
                     await self.cache.coming(kinds)
         except TimeoutError:
             return False
         return True
+
+    async def appearing(self, kinds: Collection[Kind[Any, Any]], uid: str, seconds: float) -> bool:
+        """Wait for an object that another replica has just made, and that our watch has not told of yet."""
+        return await self.seen(kinds, lambda: any(self.by_uid(kind, uid) for kind in kinds), seconds)
 
     def named(self, kind: Kind[SpecT, StatusT], name: str, namespace: str = "") -> Obj[SpecT, StatusT] | None:
         """The object of that name."""

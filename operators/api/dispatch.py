@@ -39,6 +39,8 @@ class Request:
     params: Mapping[str, str]
     cookie: str = ""
     post: bool = False
+    trusted: bool = False
+    """Whether it came by the integration port, where nobody has to prove who they are."""
 
     def value(self, name: str) -> str:
         """A parameter about the request itself, in any case."""
@@ -108,7 +110,10 @@ class Dispatcher:
         command = COMMANDS.get(name.lower())
         if command is None and name.lower() not in KNOWN and name.lower() != LOGOUT.name:
             raise errors.unknown_command()
-        proven = await self._doors.prove(request.params, request.cookie)
+        if request.trusted:
+            proven = self._doors.operator()
+        else:
+            proven = await self._doors.prove(request.params, request.cookie)
         if name.lower() == LOGOUT.name:
             return Reply(key, plain(self._doors.logout(proven.session)), ended=True)
         self._throttle.admit(proven.caller)

@@ -9,9 +9,9 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 
 import structlog
-from aiohttp import web
 
 from operators.api import cloud
 from operators.api.cloud import Cloud
@@ -19,7 +19,7 @@ from operators.api.directory import Directory
 from operators.api.dispatch import Dispatcher
 from operators.api.doors import Doors
 from operators.api.history import DataService, History
-from operators.api.server import application
+from operators.api.server import application, integration
 from operators.api.sessions import Sessions
 from operators.api.throttle import Throttle
 from operators.contract.codec import Json
@@ -37,6 +37,8 @@ log = structlog.get_logger()
 NAME = "api"
 PORT = "API_PORT"
 """Environment: the port to serve on; 8000 by default, a free one for 0."""
+INTEGRATION_PORT = "API_INTEGRATION_PORT"
+"""Environment: a port of the loopback interface on which nobody has to prove who they are; off when empty or 0."""
 IDENTITY = "IDENTITY_NAMESPACE"
 """Environment: the namespace of the users' Secrets, the only ones it reads; the components' own by default."""
 DEADLINE = "DEPLOY_DEADLINE"
@@ -56,13 +58,19 @@ def build(context: Context) -> Sequence[AnyController]:
 
 async def serve(context: Context) -> None:
     """Answer requests until the process ends."""
-    async with health.served(await assembled(context), int(context.env.get(PORT) or "8000")) as port:
-        log.info("serving", port=port)
+    dispatcher, doors = await behind(context)
+    trusted = int(context.env.get(INTEGRATION_PORT) or "0")
+    async with AsyncExitStack() as stack:
+        port = int(context.env.get(PORT) or "8000")
+        log.info("serving", port=await stack.enter_async_context(health.served(application(dispatcher, doors), port)))
+        if trusted:
+            await stack.enter_async_context(health.served(integration(dispatcher, doors), trusted, "127.0.0.1"))
+            log.warning("integration_port_open", port=trusted)
         await asyncio.Event().wait()
 
 
-async def assembled(context: Context, history: History | None = None) -> web.Application:
-    """The HTTP application over a component's cache and store; it asks the Data service when no `history` is given."""
+async def behind(context: Context, history: History | None = None) -> tuple[Dispatcher, Doors]:
+    """What answers, over a component's cache and store; it asks the Data service when no `history` is given."""
     env = context.env
     system, catalogue = env["POD_NAMESPACE"], env.get("CATALOG_NAMESPACE", "")
     identity = env.get(IDENTITY) or system
@@ -71,9 +79,17 @@ async def assembled(context: Context, history: History | None = None) -> web.App
     doors = Doors(directory, context.store, context.clock, sessions)
     deadline = Duration.parse(env.get(DEADLINE) or "30m")
     history = history or DataService(env.get(DATA) or f"http://cloudstack-data.{system}:8080", _token(env))
-    throttle = Throttle.of(env, context.clock)
-    dispatcher = Dispatcher(directory, context.store, context.clock, doors, context.synced, deadline, history, throttle)
-    return application(dispatcher, doors)
+    dispatcher = Dispatcher(
+        directory,
+        context.store,
+        context.clock,
+        doors,
+        context.synced,
+        deadline,
+        history,
+        Throttle.of(env, context.clock),
+    )
+    return dispatcher, doors
 
 
 def _token(env: Mapping[str, str]) -> Callable[[], str]:

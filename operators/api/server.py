@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -15,6 +16,7 @@ PATH = "/client/api"
 COOKIE, KEY_COOKIE = "JSESSIONID", "sessionkey"
 LARGEST = 2 * 2**20
 """Bytes of a request's body: user data has its place in it."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MOST_FIELDS = 2000
 FORM = "application/x-www-form-urlencoded"
 
@@ -31,6 +33,25 @@ def application(dispatcher: Dispatcher, doors: Doors) -> web.Application:
 
     app = web.Application(client_max_size=LARGEST)
     app.add_routes([web.get(PATH, handle), web.post(PATH, handle)])
+    return app
+
+
+def integration(dispatcher: Dispatcher, doors: Doors) -> web.Application:
+    """The same for test tools on this very machine, who need not prove who they are, by any path.
+
+    Pages that a browser of it shows are strangers: their requests name another host, or where they are from."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.url.host not in LOOPBACK or "Origin" in request.headers:
+            return web.Response(status=403, text="the integration port is for programs of this machine\n")
+        asked = await _asked(request)
+        if asked is None:
+            return web.Response(status=400, text="the request's parameters cannot be read\n")
+        reply = await dispatcher.answer(replace(asked, trusted=True))
+        return _response(reply, asked.value("response").lower() == "json", doors)
+
+    app = web.Application(client_max_size=LARGEST)
+    app.add_routes([web.get("/{path:.*}", handle), web.post("/{path:.*}", handle)])
     return app
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
+
 from operators.api import errors, naming
 from operators.api.call import Call, account_of, asked, listing
 from operators.api.changing import remove, update
@@ -28,9 +30,15 @@ from operators.api.responses.done import Done
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.identity import ACCOUNT, DOMAIN, ROOT, AccountSpec, Role, UserSpec
+from operators.contract.meta import holds
+from operators.contract.reasons import Type
+
+log = structlog.get_logger()
 
 KEEPERS = ADMINS - {Role.RESOURCE_ADMIN}
 """Who may make and change accounts."""
+SECONDS = 8.0
+"""For which a new account's namespace is waited for, so that its caller can use it at once; clients wait for ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +107,15 @@ async def create_account(call: Call, args: CreateAccount) -> Answer:
     made = await naming.claim(call, ACCOUNT, own, to_wire(spec), _taken(name))
     person = UserSpec(own, args.username, args.firstname, args.lastname, args.email)
     await make_user(call, person, domain, args.password)
+    if not await call.cloud.seen((ACCOUNT,), lambda: _usable(call, made), SECONDS):
+        log.warning("account_without_namespace", account=own, waited=SECONDS)
     return Single(respond.account(call, made))
+
+
+def _usable(call: Call, account: Account) -> bool:
+    """Whether it has its namespace, with its people's rights."""
+    now = call.cloud.by_uid(ACCOUNT, account.meta.uid)
+    return now is not None and bool(now.status.namespace) and holds(now.status.conditions, Type.READY)
 
 
 def _taken(name: str) -> str:

@@ -10,7 +10,7 @@ from operators.api.call import Call, ListArgs, ScopedListArgs, account_of, conta
 from operators.api.changing import change, given, remove, update
 from operators.api.declare import Answer, Started, boolean, command, maps, string, uuid
 from operators.api.directory import Account, Domain, Project, account_name, project_name
-from operators.api.jobs import CREATION, DELETION, done, job_id
+from operators.api.jobs import CREATION, DELETION, changed, done, job_id
 from operators.api.limits import reserved
 from operators.api.responses.done import Done
 from operators.api.responses.identity import ProjectResponse, project
@@ -59,7 +59,7 @@ async def create_project(call: Call, args: CreateProject) -> Answer:
     spec = to_wire(ProjectSpec(domain, args.name, args.displaytext, members))
     async with reserved(call, account.meta.name, PROJECT, own, {Resource.PROJECTS: 1}):
         made = await naming.claim(call, PROJECT, own, spec, taken)
-    return Started(job_id(made.meta.uid, CREATION), made.meta.uid)
+    return Started(changed(made), made.meta.uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from operators.api import passwords, signing
+from operators.api.commands import accounts
 from operators.contract import names
 from operators.contract.codec import Json
 from operators.contract.core import SECRET
@@ -197,3 +198,15 @@ async def test_a_project_is_shared(world: World) -> None:
     assert (await world.call("alice", "createNetwork", **wanted))["network"]["project"] == "Apollo"
     status, told = await world.ask("alice", "deleteAccountFromProject", projectid=begun["id"], account="alice")
     assert status == 431, told
+
+
+async def test_a_new_account_can_be_used_at_once(world: World) -> None:
+    made = await account(world)
+    body = next(each for each in world.server.all(ACCOUNT) if each["metadata"]["uid"] == made["id"])
+    assert body["status"]["namespace"] == body["metadata"]["name"]
+
+
+async def test_an_account_is_made_though_the_data_service_is_away(world: World, monkeypatch: Any) -> None:
+    world.hold = True
+    monkeypatch.setattr(accounts, "SECONDS", 0.05)
+    assert (await account(world))["name"] == "dave"

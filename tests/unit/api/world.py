@@ -13,12 +13,13 @@ import aiohttp
 
 from operators.api import handlers, passwords, signing
 from operators.api.cloud import VM
+from operators.api.server import application, integration
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
 from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
 from operators.contract.core import SECRET
 from operators.contract.fabric import HOST, HOST_GROUP, RACK, STORAGE_POOL, ZONE
-from operators.contract.identity import ACCOUNT, DOMAIN, PASSWORD, USER
+from operators.contract.identity import ACCOUNT, DOMAIN, PASSWORD, PROJECT, USER
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK, NETWORK_OFFERING, PORT
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
@@ -74,6 +75,8 @@ class World:
     url: str
     session: aiohttp.ClientSession
     manager: Manager
+    integration: str
+    """Address of the integration port."""
     hold: bool = False
     """Whether the puppets leave everything as it is."""
 
@@ -135,9 +138,9 @@ class World:
         return str(made["network"]["id"])
 
     async def _puppets(self) -> None:
-        """Compute, storage and networking: whatever is asked for is so a moment later."""
+        """Compute, storage, networking and the Data service: whatever is asked for is so a moment later."""
         changed = asyncio.Event()
-        for kind in (VIRTUAL_MACHINE, PORT, VOLUME):
+        for kind in (VIRTUAL_MACHINE, PORT, VOLUME, ACCOUNT, PROJECT):
             self.server.subscribe(kind, lambda type_, body: changed.set())
         store = MemoryStore(self.server, "puppets")
         while True:
@@ -147,7 +150,7 @@ class World:
             if self.hold:
                 continue
             try:
-                for kind in (PORT, VOLUME, VIRTUAL_MACHINE):
+                for kind in (ACCOUNT, PROJECT, PORT, VOLUME, VIRTUAL_MACHINE):
                     for body in list(self.server.all(kind)):
                         await _settle(store, kind, body)
             except StoreError:
@@ -170,6 +173,10 @@ async def _settle(store: MemoryStore, kind: Kind[Any, Any], body: Json) -> None:
         if len([each for each in ports if each.get("status")]) < len(obj.spec.nics):
             return
         status |= {"hostName": "node1", "rebootObserved": obj.spec.reboot_request}
+    if kind in (ACCOUNT, PROJECT):
+        if (body.get("status") or {}).get("namespace"):
+            return  # the rest of its status is the API's own
+        status |= {"namespace": obj.meta.name}
     if kind is PORT:
         status |= {"ip": "10.1.1.5", "mac": "02:00:0a:01:01:05", "gateway": "10.1.1.1"}
     await store.apply_status(kind, obj.key, status, resource_version="")
@@ -232,9 +239,13 @@ async def running(**env: str) -> AsyncIterator[World]:
     api, engine = _manager(server, handlers.COMPONENT, ENV | env), _manager(server, ENGINE, {})
     tasks = [asyncio.create_task(each.run()) for each in (api, engine)]
     await api.synced.wait()
-    app = await handlers.assembled(api.context, Told())
-    async with health.served(app, 0, "127.0.0.1") as port, aiohttp.ClientSession() as session:
-        world = World(server, f"http://127.0.0.1:{port}/client/api", session, api)
+    behind = await handlers.behind(api.context, Told())
+    async with (
+        health.served(application(*behind), 0, "127.0.0.1") as port,
+        health.served(integration(*behind), 0, "127.0.0.1") as trusted,
+        aiohttp.ClientSession() as session,
+    ):
+        world = World(server, f"http://127.0.0.1:{port}/client/api", session, api, f"http://127.0.0.1:{trusted}")
         tasks.append(asyncio.create_task(world._puppets()))
         try:
             yield world
