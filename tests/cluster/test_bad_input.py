@@ -16,9 +16,9 @@ from tests.support.cluster import Body, Cloud, Refused, manifest, network, vm, v
 OFFERING = {"cpus": 1, "memory": "128Mi"}
 
 
-def says(cloud: Cloud, kind: str, name: str, reason: str, sentence: str, *, timeout: float = 60) -> None:
+def says(cloud: Cloud, kind: str, name: str, reason: str, sentence: str) -> None:
     """Wait for `Ready=False` with the reason, and check that its message holds the sentence (a pattern)."""
-    message = cloud.condition(kind, name, "Ready", "False", reason, timeout=timeout)["message"]
+    message = cloud.condition(kind, name, "Ready", "False", reason)["message"]
     assert re.search(sentence, message), f"{kind} {name} says: {message}"
 
 
@@ -72,7 +72,7 @@ def test_wrong_checksum(cloud: Cloud) -> None:
     """A file that is not what its checksum says never becomes a disk."""
     wrong = "sha256:" + hashlib.sha256(b"something else").hexdigest()
     cloud.apply(network(), own_image(cloud, checksum=wrong), vm("web", image="own"))
-    says(cloud, "VirtualMachine", "web", "ChecksumMismatch", "sha256:", timeout=90)
+    says(cloud, "VirtualMachine", "web", "ChecksumMismatch", "sha256:")
     replace_image(cloud)
     cloud.ready("vm/web")
 
@@ -81,7 +81,7 @@ def test_unreachable_url(cloud: Cloud) -> None:
     """A server that does not answer is named; it is asked again by itself."""
     url = "http://image-server.cloudstack-catalog.svc.cluster.local:81/tiny.qcow2"
     cloud.apply(network(), own_image(cloud, url=url), vm("web", image="own"))
-    says(cloud, "VirtualMachine", "web", "SourceUnreachable", "image-server", timeout=90)
+    says(cloud, "VirtualMachine", "web", "SourceUnreachable", "image-server")
     replace_image(cloud)
     cloud.ready("vm/web")
 

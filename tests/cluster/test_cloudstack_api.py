@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from cs import CloudStack, CloudStackApiException
+from cs import CloudStack
 
 from dev.target import Target
 from operators.contract.identity import ACCOUNT
 from operators.contract.meta import Key
 from tests.support import cloudstack
-from tests.support.cloudstack import found
+from tests.support.cloudstack import found, seen, unknown, until
 from tests.support.cluster import Cloud, vm
 
 
@@ -46,16 +46,15 @@ def test_a_life_by_both(cs: CloudStack, cloud: Cloud) -> None:
     assert (stopped["state"], cloud.need("VirtualMachine", "web")["spec"]["runPolicy"]) == ("Stopped", "Stopped")
     cloud.patch("VirtualMachine", "web", {"spec": {"runPolicy": "Running"}})
     cloud.ready("vm/web")
-    assert found(cs.listVirtualMachines(id=machine["id"]), "virtualmachine")["state"] == "Running"
+    seen(cs, "Running", id=machine["id"])
 
     cloud.apply(vm("db", nets=("front",)))
     cloud.ready("vm/db")
-    by_kubectl = found(cs.listVirtualMachines(name="db", **mine), "virtualmachine")
-    assert (by_kubectl["state"], by_kubectl["nic"][0]["networkid"]) == ("Running", made["network"]["id"])
+    by_kubectl = seen(cs, "Running", name="db", **mine)
+    assert by_kubectl["nic"][0]["networkid"] == made["network"]["id"]
     cs.destroyVirtualMachine(id=by_kubectl["id"], expunge=True, fetch_result=True)
     cloud.gone("VirtualMachine", "db")
 
     cloud.delete("VirtualMachine", "web")
-    with pytest.raises(CloudStackApiException):
-        cs.listVirtualMachines(id=machine["id"])
+    until(lambda: unknown(cs, machine["id"]))
     assert cs.deleteNetwork(id=made["network"]["id"], fetch_result=True) == {"success": True}

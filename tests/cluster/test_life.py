@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support import leftovers
-from tests.support.cluster import Cloud, network, vm, volume
+from tests.support.cluster import PATIENCE, Cloud, network, vm, volume
 from tests.support.guest import address, boot_id, console, guest
 
 
@@ -116,6 +116,6 @@ def test_deleting_a_namespace_takes_everything(cloud: Cloud) -> None:
     cloud.apply(network(), volume(), vm("web", volumes=["ledger"]))
     cloud.ready("vm/web", "volume/ledger")
     uid = cloud.need("VirtualMachine", "web")["metadata"]["uid"]
-    cloud.kubectl("delete", "namespace", cloud.namespace, "--timeout=100s")
+    cloud.kubectl("delete", "namespace", cloud.namespace, f"--timeout={PATIENCE}s")
     leftovers.assert_nothing_left(cloud, before)
     assert leftovers.domains_of(cloud, uid) == []

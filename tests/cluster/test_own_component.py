@@ -9,7 +9,7 @@ import yaml
 
 from dev.paths import REPO
 from dev.target import SYSTEM, Target
-from tests.support.cluster import Body, Cloud, vm
+from tests.support.cluster import PATIENCE, Body, Cloud, vm
 
 FOLDER = REPO / "examples" / "component"
 OWNER = "example.org/owner"
@@ -22,7 +22,7 @@ def component(where: Target, request: pytest.FixtureRequest) -> Iterator[str]:
     where.kubectl("apply", "-f", "-", input=where.kubectl(*config, "--dry-run=client", "-o", "yaml"))
     manifest = yaml.safe_dump_all(variant(request.param, where.image))
     where.kubectl("apply", "-f", "-", input=manifest)
-    where.kubectl("-n", SYSTEM, "rollout", "status", "deployment/labeller", "--timeout=90s")
+    where.kubectl("-n", SYSTEM, "rollout", "status", "deployment/labeller", f"--timeout={PATIENCE}s")
     yield request.param
     where.kubectl("delete", "-f", "-", "--ignore-not-found", input=manifest)
     where.kubectl("-n", SYSTEM, "delete", "configmap", "labeller")

@@ -9,7 +9,7 @@ import pytest
 from dev.deploy import install, wait_for_hosts
 from dev.target import SYSTEM, Target
 from tests.support import leftovers
-from tests.support.cluster import Cloud, network, vm
+from tests.support.cluster import PATIENCE, Cloud, network, vm
 from tests.support.guest import Pinging, address, boot_id
 
 DEPLOYMENTS = [
@@ -52,8 +52,8 @@ def test_rolling_restart_leaves_guests_alone(pair: Cloud, where: Target, install
     before = {name: boot_id(pair, name) for name in ("web", "db")}
     with Pinging(pair, "web", address(pair, "db")) as pinging:
         chart = ("upgrade", "cloudstack", "charts/cloudstack", "--namespace", SYSTEM, "--reuse-values")
-        where.helm(*chart, "--set-string", "podAnnotations.restarted-by=test", "--wait", "--timeout", "5m")
-        where.kubectl("-n", SYSTEM, "rollout", "status", "daemonset/cloudstack-agent", "--timeout=180s")
+        where.helm(*chart, "--set-string", "podAnnotations.restarted-by=test", "--wait", "--timeout", "10m")
+        where.kubectl("-n", SYSTEM, "rollout", "status", "daemonset/cloudstack-agent", f"--timeout={PATIENCE}s")
     unharmed(pair, before, pinging)
     pair.ready("vm/web", "vm/db")
 
@@ -63,7 +63,7 @@ def test_uninstall_and_reinstall_leave_guests_alone(pair: Cloud, where: Target, 
     before = {name: boot_id(pair, name) for name in ("web", "db")}
     uids = {name: pair.need("VirtualMachine", name)["metadata"]["uid"] for name in before}
     with Pinging(pair, "web", address(pair, "db")) as pinging:
-        where.helm("uninstall", "cloudstack", "--namespace", SYSTEM, "--wait", "--timeout", "3m")
+        where.helm("uninstall", "cloudstack", "--namespace", SYSTEM, "--wait", "--timeout", "10m")
         assert pair.need("VirtualMachine", "web")["metadata"]["uid"] == uids["web"]
         install(where)
         wait_for_hosts(where)
@@ -79,7 +79,7 @@ def test_work_waits_for_an_operator(cloud: Cloud, where: Target, component: str)
     """A machine applied while a component is away proceeds when it comes back; the others have done their part."""
     scale = ("-n", SYSTEM, "scale", f"deployment/cloudstack-{component}")
     where.kubectl(*scale, "--replicas=0")
-    gone = ("-l", f"app.kubernetes.io/component={component}", "--timeout=60s")
+    gone = ("-l", f"app.kubernetes.io/component={component}", f"--timeout={PATIENCE}s")
     where.kubectl("-n", SYSTEM, "wait", "--for=delete", "pod", *gone)
     try:
         cloud.apply(network(), vm("web"))
@@ -93,6 +93,6 @@ def test_work_waits_for_an_operator(cloud: Cloud, where: Target, component: str)
 
 def test_helm_test(where: Target) -> None:
     """`helm test` boots a guest and leaves nothing behind."""
-    assert "Succeeded" in where.helm("test", "cloudstack", "--namespace", SYSTEM, "--timeout", "4m")
+    assert "Succeeded" in where.helm("test", "cloudstack", "--namespace", SYSTEM, "--timeout", "10m")
     left = where.kubectl("-n", SYSTEM, "get", "vm,networks,volumes", "-o", "name")
     assert left.strip() == ""

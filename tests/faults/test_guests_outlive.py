@@ -89,7 +89,7 @@ def test_api_server_away_for_a_minute(pair: Cloud, breaker: Breaker) -> None:
     assert boots(pair) == before
     assert pinging.lost <= 5
     pair.apply(vm("third"))
-    pair.ready("vm/third", timeout=150)
+    pair.ready("vm/third")
 
 
 @pytest.mark.slow
@@ -100,11 +100,11 @@ def test_node_without_power(pair: Cloud, breaker: Breaker) -> None:
     uid = pair.need("VirtualMachine", "web")["metadata"]["uid"]
     with breaker.no_power(host):
         # Components of that node come back on others once Kubernetes has given it up: some 60 s.
-        pair.condition("VirtualMachine", "web", "Ready", "False", "HostDown", timeout=180)
+        pair.condition("VirtualMachine", "web", "Ready", "False", "HostDown")
         assert boot_id(pair, "db") == before["db"]
         assert pair.need("VirtualMachine", "web")["status"]["hostName"] == host
     breaker.settle()
-    pair.ready("vm/web", timeout=150)
+    pair.ready("vm/web")
     now = boots(pair)
     assert now["web"] != before["web"]
     assert now["db"] == before["db"]

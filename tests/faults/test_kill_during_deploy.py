@@ -70,7 +70,7 @@ def test_killed_during_destroy(cloud: Cloud, breaker: Breaker, victim: str) -> N
 def deploy(cloud: Cloud, host: str) -> None:
     """One of everything, on one host."""
     cloud.apply(network(), volume(), vm("web", volumes=["ledger"], placement={"host": host}))
-    cloud.ready("vm/web", "volume/ledger", "network/backplane", timeout=150)
+    cloud.ready("vm/web", "volume/ledger", "network/backplane")
 
 
 def strike_at(cloud: Cloud, kind: str, delay: float, blow: object) -> threading.Thread:

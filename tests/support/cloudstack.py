@@ -6,14 +6,17 @@ import base64
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import requests
-from cs import CloudStack
+from cs import CloudStack, CloudStackApiException
 
 from dev.target import SYSTEM, Target
+from tests.support.cluster import PATIENCE
 
 IDENTITY = "cloudstack-identity"
 PASSWORD = "password-hash"
@@ -48,6 +51,29 @@ def client(url: str, key: str, secret: str) -> Iterator[CloudStack]:
     with requests.Session() as session:
         session.trust_env = False
         yield CloudStack(f"{url}/client/api", key, secret, poll_interval=0.2, session=session, timeout=60)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what kubectl saw to reach the API too: it sees by watching, a moment later than the API server."""
+    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline, "the API does not see it"
+        pause.wait(0.1)
+
+
+def seen(cs: CloudStack, state: str, **which: Any) -> dict[str, Any]:
+    """The one virtual machine that is meant, once the API says that it is in that state."""
+    until(lambda: found(cs.listVirtualMachines(**which), "virtualmachine")["state"] == state)
+    return found(cs.listVirtualMachines(**which), "virtualmachine")
+
+
+def unknown(cs: CloudStack, vm_id: str) -> bool:
+    """Whether the API knows no such virtual machine."""
+    try:
+        cs.listVirtualMachines(id=vm_id)
+    except CloudStackApiException:
+        return True
+    return False
 
 
 def found(listed: dict[str, Any], key: str) -> dict[str, Any]:

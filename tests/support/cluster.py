@@ -27,6 +27,8 @@ from operators.contract.meta import Kind
 Body = dict[str, Any]
 KINDS = {kind.kind: kind for kind in ALL}
 FIELD_MANAGER = "tests"
+PATIENCE = 300
+"""Seconds that a busy machine may take for anything; who waits for what comes loses nothing by it."""
 
 
 class TimedOut(AssertionError):
@@ -63,7 +65,7 @@ class Cloud:
 
     # What a user types.
 
-    def kubectl(self, *words: str, input: str | None = None, timeout: float = 120) -> str:
+    def kubectl(self, *words: str, input: str | None = None, timeout: float = 2 * PATIENCE) -> str:
         """Run kubectl in the tenant's namespace and return what it printed; raises Refused with what it said."""
         argv = [self.where.kubectl_program, f"--kubeconfig={self.where.kubeconfig}", "-n", self.namespace, *words]
         done = subprocess.run(
@@ -89,9 +91,9 @@ class Cloud:
 
     def delete(self, kind: str, *names: str, wait: bool = True) -> None:
         """`kubectl delete`, waiting for the end unless told otherwise."""
-        self.kubectl("delete", KINDS[kind].crd, *names, f"--wait={str(wait).lower()}", "--timeout=100s")
+        self.kubectl("delete", KINDS[kind].crd, *names, f"--wait={str(wait).lower()}", f"--timeout={PATIENCE}s")
 
-    def ready(self, *objects: str, timeout: int = 120) -> None:
+    def ready(self, *objects: str, timeout: int = PATIENCE) -> None:
         """`kubectl wait --for=condition=Ready` of `kind/name`s; what it is waiting for is in the error."""
         try:
             self.kubectl("wait", "--for=condition=Ready", *objects, f"--timeout={timeout}s", timeout=timeout + 20)
@@ -149,7 +151,7 @@ class Cloud:
     # Waiting.
 
     def wait(
-        self, kind: str, name: str, what: str, holds: Callable[[Body | None], bool], *, timeout: float = 90
+        self, kind: str, name: str, what: str, holds: Callable[[Body | None], bool], *, timeout: float = PATIENCE
     ) -> Body | None:
         """Watch one object until `holds` says so; it gets None while there is no such object."""
         deadline = time.monotonic() + timeout
@@ -183,7 +185,7 @@ class Cloud:
                 client.session.close()
 
     def condition(
-        self, kind: str, name: str, type_: str, status: str, reason: str = "", *, timeout: float = 90
+        self, kind: str, name: str, type_: str, status: str, reason: str = "", *, timeout: float = PATIENCE
     ) -> Body:
         """Wait for a condition, and return it. One that is about an older generation does not count."""
         found = self.wait(
@@ -195,11 +197,11 @@ class Cloud:
         )
         return condition_of(found, type_) or {}
 
-    def gone(self, kind: str, name: str, *, timeout: float = 90) -> None:
+    def gone(self, kind: str, name: str, *, timeout: float = PATIENCE) -> None:
         """Wait until there is no such object."""
         self.wait(kind, name, "gone", lambda body: body is None, timeout=timeout)
 
-    def wait_any(self, kind: str, *, timeout: float = 60) -> Body:
+    def wait_any(self, kind: str, *, timeout: float = PATIENCE) -> Body:
         """Wait until the tenant has an object of the kind, and return the first."""
         deadline = time.monotonic() + timeout
         pause = threading.Event()
@@ -299,5 +301,5 @@ def _empty(cloud: Cloud) -> None:
         for body in cloud.list(kind):
             if body["spec"].get("deleteProtection"):
                 cloud.patch(kind, body["metadata"]["name"], {"spec": {"deleteProtection": False}})
-        cloud.kubectl("delete", KINDS[kind].crd, "--all", "--timeout=90s")
+        cloud.kubectl("delete", KINDS[kind].crd, "--all", f"--timeout={PATIENCE}s")
     cloud.kubectl("delete", "namespace", cloud.namespace, "--ignore-not-found", "--wait=false")

@@ -18,6 +18,7 @@ from dev import cluster, controlplane
 from dev.layout import Layout
 from dev.node import Node
 from dev.target import SYSTEM, Target
+from tests.support.cluster import PATIENCE
 
 OPERATORS = ("orchestration", "compute", "storage", "networking", "fabric-admin", "fabric-monitoring")
 AGENTS = ("agent-hypervisor", "agent-storage", "agent-network")
@@ -74,9 +75,13 @@ class Breaker:
     def settle(self) -> None:
         """Wait until every pod of ours is ready again, for the next test's sake."""
         for name in OPERATORS:
-            self.where.kubectl("-n", SYSTEM, "rollout", "status", f"deployment/cloudstack-{name}", "--timeout=120s")
-        self.where.kubectl("-n", SYSTEM, "rollout", "status", "daemonset/cloudstack-agent", "--timeout=120s")
-        self.where.kubectl("wait", "--for=condition=Ready", "hosts.fabric.cloudstack.dev", "--all", "--timeout=120s")
+            self.where.kubectl(
+                "-n", SYSTEM, "rollout", "status", f"deployment/cloudstack-{name}", f"--timeout={PATIENCE}s"
+            )
+        self.where.kubectl("-n", SYSTEM, "rollout", "status", "daemonset/cloudstack-agent", f"--timeout={PATIENCE}s")
+        self.where.kubectl(
+            "wait", "--for=condition=Ready", "hosts.fabric.cloudstack.dev", "--all", f"--timeout={PATIENCE}s"
+        )
 
 
 def _kill(meant: Callable[[list[str]], bool], netns: str) -> int:

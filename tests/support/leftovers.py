@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from dev.guest import AGENT_PODS, PYTHON, in_agent
 from dev.target import SYSTEM
 from operators.contract.kinds import HOST_SIDE
-from tests.support.cluster import Body, Cloud
+from tests.support.cluster import PATIENCE, Body, Cloud
 
 _DOMAINS = """
 import json, os, libvirt
@@ -145,7 +145,7 @@ def unexplained(things: Iterable[Thing], words: set[tuple[str, str]]) -> set[Thi
     return {thing for thing in things if not known(thing)}
 
 
-def assert_nothing_left(cloud: Cloud, before: set[Thing], *, timeout: float = 60) -> None:
+def assert_nothing_left(cloud: Cloud, before: set[Thing], *, timeout: float = PATIENCE) -> None:
     """Wait until nothing is there that was not before, but what living objects explain. Fails with a list otherwise."""
     deadline, pause = time.monotonic() + timeout, threading.Event()
     while left := unexplained(inventory(cloud) - before, explained(cloud)):

@@ -103,7 +103,7 @@ def start(control_plane: ControlPlane, admin: Client, rights: None, tmp_path: Pa
         config.write_text(json.dumps(as_account(control_plane.kubeconfig, admin, f"cloudstack-{name}")))
         room = Room(name, config, tmp_path / f"{name}-{len(rooms)}.log", env)
         rooms.append(room)
-        until(lambda: room.leading, 30, f"{name} leads")
+        until(lambda: room.leading, 120, f"{name} leads")
         return room
 
     yield one

@@ -67,7 +67,7 @@ def cs(control_plane: ControlPlane, admin: Client, rights: None, tmp_path: Path)
     (port,) = free_ports(1)
     env = {"API_PORT": str(port), "IDENTITY_NAMESPACE": SECRETS, "CATALOG_NAMESPACE": "cloudstack-catalog"}
     room = Room("api", config, tmp_path / "api.log", env)
-    until(lambda: _ready(room), 30, "the API is ready")
+    until(lambda: _ready(room), 120, "the API is ready")
     session = requests.Session()
     session.trust_env = False
     yield CloudStack(f"http://{HOST}:{port}/client/api", KEY, SECRET_KEY, poll_interval=0.1, session=session)

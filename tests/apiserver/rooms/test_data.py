@@ -29,14 +29,14 @@ def test_tenants_and_readers(start: Start, admin: Client, control_plane: Control
         admin.create(USER.body(Key("", f"ann-{name}"), spec={"account": name}))
     (port,) = free_ports(1)
     room = start("data", DATA_PORT=str(port), DATABASE_URL=f"sqlite:///{tmp_path}/history.db")
-    until(lambda: _ready(admin, TEAM) and _ready(admin, OTHER), 30, "both have their namespaces")
+    until(lambda: _ready(admin, TEAM) and _ready(admin, OTHER), 120, "both have their namespaces")
 
     assert _may(control_plane, TEAM, "create", "virtualmachines.compute.cloudstack.dev")
     assert _may(control_plane, TEAM, "get", "flows.orchestration.cloudstack.dev")
     assert not _may(control_plane, OTHER, "get", "virtualmachines.compute.cloudstack.dev")
     assert not _may(control_plane, TEAM, "get", "secrets")
     assert not _may(control_plane, TEAM, "create", "rolebindings.rbac.authorization.k8s.io")
-    until(lambda: _counted(admin), 30, "the quota is in force")
+    until(lambda: _counted(admin), 120, "the quota is in force")
     ann = admin.impersonating(f"cloudstack:ann-{TEAM}", [])
     ann.create(VOLUME.body(Key(TEAM, "one"), spec={"size": "1Gi"}))
 
@@ -51,7 +51,7 @@ def test_tenants_and_readers(start: Start, admin: Client, control_plane: Control
     until(lambda: session.get(events, headers=api, timeout=5).json()["total"] == 1, 15, "the volume's event")
 
     admin.delete(ACCOUNT, TEAM)
-    until(lambda: _deleting(admin, TEAM), 30, "its namespace goes, in which nothing is left")
+    until(lambda: _deleting(admin, TEAM), 120, "its namespace goes, in which nothing is left")
     assert not admin.get(VOLUME, namespace=TEAM)["items"]
     session.close()
     assert room.forbidden() == []

@@ -67,10 +67,10 @@ class Cloud:
         return said.reason if said else ""
 
     def until(self, kind: Kind[Any, Any], name: str, reason: str, type_: str = "Ready") -> None:
-        until(lambda: self.reason(kind, name, type_) == reason, 30, f"{kind.kind} {name} says {reason}")
+        until(lambda: self.reason(kind, name, type_) == reason, 120, f"{kind.kind} {name} says {reason}")
 
     def until_gone(self, kind: Kind[Any, Any], name: str) -> None:
-        until(lambda: self.get(kind, name) is None, 30, f"{kind.kind} {name} is gone")
+        until(lambda: self.get(kind, name) is None, 120, f"{kind.kind} {name} is gone")
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def agent(control_plane: ControlPlane, tmp_path: Path, node: str) -> Iterator[Ro
     (tmp_path / "pools").mkdir()
     env = {"NODE_NAME": node, "POOL_ROOT": str(tmp_path / "pools"), "IMAGE_SOURCES_ALLOW": "127.0.0.0/8"}
     room = Room("agent-storage", control_plane.kubeconfig, tmp_path / "agent.log", env)
-    until(lambda: _ready(room), 30, "the agent is ready")
+    until(lambda: _ready(room), 120, "the agent is ready")
     yield room
     room.end()
 
@@ -131,7 +131,7 @@ def test_the_life_of_volumes_in_few_writes(
     agent: Room = request.getfixturevalue("agent")
     operator = start("storage")
     pool = tmp_path / "pools" / "local"
-    until(lambda: cloud.get(HOST_REPORT, node).status.storage is not None, 30, "the pool is reported")
+    until(lambda: cloud.get(HOST_REPORT, node).status.storage is not None, 120, "the pool is reported")
 
     cloud.image("served", served.url, served.checksum)
     cloud.volume("first", source={"image": "served"})
@@ -156,7 +156,7 @@ def test_the_life_of_volumes_in_few_writes(
     assert _since(agent, agent_before) == {"Disk apply_status": 5}
 
     cloud.volume("root0", root=True, source={"image": "served"}, size="16Mi")
-    until(lambda: cloud.get(VOLUME, "root0").status.size == 16 << 20, 30, "Volume root0 has grown")
+    until(lambda: cloud.get(VOLUME, "root0").status.size == 16 << 20, 120, "Volume root0 has grown")
     cloud.until(VOLUME, "root0", "AsSpecified")
 
     admin.delete(VOLUME, "root1", NS)

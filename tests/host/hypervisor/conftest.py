@@ -188,7 +188,7 @@ class World:
         body = INSTANCE.body(key, spec=to_wire(replace(instance.spec, **fields)), finalizers=["cloudstack.dev/compute"])
         await self.user.apply(INSTANCE, body)
 
-    async def until(self, what: Callable[[], object], timeout: float = 20.0) -> float:
+    async def until(self, what: Callable[[], object], timeout: float = 120.0) -> float:
         """Wait for something to become true; the seconds it took."""
         started = time.monotonic()
         while not what():
@@ -196,7 +196,7 @@ class World:
             await asyncio.sleep(0.01)
         return time.monotonic() - started
 
-    async def running(self, key: Key, timeout: float = 30.0) -> float:
+    async def running(self, key: Key, timeout: float = 120.0) -> float:
         return await self.until(lambda: self.status(key).power == Power.RUNNING, timeout)
 
     async def booted(self, key: Key) -> str:

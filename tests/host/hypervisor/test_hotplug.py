@@ -9,8 +9,6 @@ import subprocess
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import InstanceDisk
@@ -18,8 +16,6 @@ from operators.contract.meta import Key, ObjectRef, condition
 from operators.contract.quantity import Quantity
 from operators.contract.storage import DISK, DiskLimits, DiskSpec
 from tests.host.hypervisor.conftest import MIB, NODE, SPACE, World
-
-pytestmark = pytest.mark.timeout(300)
 
 
 async def volume(world: World, name: str, mib: int = 32, form: str = "qcow2", **spec: Any) -> InstanceDisk:

@@ -7,14 +7,10 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 from operators.contract.compute import Power
 from operators.contract.meta import condition
 from operators.contract.quantity import Duration, Quantity
 from tests.host.hypervisor.conftest import MIB, World
-
-pytestmark = pytest.mark.timeout(300)
 
 
 async def test_deploy_boots_the_guest_with_one_write(world: World, network: str) -> None:

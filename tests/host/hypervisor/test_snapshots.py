@@ -26,8 +26,6 @@ from operators.contract.storage import DISK
 from tests.host.hypervisor.conftest import NODE, SPACE, World
 from tests.host.storage.harness import Agent, source
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @dataclass
 class Both:

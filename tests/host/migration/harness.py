@@ -235,7 +235,7 @@ class Two:
         command = ["virsh", "-q", "-c", host.libvirt_uri, *args]
         return subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout.strip()
 
-    async def until(self, what: Callable[[], object], timeout: float = 30.0) -> float:
+    async def until(self, what: Callable[[], object], timeout: float = 120.0) -> float:
         started = time.monotonic()
         while not what():
             assert time.monotonic() - started < timeout, f"not within {timeout} s: {self.describe()}"

@@ -13,8 +13,6 @@ from operators.contract.compute import DepartureState
 from tests.host.migration.conftest import Worlds
 from tests.host.migration.harness import LIFE, Pinging, Two
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.parametrize(
     ("how", "storage"),
