@@ -51,6 +51,7 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     PROVISIONING = "Provisioning"
     IMPORTING = "Importing"
+    UNUSED = "Unused"
     STARTING = "Starting"
     STOPPING = "Stopping"
     ATTACHING = "Attaching"

@@ -146,6 +146,8 @@ class ImageCopySummary:
     ready: bool
     progress: int = 0
     """Percent."""
+    unused_since: str = ""
+    """When the last Disk that was made from it went. One that came since then is not noted here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,8 @@ class ImageCopySpec:
     url: str
     checksum: str
     format: str = "qcow2"
+    evict: bool = False
+    """Whether its file goes until somebody needs it again. It stays as long as a Disk is made from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ class Copies:
             if copy.meta.deleting:
                 return copy, Seen(place, disks=await self._disks(copy, place))
             file = await off_loop(header_at, place)
+            if copy.spec.evict:
+                return copy, Seen(place, file=file, disks=await self._disks(copy, place))
             leftovers = await off_loop(present, place, *temporaries(copy.meta.uid)) if file is not None else ()
         except PoolOffline as error:
             return copy, Seen(place, offline=str(error))
@@ -126,4 +128,4 @@ class Copies:
             return ()
         key = Key(*disk.spec.image_copy.split("/", 1))
         copy = self._cache.get(IMAGE_COPY, key)
-        return (key,) if copy is not None and copy.meta.deleting else ()
+        return (key,) if copy is not None and (copy.meta.deleting or copy.spec.evict) else ()

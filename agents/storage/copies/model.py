@@ -28,7 +28,7 @@ class Seen:
     """Files of an earlier import that ended before it could clear up."""
     importing: State | None = None
     disks: tuple[str, ...] = ()
-    """Disks of this host that are made from it, and files of such that were kept; looked up only while deleting."""
+    """Disks of this host that are made from it, and files of such that were kept; looked up only while it is to go."""
 
 
 @dataclass(frozen=True, slots=True)

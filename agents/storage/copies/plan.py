@@ -29,6 +29,10 @@ def plan(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (Remove(copy, seen.place),), Done(Reason.RELEASED)
     if seen.strange:
         return (), Retry(Reason.STORAGE_ERROR, f"{seen.strange}. It was left alone; move it away", after=BROKEN)
+    if copy.spec.evict and not seen.disks:
+        # Even without a file: what an import had fetched by then goes, too.
+        again = "it is fetched again when a Volume needs it on this pool"
+        return (Remove(copy, seen.place),), Blocked(Reason.UNUSED, f"nothing is made from it; {again}")
     if seen.file is not None:
         tidy = (Tidy(seen.place, seen.leftovers),) if seen.leftovers and seen.importing is None else ()
         return tidy, Done()

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+from operators.contract.codec import to_wire
 from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, ImageCopySummary, ImageStatus
 from operators.kernel import Blocked, Done, Outcome, Report
+from operators.kernel.clock import stamp
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
 from operators.storage.images import lookup
 from operators.storage.images.lookup import CopyObj, ImageObj
-from operators.storage.images.model import Action, DeleteCopy, Protect, Seen, Unprotect
+from operators.storage.images.model import Action, DeleteCopy, Evict, Fetch, Protect, Seen, Unprotect
 from operators.storage.images.plan import FINALIZER, plan
+from operators.storage.images.unused import Use, sort_out
 from operators.storage.volumes.act import act as make
 from operators.storage.volumes.model import DiskObj, MakeCopy
 
+RETENTION = 24 * 3600.0
+"""Seconds for which a copy stays that nothing is made from, unless `IMAGE_RETENTION` says otherwise."""
 BY_COPY = "image-copy"
 """Index of Disks: `spec.imageCopy`."""
 
@@ -34,14 +41,19 @@ class Images:
     def __init__(self, context: Context) -> None:
         self._store = context.store
         self._cache = context.cache
+        self._clock = context.clock
+        self._retention = timedelta(seconds=float(context.env.get("IMAGE_RETENTION", "") or RETENTION))
+        self._used: set[str] = set()
+        """Copies of which this process knows that something was made from them when it last looked."""
         self._cache.index(DISK, BY_COPY, lambda disk: (disk.spec.image_copy,) if disk.spec.image_copy else ())
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
-        """A Disk concerns only an Image that waits to go."""
+        """A Disk concerns only an Image that waits to go, or one of whose copies it is the last or the first."""
         return {
             IMAGE: lambda image: (image.key,),
             IMAGE_COPY: lambda copy: (Key(copy.meta.namespace, copy.spec.image.name),),
-            DISK: self._leaving,
+            DISK: self._by_disk,
+            STORAGE_POOL: self._on_pool,
             HOST_REPORT: self._seeded_by,
         }
 
@@ -51,13 +63,38 @@ class Images:
         if image is None:
             return None
         copies = lookup.copies(self._cache, image)
+        now = self._clock.now()
+        uses = [self._use(image, copy, stamp(now)) for copy in copies]
+        sorting, again_in = sort_out(uses, now, self._retention)
         seeds = {pool: self._seeder(pool) for pool in sorted(image.spec.preseed)}
         return image, Seen(
             copies,
             self._users(copies) if image.meta.deleting else (),
             tuple((pool, host) for pool, host in seeds.items() if host),
             tuple(pool for pool, host in seeds.items() if not host),
+            tuple(sorting),
+            again_in,
+            {use.copy.spec.pool: use.since for use in uses},
         )
+
+    def _use(self, image: ImageObj, copy: CopyObj, now: str) -> Use:
+        """How one copy is used. Only that it is no longer is noted: a deployment shall not cost a write more."""
+        key, pool = str(copy.key), copy.spec.pool
+        said = next((each.unused_since for each in image.status.copies if each.pool == pool), "")
+        if pool in image.spec.preseed or self._cache.by(DISK, BY_COPY, key):
+            self._used.add(key)
+            return Use(copy, wanted=True, since=said)
+        since = now if key in self._used or not said else said
+        self._used.discard(key)
+        return Use(copy, wanted=False, since=since, crowded=self._crowded(pool))
+
+    def _crowded(self, name: str) -> bool:
+        """Whether a pool is above its threshold."""
+        pool = self._cache.get(STORAGE_POOL, Key("", name))
+        status = pool.status if pool is not None else None
+        if pool is None or status is None or not status.capacity or status.free is None:
+            return False
+        return (status.capacity - status.free) * 100 > pool.spec.threshold * status.capacity
 
     def _seeder(self, name: str) -> str:
         """The host that brings an image to a pool: one that reports it online; empty while there is none."""
@@ -87,6 +124,10 @@ class Images:
                     await self._store.finalize(IMAGE, image.meta, image.meta.finalizers_without(FINALIZER))
             case MakeCopy():
                 await make(action, self._store)
+            case Evict(copy) | Fetch(copy):
+                spec = to_wire(replace(copy.spec, evict=isinstance(action, Evict)))
+                spec.setdefault("evict", False)
+                await self._store.apply(IMAGE_COPY, IMAGE_COPY.body(copy.key, spec=spec, **copy.meta.guard))
             case DeleteCopy(copy):
                 await self._store.delete(IMAGE_COPY, copy.key, uid=copy.meta.uid)
 
@@ -98,7 +139,7 @@ class Images:
         fields = ImageStatus(
             phase=_phase(wanted, outcome),
             virtual_size=sizes[0] if sizes else wanted.status.virtual_size,
-            copies=tuple(_summary(copy) for copy in sorted(seen.copies, key=lambda each: each.spec.pool)),
+            copies=tuple(_summary(copy, seen) for copy in sorted(seen.copies, key=lambda each: each.spec.pool)),
         )
         return (Report(wanted, fields),)
 
@@ -109,6 +150,13 @@ class Images:
             for disk in self._cache.by(DISK, BY_COPY, str(copy.key))
         )
 
+    def _on_pool(self, pool: Any) -> Iterable[Key]:
+        """Images of which a pool that is too full has a copy that may go."""
+        if self._crowded(pool.meta.name):
+            for image in self._cache.all(IMAGE):
+                if any(each.pool == pool.meta.name and each.unused_since for each in image.status.copies):
+                    yield image.key
+
     def _seeded_by(self, report: Any) -> Iterable[Key]:
         """Images that wait for a pool which the host reports."""
         pools = {each.pool for each in (report.status.storage.pools if report.status.storage else ())}
@@ -116,20 +164,22 @@ class Images:
             if (wanted := image.spec.preseed & pools) and wanted - {each.pool for each in image.status.copies}:
                 yield image.key
 
-    def _leaving(self, disk: DiskObj) -> Iterable[Key]:
-        if not disk.spec.image_copy:
-            return ()
-        copy = self._cache.get(IMAGE_COPY, Key(*disk.spec.image_copy.split("/", 1)))
+    def _by_disk(self, disk: DiskObj) -> Iterable[Key]:
+        copy = self._cache.get(IMAGE_COPY, Key(*disk.spec.image_copy.split("/", 1))) if disk.spec.image_copy else None
         if copy is None:
             return ()
         key = Key(copy.meta.namespace, copy.spec.image.name)
         image = self._cache.get(IMAGE, key)
-        return (key,) if image is not None and image.meta.deleting else ()
+        used = bool(self._cache.by(DISK, BY_COPY, str(copy.key)))
+        if used:
+            self._used.add(str(copy.key))
+        waits = image is not None and image.meta.deleting
+        return (key,) if waits or not used or copy.spec.evict else ()
 
 
-def _summary(copy: CopyObj) -> ImageCopySummary:
-    ready = holds(copy.status.conditions, Type.PROVISIONED)
-    return ImageCopySummary(copy.spec.pool, ready, 100 if ready else copy.status.progress)
+def _summary(copy: CopyObj, seen: Seen) -> ImageCopySummary:
+    ready, pool = holds(copy.status.conditions, Type.PROVISIONED), copy.spec.pool
+    return ImageCopySummary(pool, ready, 100 if ready else copy.status.progress, seen.since.get(pool, ""))
 
 
 def _phase(image: ImageObj, outcome: Outcome) -> str:

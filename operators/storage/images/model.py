@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from operators.storage.images.lookup import CopyObj, ImageObj
@@ -20,6 +21,12 @@ class Seen:
     """Pools that it is to be brought to and that can take it, each with the host that sees to it."""
     unknown: tuple[str, ...] = ()
     """Pools that it is to be brought to and that cannot take it now."""
+    sorting: tuple[Evict | Fetch, ...] = ()
+    """Copies that go because nothing is made from them, and that come back."""
+    again_in: float | None = None
+    """Seconds until another one may go."""
+    since: Mapping[str, str] = field(default_factory=dict)
+    """Of each pool's copy, since when nothing is made from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,26 @@ class DeleteCopy:
 
 
 @dataclass(frozen=True, slots=True)
+class Evict:
+    """Have the file of one pool's copy removed until it is needed."""
+
+    copy: CopyObj
+
+    def __str__(self) -> str:
+        return str(self.copy.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Have it there again."""
+
+    copy: CopyObj
+
+    def __str__(self) -> str:
+        return str(self.copy.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Unprotect:
     """Take our finalizer off: no pool has it any more."""
 
@@ -52,4 +79,4 @@ class Unprotect:
         return str(self.image.key)
 
 
-Action: TypeAlias = Protect | MakeCopy | DeleteCopy | Unprotect
+Action: TypeAlias = Protect | MakeCopy | DeleteCopy | Evict | Fetch | Unprotect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from operators.contract import names
 from operators.contract.meta import Condition, condition
@@ -24,10 +25,13 @@ def plan(image: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     there = {copy.spec.pool for copy in seen.copies}
     actions: list[Action] = [] if FINALIZER in image.meta.finalizers else [Protect(image)]
     actions += (MakeCopy(image, pool, host) for pool, host in seen.seeds if pool not in there)
+    actions += seen.sorting
     outcome = _standing(seen)
+    if isinstance(outcome, Done) and seen.again_in is not None:
+        outcome = replace(outcome, after=seen.again_in)
     if isinstance(outcome, Done) and seen.unknown:
         message = f"it cannot be brought to pools: {', '.join(seen.unknown)}; are they there, and online?"
-        return actions, Done(Reason.WAITING_FOR_HOST, message)
+        return actions, Done(Reason.WAITING_FOR_HOST, message, after=seen.again_in)
     return actions, outcome
 
 
@@ -52,9 +56,9 @@ def _going(seen: Seen) -> Sequence[Action]:
 
 def _standing(seen: Seen) -> Outcome:
     """Ready when it can be used: it has been checked on some pool, or nobody has needed it yet."""
-    if not seen.copies:
-        return Done(message="fetched and checked when a Volume first needs it")
-    verdicts = [(copy, _verdict(copy)) for copy in seen.copies]
+    verdicts = [(copy, _verdict(copy)) for copy in seen.copies if not copy.spec.evict]
+    if not verdicts:
+        return Done(message="fetched and checked when a Volume needs it")
     if any(verdict.true for _, verdict in verdicts):
         return Done()
     for copy, verdict in verdicts:

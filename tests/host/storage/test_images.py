@@ -344,3 +344,20 @@ async def test_lost_copy_is_fetched_again(host: Agent, web_source: Source) -> No
     while not (host.pool / copy.spec.path).exists():
         await asyncio.sleep(0.01)
     await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+
+
+async def test_unused_copy_goes_when_told_and_comes_back(host: Agent, web_source: Source) -> None:
+    copy = await host.copy(web_source.url, web_source.checksum)
+    disk = await host.disk("root", copy="tiny")
+    await host.verdict(DISK, "root", "AsSpecified")
+    await host.change(copy, evict=True)
+    await host.until(IMAGE_COPY, "tiny", lambda obj: obj.status.observed_generation == obj.meta.generation)
+    assert (host.pool / copy.spec.path).exists(), "a disk is made from it"
+    await host.gone(disk)
+    said = await host.verdict(IMAGE_COPY, "tiny", "Unused")
+    assert not said.true and host.files() == set()
+    again = await host.disk("again", copy="tiny")
+    await host.verdict(DISK, "again", "WaitingForImage")
+    await host.change(copy, evict=False)
+    await host.verdict(DISK, "again", "AsSpecified")
+    assert host.files() == {copy.spec.path, again.spec.path}

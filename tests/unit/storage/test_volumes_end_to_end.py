@@ -863,3 +863,69 @@ async def test_a_file_to_adopt_is_qcow2() -> None:
         await c.run_vm("data")
         await c.settle()
         assert c.reason() == "Invalid" and c.get(DISK, "data-d0") is None
+
+
+async def copy_of(c: Cloud) -> Obj[Any, Any]:
+    (found,) = map(IMAGE_COPY.parse, c.server.all(IMAGE_COPY))
+    return found
+
+
+async def used_once(c: Cloud, **spec: Any) -> None:
+    """A Volume was made from an image, and is gone."""
+    await c.image(**spec)
+    await c.volume(source={"image": "tiny"})
+    await c.run_vm("data")
+    await c.settle()
+    await c.stop_vm()
+    c.server.delete("user", VOLUME, Key("team", "data"))
+    await c.settle()
+
+
+@virtual
+async def test_a_copy_that_nothing_is_made_from_goes_after_a_day_and_comes_back_when_needed() -> None:
+    async with cloud() as c:
+        await used_once(c)
+        await c.settle(23 * 3600)
+        assert not (await copy_of(c)).spec.evict
+        await c.settle(2 * 3600)
+        assert (await copy_of(c)).spec.evict
+        before = len(c.writes())
+        await c.settle(48 * 3600)
+        assert c.writes()[before:] == []
+        await c.volume(source={"image": "tiny"})
+        await c.run_vm("data")
+        await c.settle()
+        assert not (await copy_of(c)).spec.evict and c.reason() == "AsSpecified"
+        await c.settle(48 * 3600)
+        assert not (await copy_of(c)).spec.evict
+
+
+@virtual
+async def test_a_copy_stays_where_its_image_is_to_be() -> None:
+    async with cloud() as c:
+        await used_once(c, preseed=["local-h1"])
+        await c.settle(48 * 3600)
+        assert not (await copy_of(c)).spec.evict
+
+
+@virtual
+async def test_a_restart_does_not_count_from_the_beginning() -> None:
+    async with cloud() as c:
+        await used_once(c)
+        await c.settle(20 * 3600)
+        await c.stop()
+        c.server.unsubscribe_all()
+        await c.start()
+        await c.settle(5 * 3600)
+        assert (await copy_of(c)).spec.evict
+
+
+@virtual
+async def test_a_pool_above_its_threshold_gives_back_what_is_unused() -> None:
+    async with cloud() as c:
+        await used_once(c)
+        await c.settle(60)
+        status = {"capacity": "100Gi", "free": "10Gi"}
+        await c.agent.apply_status(STORAGE_POOL, Key("", "local-h1"), status, resource_version="")
+        await c.settle(1200)
+        assert (await copy_of(c)).spec.evict
