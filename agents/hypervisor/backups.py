@@ -6,6 +6,7 @@ neither migration nor anybody who names the disk by its path needs to know of it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -26,17 +27,17 @@ def running(connection: Any, uuid: str) -> Backup | None:
         if error.get_error_code() in _NONE:
             return None
         raise
-    target = ET.fromstring(text).find("disks/disk[@backup='yes']/target")  # noqa: S314 - libvirt's own
-    return Backup(target.get("file", "") if target is not None else "")
+    targets = ET.fromstring(text).iterfind("disks/disk[@backup='yes']/target")  # noqa: S314 - libvirt's own
+    return Backup(tuple(target.get("file", "") for target in targets))
 
 
-def begin(connection: Any, uuid: str, disk: str, target: str) -> None:
-    """Begin to copy one disk. Raises HypervisorError when the guest has no such disk."""
+def begin(connection: Any, uuid: str, copies: Mapping[str, str]) -> None:
+    """Begin to copy disks, all as they are at one moment. Raises HypervisorError when the guest lacks one of them."""
     found = connection.lookupByUUIDString(uuid)
     names = _disks(found)
-    if disk not in names:
-        raise HypervisorError(f"the guest has no disk {disk}")
-    found.backupBegin(_backup_xml(names, disk, target), None, 0)
+    if lacking := sorted(copies.keys() - names.keys()):
+        raise HypervisorError(f"the guest has no disk {', '.join(lacking)}")
+    found.backupBegin(_backup_xml(names, copies), None, 0)
 
 
 def _disks(found: Any) -> dict[str, str]:
@@ -50,16 +51,16 @@ def _disks(found: Any) -> dict[str, str]:
     return out
 
 
-def _backup_xml(names: dict[str, str], path: str, target: str) -> str:
+def _backup_xml(names: dict[str, str], copies: Mapping[str, str]) -> str:
     top = ET.Element("domainbackup", mode="push")
     disks = ET.SubElement(top, "disks")
-    for each, name in names.items():
-        if each != path:
+    for path, name in names.items():
+        if path not in copies:
             ET.SubElement(disks, "disk", name=name, backup="no")
             continue
         disk = ET.SubElement(disks, "disk", name=name, backup="yes", type="file")
         ET.SubElement(disk, "driver", type="qcow2")
-        ET.SubElement(disk, "target", file=target)
+        ET.SubElement(disk, "target", file=copies[path])
     return ET.tostring(top, encoding="unicode")
 
 

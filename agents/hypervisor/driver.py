@@ -132,10 +132,14 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy of a disk of a running guest that is being made."""
+    """A copy of disks of a running guest that is being made; all are of the moment when it began."""
 
-    target: str
-    """Path of the file that it is copied into."""
+    targets: tuple[str, ...]
+    """Paths of the files that they are copied into."""
+
+    def into(self, beginning: str) -> str:
+        """The one of its files whose path begins so; empty without one."""
+        return next((each for each in self.targets if beginning and each.startswith(beginning)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,10 +283,10 @@ class Hypervisor(Protocol):
         """Put a guest's disk under the limits of `disk`."""
 
     async def backup(self, uuid: str) -> Backup | None:
-        """The copy that is being made of a running guest's disk."""
+        """The copy that is being made of a running guest's disks."""
 
-    async def begin_backup(self, uuid: str, disk: str, target: str) -> None:
-        """Begin to copy a running guest's disk, as it is now, into a file made for it; the guest goes on meanwhile."""
+    async def begin_backup(self, uuid: str, copies: Mapping[str, str]) -> None:
+        """Begin to copy a running guest's disks, as they are now, each into a file made for it; the guest goes on."""
 
     async def backup_failure(self, uuid: str) -> str | None:
         """Why the copy that ended last failed; empty when it is whole, None when nothing is known of one."""

@@ -181,8 +181,8 @@ class LibvirtHypervisor:
     async def backup(self, uuid: str) -> Backup | None:
         return await self._link.call(backups.running, uuid)
 
-    async def begin_backup(self, uuid: str, disk: str, target: str) -> None:
-        await self._link.call(backups.begin, uuid, disk, target)
+    async def begin_backup(self, uuid: str, copies: Mapping[str, str]) -> None:
+        await self._link.call(backups.begin, uuid, copies)
 
     async def backup_failure(self, uuid: str) -> str | None:
         return await self._link.call(backups.failure, uuid)

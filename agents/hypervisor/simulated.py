@@ -406,11 +406,11 @@ class SimulatedHypervisor:
         await self._call(self._host.latencies.look)
         return None
 
-    async def begin_backup(self, uuid: str, disk: str, target: str) -> None:
+    async def begin_backup(self, uuid: str, copies: Mapping[str, str]) -> None:
         await self._call(self._host.latencies.look)
         if not self._known(uuid).active:
             raise HypervisorError("simulated: the guest does not run")
-        self._host.backups.append(target)
+        self._host.backups.extend(copies.values())
 
     async def backup_failure(self, uuid: str) -> str | None:
         await self._call(self._host.latencies.look)

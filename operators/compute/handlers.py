@@ -11,6 +11,7 @@ from operators.compute.migrations.controller import Migrations
 from operators.compute.observe import disk_need
 from operators.compute.placements import Placements
 from operators.compute.scheduler import Policy
+from operators.compute.snapshots.controller import Snapshots
 from operators.contract.compute import (
     AFFINITY_GROUP,
     COMPUTE_OFFERING,
@@ -23,7 +24,9 @@ from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
 from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.component import Component
 from operators.kernel.controller import Watch
 from operators.kernel.manager import AnyController, Context
@@ -45,6 +48,8 @@ WATCHED = (
     ZONE,
     DISK_OFFERING,
     IMAGE,
+    VIRTUAL_MACHINE_SNAPSHOT,
+    VOLUME_SNAPSHOT,
 )
 
 
@@ -57,6 +62,7 @@ def controllers(context: Context) -> Sequence[AnyController]:
         Machines(context, ledger, policy, catalogue),
         Placements(context, ledger, policy, catalogue),
         Migrations(context, ledger, policy, catalogue),
+        Snapshots(context, ledger),
         KeyPairs(context),
     )
 

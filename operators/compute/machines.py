@@ -25,6 +25,7 @@ from operators.contract.orchestration import FLOW, FlowState
 from operators.contract.quantity import Duration
 from operators.contract.reasons import Reason
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.cache import AnyObj
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
@@ -94,6 +95,7 @@ class Machines:
             ZONE: self._waiting,
             DISK_OFFERING: self._waiting,
             IMAGE: self._waiting,
+            VIRTUAL_MACHINE_SNAPSHOT: _of_snapshot,
             AFFINITY_GROUP: lambda group: self._keys(BY_GROUP, str(group.key)),
         }
 
@@ -215,6 +217,13 @@ class Machines:
 def _said_goodbye(vm: VM, outcome: Outcome) -> bool:
     """Whether the VirtualMachine is as good as gone: nobody would read what is written now."""
     return vm.meta.deleting and isinstance(outcome, Done) and outcome.reason == Reason.DELETING
+
+
+def _of_snapshot(snapshot: Any) -> Iterable[Key]:
+    """Its VirtualMachine, which is not started while its disks are brought back."""
+    if snapshot.status.reverting:
+        return (Key(snapshot.meta.namespace, snapshot.spec.virtual_machine),)
+    return ()
 
 
 def _volumes_of(vm: VM) -> Iterable[str]:

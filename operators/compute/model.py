@@ -133,6 +133,8 @@ class Seen:
     """Seconds for which a destroyed virtual machine can be recovered."""
     moving: str = ""
     """The host that its guest moves to; until that is over, its Instances are the Migration's."""
+    reverting: str = ""
+    """The VirtualMachineSnapshot whose content comes back into its disks; until that is done no guest is started."""
     untaken: frozenset[str] = frozenset()
     """Names of Instances that must not go before Storage has taken the disks there for the Volumes'."""
 

@@ -12,6 +12,7 @@ from operators.compute.model import VM, HostNow, Instance, PortView, Seen, Volum
 from operators.compute.plan import refused
 from operators.compute.scheduler import DiskNeed, Policy
 from operators.compute.sizes import live
+from operators.compute.snapshots.asked import brought_back
 from operators.contract import names
 from operators.contract.compute import (
     COMPUTE_OFFERING,
@@ -57,6 +58,7 @@ def observe(
     return Wanted(key, vm), replace(
         seen,
         moving=_moving(own, of_it),
+        reverting=brought_back(vm, cache),
         untaken=_untaken(own, seen.volumes),
         ports=tuple(_port(vm, number, cache) for number in range(len(vm.spec.nics))),
         instances=tuple(own),

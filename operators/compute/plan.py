@@ -59,10 +59,20 @@ def _live(vm: VM, seen: Seen) -> Plan:
     surplus = [action for instance in seen.instances[1:] for action in _clear(instance, seen)]
     if seen.moving:
         return surplus, _moving(vm, seen)
+    if seen.reverting and _off(seen) and vm.spec.wanted is not RunPolicy.STOPPED:
+        message = (
+            f"VirtualMachineSnapshot {seen.reverting} is being brought back, and it starts once that is done; should "
+            "that not end, its condition Reverted says why"
+        )
+        return surplus, Blocked(Reason.REVERTING, message)
     if seen.instance is None:
         return _make(vm, seen)
     actions, outcome = _keep(vm, seen, seen.instance)
     return [*surplus, *actions], outcome
+
+
+def _off(seen: Seen) -> bool:
+    return seen.instance is None or seen.instance.spec.power is not Power.RUNNING
 
 
 def _moving(vm: VM, seen: Seen) -> Outcome:

@@ -15,6 +15,7 @@ from operators.contract import (
     orchestration,
     snapshots,
     storage,
+    vmsnapshots,
 )
 from operators.contract.meta import Kind
 
@@ -24,6 +25,7 @@ ALL: tuple[Kind[Any, Any], ...] = (
     *instancegroups.KINDS,
     *storage.KINDS,
     *snapshots.KINDS,
+    *vmsnapshots.KINDS,
     *backups.KINDS,
     *networking.KINDS,
     *fabric.KINDS,

@@ -141,6 +141,11 @@ def snapshot_path(uid: str) -> str:
     return f"snapshots/{uid}.qcow2"
 
 
+def disk_of_snapshot(snapshot: str, uid: str, attempt: int, number: int) -> str:
+    """The VolumeSnapshot of one disk of a VirtualMachineSnapshot; another attempt makes others."""
+    return joined(snapshot, f"disk{number}", digest(uid, str(attempt), length=5))
+
+
 def scheduled_snapshot(schedule: str, rule: str, moment: str) -> str:
     """The VolumeSnapshot that a SnapshotSchedule's rule takes at a moment, given as `20261121t020000z`."""
     return joined(schedule, rule, moment)

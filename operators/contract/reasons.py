@@ -68,6 +68,7 @@ class Reason(StrEnum):
     WAITING_FOR_DOMAIN = "WaitingForDomain"
     WAITING_FOR_NAMESPACE = "WaitingForNamespace"
     WAITING_FOR_MIGRATION = "WaitingForMigration"
+    WAITING_FOR_SNAPSHOT = "WaitingForSnapshot"
     MIGRATING = "Migrating"
     RETRYING = "Retrying"
     CAPTURING = "Capturing"
@@ -86,6 +87,7 @@ class Reason(StrEnum):
     IMAGE_STORE_NOT_FOUND = "ImageStoreNotFound"
     IMAGE_STORE_UNREACHABLE = "ImageStoreUnreachable"
     GUEST_NOT_QUIESCED = "GuestNotQuiesced"
+    MOMENT_PASSED = "MomentPassed"
     SNAPSHOTS_MISSED = "SnapshotsMissed"
     KEY_PAIR_NOT_FOUND = "KeyPairNotFound"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - no password, but the want of a Secret
@@ -153,6 +155,7 @@ ON_THE_WAY = frozenset(
         Reason.WAITING_FOR_FIRST_CONSUMER,
         Reason.WAITING_FOR_FLOW,
         Reason.WAITING_FOR_MIGRATION,
+        Reason.WAITING_FOR_SNAPSHOT,
         Reason.MIGRATING,
         Reason.RETRYING,
         Reason.CAPTURING,

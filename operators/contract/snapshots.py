@@ -20,6 +20,16 @@ class Quiesce(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """What several snapshots of one guest's disks have in common that are to be of the same moment."""
+
+    id: str
+    """The same for all of them, and for no others."""
+    size: int
+    """How many there are. A running guest's disks are copied once all are asked for, by one job, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
 class VolumeSnapshotSpec:
     """A Volume as it is at one moment. It outlives the Volume."""
 
@@ -28,6 +38,8 @@ class VolumeSnapshotSpec:
     quiesce: Quiesce = Quiesce.IF_POSSIBLE
     revert_request: int = 0
     """Raise it to have the Volume's content replaced by the snapshot's, once, while no guest runs on it."""
+    moment: Moment | None = None
+    """Written by Compute on those that it makes for a VirtualMachineSnapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,8 @@ class VolumeSnapshotStatus:
     taken_at: str = ""
     quiesced: bool = False
     """Whether the guest held still; else it is as a power cut would leave it."""
+    running: bool = False
+    """Whether a guest ran on the Volume when it was taken."""
     revert_observed: int = 0
     """The newest `spec.revertRequest` that was done."""
     conditions: tuple[Condition, ...] = ()
@@ -138,6 +152,8 @@ class DiskSnapshotSpec:
     """Its Disk's path beneath the pool's folder."""
     quiesce: Quiesce = Quiesce.IF_POSSIBLE
     revert_request: int = 0
+    moment: Moment | None = None
+    """As the VolumeSnapshot has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,18 +186,19 @@ class Host:
         self.say("guest-off", f"{spec.name} {uuid} {how}")
         self.tell(uuid)
 
-    def end_backup(self, uuid: str, disk: str, target: str) -> None:
-        """A copy of a running guest's disk is whole, unless it was broken off or the guest ended."""
+    def end_backup(self, uuid: str, copies: Mapping[str, str]) -> None:
+        """A copy of a running guest's disks is whole, unless it was broken off or the guest ended."""
         machine = self.machine
-        known, source = machine.backups.get(uuid), self.files.find(disk)
-        if known is None or known.target != target:
+        known = machine.backups.get(uuid)
+        if known is None or known.targets != tuple(copies.values()):
             return
         del machine.backups[uuid]
-        folder = self.files.find(target.rpartition("/")[0])
-        if folder is None or source is None or self.files.full:
-            machine.backup_ends[uuid] = "No space left on device"
-            return
-        folder.entries[target.rpartition("/")[2]] = self.files.flattened(source)
+        for disk, target in copies.items():
+            source, folder = self.files.find(disk), self.files.find(target.rpartition("/")[0])
+            if folder is None or source is None or self.files.full:
+                machine.backup_ends[uuid] = "No space left on device"
+                return
+            folder.entries[target.rpartition("/")[2]] = self.files.flattened(source)
         machine.backup_ends[uuid] = ""
 
     def tell(self, uuid: str) -> None:

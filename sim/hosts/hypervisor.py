@@ -341,17 +341,17 @@ class Driver:
     async def backup(self, uuid: str) -> Backup | None:
         return await self._do(uuid, 0.001, lambda: self._host.machine.backups.get(uuid))
 
-    async def begin_backup(self, uuid: str, disk: str, target: str) -> None:
+    async def begin_backup(self, uuid: str, copies: Mapping[str, str]) -> None:
         def begin() -> None:
             host = self._host
             spec = host.machine.running.get(uuid)
-            if spec is None or disk not in (each.path for each in spec.disks):
-                raise HypervisorError(f"the guest has no disk {disk}")
+            if spec is None or (lacking := copies.keys() - {each.path for each in spec.disks}):
+                raise HypervisorError(f"the guest has no disk {', '.join(lacking) if spec else ''}")
             if uuid in host.machine.backups:
                 raise HypervisorError("another backup is being made")
-            host.machine.backups[uuid] = Backup(target)
+            host.machine.backups[uuid] = Backup(tuple(copies.values()))
             host.machine.backup_ends.pop(uuid, None)
-            host.later(host.rng.uniform(0.1, 2.0), host.end_backup, uuid, disk, target)
+            host.later(host.rng.uniform(0.1, 2.0), host.end_backup, uuid, copies)
 
         await self._do(uuid, 0.2, begin)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import structlog
 
-from agents.hypervisor.captures.model import Action, Begin, End, Guest, Seen, SnapshotObj, Thaw
+from agents.hypervisor.captures.model import Action, Begin, End, Guest, Part, Seen, SnapshotObj, Thaw
 from agents.hypervisor.captures.plan import plan, wanted
 from agents.hypervisor.driver import Hypervisor, HypervisorError
 from operators.contract.compute import INSTANCE
-from operators.contract.meta import Key, Kind
+from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import DISK_SNAPSHOT, Capture, Quiesce
 from operators.contract.storage import DISK
@@ -26,6 +26,8 @@ HOLD_FIRST, HOLD_LONGEST = 5.0, 300.0
 """Seconds before a copy that failed is tried again; doubled each time."""
 BY_VOLUME = "volume"
 """Index of Instances: `namespace/volume` for each Volume that they list."""
+BY_MOMENT = "moment"
+"""Index of DiskSnapshots: `namespace/id` of the moment that they are to be of."""
 
 
 @dataclass
@@ -55,10 +57,11 @@ class Captures:
         self._hypervisor = hypervisor
         self._attempts: dict[str, _Attempt] = {}
         self._cache.index(INSTANCE, BY_VOLUME, _volumes_of)
+        self._cache.index(DISK_SNAPSHOT, BY_MOMENT, _moment_of)
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         """Guests that come and go are seen when the storage agent looks again."""
-        return {DISK_SNAPSHOT: lambda snapshot: (snapshot.key,)}
+        return {DISK_SNAPSHOT: lambda snapshot: (snapshot.key, *(each.key for each in self._others(snapshot)))}
 
     async def observe(self, key: Key) -> tuple[SnapshotObj, Seen] | None:
         """The guest that has the disk, and the copy that is being made of it."""
@@ -78,23 +81,43 @@ class Captures:
         if guest is None or not guest.active:
             attempt.known = False
             return Seen(guest)
+        known = attempt.known  # before we look: another one of its moment may begin the copy meanwhile
         backup = await self._hypervisor.backup(guest.uuid)
-        if backup is not None and snapshot.status.target and backup.target.startswith(snapshot.status.target):
-            attempt.known = True
-            attempt.file = backup.target.rpartition("/")[2]
-        failure = await self._hypervisor.backup_failure(guest.uuid) if attempt.known and backup is None else None
-        if attempt.known and backup is None and failure != "":
+        if backup is not None and (file := backup.into(snapshot.status.target)):
+            known = attempt.known = True
+            attempt.file = file.rpartition("/")[2]
+        failure = await self._hypervisor.backup_failure(guest.uuid) if known and backup is None else None
+        if known and backup is None and failure != "":
+            known = False
             self._fails(attempt, failure or "nothing is known of how the copy ended")
+        parts = await self._parts(snapshot, guest)
         return Seen(
             guest,
             backup=backup,
-            known=attempt.known,
+            known=known,
             thawed=attempt.thawed,
             failure=failure,
             token=int(self._context.clock.now().timestamp() * 1000),
             hold=max(0.0, attempt.until - self._context.clock.monotonic()),
             held=attempt.held,
+            parts=parts,
+            lacking=max(0, snapshot.spec.moment.size - len(parts)) if snapshot.spec.moment is not None else 0,
+            passed=any(_taken(each) for each in self._others(snapshot)),
         )
+
+    def _others(self, snapshot: SnapshotObj) -> list[SnapshotObj]:
+        """The rest of its moment."""
+        found = (each for of in _moment_of(snapshot) for each in self._cache.by(DISK_SNAPSHOT, BY_MOMENT, of))
+        return [each for each in found if each.meta.uid != snapshot.meta.uid]
+
+    async def _parts(self, snapshot: SnapshotObj, guest: Guest) -> tuple[Part, ...]:
+        """It, and what was asked for of its moment by now, of the same guest."""
+        parts = []
+        for each in sorted((snapshot, *self._others(snapshot)), key=lambda each: each.meta.name):
+            of = guest if each is snapshot else await self._guest(each)
+            if wanted(each) and of is not None and of.uuid == guest.uuid:
+                parts.append(Part(each.meta.uid, of.disk, each.status.target))
+        return tuple(parts)
 
     async def _guest(self, snapshot: SnapshotObj) -> Guest | None:
         volume = snapshot.spec.volume
@@ -122,25 +145,30 @@ class Captures:
                         attempt.thawed = True
                 case End(guest):
                     await self._hypervisor.end_backup(guest.uuid)
-                case Begin(snapshot):
-                    await self._begin(action, self._attempts[snapshot.meta.uid])
+                case Begin():
+                    await self._begin(action)
         except HypervisorError as error:
             raise Problem(Retry(Reason.HYPERVISOR_ERROR, str(error), after=HOLD_FIRST)) from error
 
-    async def _begin(self, action: Begin, attempt: _Attempt) -> None:
+    async def _begin(self, action: Begin) -> None:
         """Have the guest hold still for the moment in which the copy begins."""
-        attempt.known = False
-        attempt.quiesced = action.quiesce is not Quiesce.NEVER and await self._freeze(action)
+        attempts = {part: self._attempts.setdefault(part.uid, _Attempt()) for part in action.parts}
+        for attempt in attempts.values():
+            attempt.known = False
+        quiesced = action.quiesce is not Quiesce.NEVER and await self._freeze(action)
         try:
-            attempt.at = stamp(self._context.clock.now())
-            await self._hypervisor.begin_backup(action.guest.uuid, action.guest.disk, action.target)
-            attempt.known = True
-            attempt.file = action.target.rpartition("/")[2]
+            at = stamp(self._context.clock.now())
+            copies = {part.disk: action.file(part) for part in action.parts}
+            await self._hypervisor.begin_backup(action.guest.uuid, copies)
+            for part, attempt in attempts.items():
+                attempt.known, attempt.at, attempt.quiesced = True, at, quiesced
+                attempt.file = action.file(part).rpartition("/")[2]
         except HypervisorError as error:
-            self._fails(attempt, str(error))
+            for attempt in attempts.values():
+                self._fails(attempt, str(error))
             raise
         finally:
-            if attempt.quiesced:
+            if quiesced:
                 await self._hypervisor.thaw(action.guest.uuid)
 
     async def _freeze(self, action: Begin) -> bool:
@@ -175,6 +203,15 @@ class Captures:
         if isinstance(outcome, Done):
             fields["capture"] = Capture(attempt.file, attempt.at or stamp(self._context.clock.now()), attempt.quiesced)
         return (Report(wanted_, fields, verdict=Type.CAPTURED, observed_generation=False),)
+
+
+def _moment_of(snapshot: SnapshotObj) -> tuple[str, ...]:
+    moment = snapshot.spec.moment
+    return (f"{snapshot.meta.namespace}/{moment.id}",) if moment is not None else ()
+
+
+def _taken(snapshot: SnapshotObj) -> bool:
+    return any(holds(snapshot.status.conditions, type_) for type_ in (Type.CAPTURED, Type.PROVISIONED))
 
 
 def _volumes_of(instance: Any) -> Iterable[str]:

@@ -24,6 +24,18 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of the disks that are to be copied at one moment."""
+
+    uid: str
+    """Of the DiskSnapshot."""
+    disk: str
+    """Absolute path of the disk's file."""
+    target: str
+    """How the path of the file begins that it is to be copied into."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What is there of it."""
 
@@ -44,6 +56,12 @@ class Seen:
     """Seconds until the next attempt."""
     held: str = ""
     """Why the last one failed."""
+    parts: tuple[Part, ...] = ()
+    """All that is to be copied together, in an order on which all agree; of a snapshot by itself, it alone."""
+    lacking: int = 0
+    """How many more of its moment are still to be asked for."""
+    passed: bool = False
+    """Whether another one of its moment was taken already, without this one as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +76,20 @@ class Thaw:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Begin to copy the disk."""
+    """Begin to copy disks, all as they are at one moment."""
 
-    snapshot: SnapshotObj
     guest: Guest
-    target: str
+    parts: tuple[Part, ...]
+    token: int
     quiesce: Quiesce
 
     def __str__(self) -> str:
-        return f"{self.guest.disk} of {self.guest.virtual_machine} to {self.target}"
+        listed = ", ".join(f"{part.disk} to {self.file(part)}" for part in self.parts)
+        return f"{self.guest.virtual_machine}: {listed}"
+
+    def file(self, part: Part) -> str:
+        """The path that a disk is copied to in this attempt."""
+        return f"{part.target}{self.token}.capture"
 
 
 @dataclass(frozen=True, slots=True)

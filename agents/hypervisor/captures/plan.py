@@ -18,6 +18,9 @@ BUSY = 2.0
 """Seconds between looks at a guest of which another copy is being made."""
 
 
+_PASSED = "other disks were copied at a moment that has passed; all are to be taken anew"
+
+
 def wanted(snapshot: SnapshotObj) -> bool:
     """Whether a copy is asked of us."""
     status = snapshot.status
@@ -31,7 +34,7 @@ def plan(snapshot: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Retry(Reason.HYPERVISOR_ERROR, seen.trouble, after=BUSY)
     if guest is None or not guest.active:
         return (), Blocked(Reason.STOPPED, "no guest of this host runs on it")
-    ours = seen.backup is not None and bool(target) and seen.backup.target.startswith(target)
+    ours = seen.backup is not None and bool(seen.backup.into(target))
     if not wanted(snapshot):
         return ((End(guest),) if ours else ()), Done()
     thaw: tuple[Action, ...] = () if seen.thawed else (Thaw(guest),)
@@ -42,9 +45,16 @@ def plan(snapshot: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return thaw, Retry(Reason.CAPTURING, message, after=BUSY)
     if seen.known and seen.failure == "":
         return thaw, Done(Reason.CAPTURED, f"copied while VirtualMachine {guest.virtual_machine} ran")
+    if seen.passed:
+        return thaw, Blocked(Reason.MOMENT_PASSED, _PASSED)
+    if seen.lacking:
+        message = f"{seen.lacking} more disks of VirtualMachine {guest.virtual_machine} are to be copied with it"
+        return thaw, Blocked(Reason.CAPTURING, message)
     if seen.hold > 0:
         return thaw, Retry(Reason.HYPERVISOR_ERROR, seen.held, after=seen.hold)
-    begin = Begin(snapshot, guest, f"{target}{seen.token}.capture", snapshot.spec.quiesce)
+    if seen.parts[0].uid != snapshot.meta.uid:
+        return thaw, Retry(Reason.CAPTURING, _capturing(guest.virtual_machine), after=LOOK)  # the first one begins it
+    begin = Begin(guest, seen.parts, seen.token, snapshot.spec.quiesce)
     return (*thaw, begin), Retry(Reason.CAPTURING, _capturing(guest.virtual_machine), after=LOOK)
 
 

@@ -45,6 +45,9 @@ def _unfit(migration: Migration, seen: Seen) -> Outcome | None:
     # Before its status says anything, it may be placed by somebody who has not heard of its Instance (`act._only_one`).
     if source is None or source.meta.deleting or source.status.power != Power.RUNNING or not vm.status.conditions:
         return Blocked(Reason.STARTING, f"VirtualMachine {name} does not run yet")
+    if seen.snapshot:
+        message = f"VirtualMachineSnapshot {seen.snapshot} is being taken, and the guest stays meanwhile"
+        return Blocked(Reason.WAITING_FOR_SNAPSHOT, message)
     if source.spec.outgoing is not None:
         return Blocked(Reason.WAITING_FOR_MIGRATION, "an earlier move of its guest is being given up")
     if seen.source_host is not None and not seen.source_host.reachable:

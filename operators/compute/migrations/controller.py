@@ -18,6 +18,7 @@ from operators.contract.meta import Key, Kind
 from operators.contract.orchestration import FLOW, Operation
 from operators.contract.reasons import Type
 from operators.contract.storage import VOLUME
+from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.clock import stamp
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
@@ -54,6 +55,7 @@ class Migrations:
             VIRTUAL_MACHINE: lambda vm: self._of_vm(vm.meta.namespace, vm.meta.name),
             INSTANCE: self._of_instance,
             FLOW: _of_flow,
+            VIRTUAL_MACHINE_SNAPSHOT: lambda each: self._of_vm(each.meta.namespace, each.spec.virtual_machine),
             HOST: self._of_host,
             HOST_REPORT: lambda _: tuple(self._waiting),
             STORAGE_POOL: lambda _: tuple(self._waiting),

@@ -25,6 +25,8 @@ class Seen:
     """That of this very Migration."""
     source_host: HostNow | None = None
     target_host: HostNow | None = None
+    snapshot: str = ""
+    """A VirtualMachineSnapshot that the guest's disks are copied for just now."""
     ahead: str = ""
     """Another Migration of the same virtual machine that was first."""
     flow_cancelled: bool = False

@@ -13,6 +13,7 @@ from operators.compute.model import Seen as MachineSeen
 from operators.compute.observe import expects, host_now, survey
 from operators.compute.resolve import disk_on, need
 from operators.compute.scheduler import HostView, Need, Policy
+from operators.compute.snapshots.asked import being_taken
 from operators.contract import flows
 from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE, MigrateStorage
 from operators.contract.fabric import HOST_REPORT
@@ -43,6 +44,7 @@ def observe(
         source_host=host_now(cache, source.spec.host_name) if source else None,
         target_host=host_now(cache, target.spec.host_name) if target else None,
         ahead=_ahead(migration, cache, key),
+        snapshot=being_taken(vm, cache) if vm is not None else "",
         flow_cancelled=_flow_cancelled(migration, cache),
         policy=policy,
         now=now,

@@ -15,6 +15,7 @@ from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
+from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.data.tenants.model import BINDING, QUOTA_NAME, Seen, Tenant, Wanted
 from operators.kernel.cache import Cache
 
@@ -28,6 +29,7 @@ COUNTED: Mapping[Resource, Kind[Any, Any]] = {
 """Limits that a ResourceQuota can hold, so that kubectl meets them too."""
 BELONGINGS: tuple[Kind[Any, Any], ...] = (
     SNAPSHOT_SCHEDULE,
+    VIRTUAL_MACHINE_SNAPSHOT,
     VOLUME_SNAPSHOT,
     VOLUME,
     NETWORK,

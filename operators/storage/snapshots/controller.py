@@ -159,6 +159,7 @@ def _of(mine: DiskSnapshotObj, before: VolumeSnapshotStatus) -> VolumeSnapshotSt
         stored=status.stored,
         taken_at=status.taken_at,
         quiesced=status.quiesced,
+        running=holds(status.conditions, Type.CAPTURED),
         revert_observed=status.revert_observed,
     )
 

@@ -83,6 +83,7 @@ def _take(snapshot: SnapshotObj, seen: Seen) -> Plan:
         volume=seen.volume.ref,
         source=disk.spec.path,
         quiesce=snapshot.spec.quiesce,
+        moment=snapshot.spec.moment,
     )
     return (Take(snapshot, spec),), Blocked(Reason.PROVISIONING, f"host {spec.host_name} takes it on pool {spec.pool}")
 

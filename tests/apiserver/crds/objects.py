@@ -49,6 +49,7 @@ SPECS: dict[str, Json] = {
         "cloudInit": {"instanceId": UID, "hostname": "web", "userData": "#!/bin/sh\n"},
         "power": "Running",
     },
+    "VirtualMachineSnapshot": {"virtualMachine": "web"},
     "Migration": {"virtualMachine": "web", "targetHost": "node2"},
     "Volume": {"size": "1Gi"},
     "DiskOffering": {"tags": ["ssd"]},

@@ -41,6 +41,8 @@ def test_any_other_machine_is(admin: Client, changes: Json) -> None:
         ("orchestration", "VirtualMachine", {"deleteProtection": True}),
         ("storage", "Volume", {"size": "2Gi"}),
         ("storage", "Image", {"public": True}),
+        ("compute", "VirtualMachineSnapshot", {"revertRequest": 1}),
+        ("compute", "VolumeSnapshot", {"revertRequest": 1}),
         ("networking", "Network", {"dns": []}),
         ("networking", "Port", {"hostname": "other"}),
     ],
@@ -53,6 +55,22 @@ def test_no_component_writes_a_users_spec(admin: Client, make: Make, component: 
         account.patch(KINDS[kind], name, {"spec": change})
     account.patch(KINDS[kind], name, {"metadata": {"finalizers": [f"cloudstack.dev/{component}"]}})
     account.patch(KINDS[kind], name, {"metadata": {"finalizers": []}})
+
+
+def test_compute_alone_writes_what_it_made_for_a_machines_snapshot(admin: Client, make: Make) -> None:
+    owner = make(good("VirtualMachineSnapshot", "whole"))
+    reference = {name: owner[name] for name in ("apiVersion", "kind")}
+    reference |= {name: owner["metadata"][name] for name in ("name", "uid")}
+    name = make(bent(good("VolumeSnapshot", "part"), {"metadata.ownerReferences": [reference]}))["metadata"]["name"]
+    compute, storage = (
+        admin.impersonating(f"system:serviceaccount:{SYSTEM}:cloudstack-{each}", ["system:masters"])
+        for each in ("compute", "storage")
+    )
+    change = {"spec": {"revertRequest": 1}}
+
+    with pytest.raises(Refused, match="a component may not write a user's spec"):
+        storage.patch(KINDS["VolumeSnapshot"], name, change)
+    assert compute.patch(KINDS["VolumeSnapshot"], name, change)["spec"]["revertRequest"] == 1
 
 
 def test_only_who_may_change_pools_adopts_a_file_of_one(admin: Client, make: Make) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,8 +21,8 @@ from agents.storage import jobs
 from agents.storage.snapshots import plan as snapshot_plan
 from images.tiny.build import build
 from operators.contract import names
-from operators.contract.compute import Power
-from operators.contract.meta import Key, Obj
+from operators.contract.compute import InstanceDisk, Power
+from operators.contract.meta import Key, Obj, holds
 from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK
 from tests.host.hypervisor.conftest import NODE, SPACE, World
@@ -64,6 +66,16 @@ class Both:
         said = await asyncio.to_thread(self.world.virsh, "qemu-agent-command", instance.spec.domain, text)
         found: dict[str, Any] = json.loads(said)["return"]
         return found
+
+    async def silent(self, key: Key) -> None:
+        """Wait until its guest agent answers no more."""
+        instance = self.world.read(key)
+        assert instance
+        ping = ("qemu-agent-command", "--timeout", "2", instance.spec.domain, '{"execute": "guest-ping"}')
+        async with asyncio.timeout(60):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                while await asyncio.to_thread(self.world.virsh, *ping):
+                    await asyncio.sleep(0.1)
 
     async def stop(self, key: Key) -> None:
         await self.world.change(key, power=Power.STOPPED)
@@ -118,7 +130,7 @@ async def test_what_a_running_guest_wrote_is_there_after_a_restore(both: Both) -
 async def test_guest_without_an_agent_is_taken_as_a_power_cut_would_leave_it(both: Both) -> None:
     key = await both.guest("vm1", copy="tiny")
     await both.sh(key, "echo synced > /data/note; sync; (sleep 0.2; killall qemu-ga) >/dev/null 2>&1 &")
-    await asyncio.sleep(0.5)
+    await both.silent(key)
     disk = both.disk("vm1")
     with mock.patch.object(backups, "AGENT_ANSWER", 1):
         await both.storage.snapshot(disk)
@@ -134,8 +146,8 @@ async def test_both_agents_killed_while_a_running_guest_is_copied(both: Both) ->
     await both.sh(key, "echo before > /data/note")
     real = backups.begin
 
-    def begun(connection: Any, uuid: str, disk: str, target: str) -> None:
-        real(connection, uuid, disk, target)
+    def begun(connection: Any, uuid: str, copies: Any) -> None:
+        real(connection, uuid, copies)
         reached.set_result(None) if not reached.done() else None
         raise backups.HypervisorError("killed here, with the guest frozen")
 
@@ -167,3 +179,63 @@ class _Flag:
 
     def done(self) -> bool:
         return self._set
+
+
+WRITER = """(i=0; while :; do i=$((i+1))
+for to in vdb vdc; do printf %08d $i | dd of=/dev/$to conv=notrunc,fsync; done
+done) >/dev/null 2>&1 &"""
+"""Writes the same number to both disks, one after the other: at one moment they differ by one at most."""
+
+
+async def test_several_disks_are_of_one_moment_and_come_back(both: Both, tmp_path: Path) -> None:
+    key = await both.guest("vm1", copy="tiny")
+    disks = {"root": both.disk("vm1")}
+    for name in ("data", "logs"):
+        disks[name] = await both.storage.disk(names.disk(name), "8Mi", volume={"name": name, "uid": f"uid-{name}"})
+        await both.storage.verdict(DISK, names.disk(name), "AsSpecified")
+    instance = both.world.read(key)
+    assert instance
+    more = (InstanceDisk(names.disk(name), name, name) for name in ("data", "logs"))
+    await both.world.change(key, disks=(*instance.spec.disks, *more))
+    await both.world.until(lambda: len(both.world.status(key).disks) == 3, 60)
+    await both.sh(key, "until [ -b /dev/vdb ] && [ -b /dev/vdc ]; do sleep 0.1; done")
+    await both.sh(key, "for to in vdb vdc; do printf 00000000 | dd of=/dev/$to conv=notrunc,fsync; done")
+    await both.sh(key, WRITER)
+    await both.sh(key, "until [ $(dd if=/dev/vdc bs=8 count=1) -gt 3 ]; do sleep 0.1; done")
+    moment = {"id": "moment", "size": 3}
+    await both.storage.snapshot(disks["data"], "data", moment=moment)
+    await both.storage.snapshot(disks["logs"], "logs", moment=moment)
+    for name in ("data", "logs"):
+        await both.storage.until(DISK_SNAPSHOT, name, lambda obj: bool(obj.status.target))
+    waiting = [both.storage.read(DISK_SNAPSHOT, name) for name in ("data", "logs")]
+    assert not any(holds(each.status.conditions, "Captured") for each in waiting), "one disk is still to be asked for"
+    await both.storage.snapshot(disks["root"], "root", moment=moment)
+    taken = [await both.taken(name) for name in ("root", "data", "logs")]
+    assert len({each.status.taken_at for each in taken}) == 1 and all(each.status.quiesced for each in taken)
+    data, logs = (_number(each.status.path, tmp_path) for each in taken[1:])
+    assert data > 0 and data - logs in (0, 1), (data, logs)
+
+    await both.storage.snapshot(disks["data"], "late", moment=moment)
+    said = await both.storage.verdict(DISK_SNAPSHOT, "late", "MomentPassed", "Captured")
+    assert "anew" in said.message
+
+    await both.stop(key)
+    for each in taken:
+        await both.storage.change(each, revertRequest=1)
+    for each in taken:
+        await both.storage.until(DISK_SNAPSHOT, each.meta.name, lambda obj: obj.status.revert_observed == 1)
+    await both.world.change(key, power=Power.RUNNING, start_request=1)
+    await both.world.running(key)
+    log = Path(both.world.settings.console_dir, f"{both.world.uuid(key)}.log")
+    await both.world.until(lambda: log.read_text(errors="replace").count("TINY READY") >= 1, 120)
+    read = [
+        int(await both.sh(key, f"until [ -b /dev/{disk} ]; do sleep 0.1; done; dd if=/dev/{disk} bs=8 count=1"))
+        for disk in ("vdb", "vdc")
+    ]
+    assert read == [data, logs]
+
+
+def _number(path: str, folder: Path) -> int:
+    raw = folder / "raw"
+    subprocess.run(["qemu-img", "convert", "-O", "raw", path, str(raw)], check=True, timeout=30)
+    return int(raw.read_bytes()[:8])

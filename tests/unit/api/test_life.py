@@ -104,7 +104,7 @@ async def test_a_machine_of_kubectl_is_one_of_the_api(world: World) -> None:
 
 
 async def test_power_waits_for_the_deployment(world: World) -> None:
-    world.hold = True
+    await world.still()
     await world.network("alice")
     begun = await world.call("alice", "deployVirtualMachine", name="web", **await world.ids("alice"))
 

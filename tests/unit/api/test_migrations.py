@@ -66,7 +66,7 @@ async def test_a_move(world: World) -> None:
     assert shown["state"] == "Migrating"
     assert "is being moved already" in (await migrate(world, vm, hostid=target))[1]["errortext"]
 
-    world.hold = True
+    await world.still()
     store = MemoryStore(world.server, "puppets")
     body = world.server.read(VIRTUAL_MACHINE, Key("alice", "web"))
     assert body is not None

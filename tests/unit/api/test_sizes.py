@@ -116,7 +116,7 @@ async def test_what_takes_a_restart_is_said(world: World) -> None:
     offering = await custom(world)
     vm = await machine(world, offering)
     await world.settled()
-    world.hold = True
+    await world.still()
     details = {"details[0].memory": "2048"}
     begun = await world.call("alice", "scaleVirtualMachine", id=vm, serviceofferingid=offering, **details)
     assert (await world.call("alice", "queryAsyncJobResult", jobid=begun["jobid"]))["jobstatus"] == 0

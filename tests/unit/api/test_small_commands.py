@@ -222,7 +222,7 @@ async def test_how_busy_machines_are(world: World) -> None:
     body = world.server.read(VIRTUAL_MACHINE, key)
     assert body is not None
     usage = {"cpuPercent": 40, "memoryUsed": "64Mi"}
-    world.hold = True
+    await world.still()
     await store.apply_status(VIRTUAL_MACHINE, key, body["status"] | {"guest": {"usage": usage}}, resource_version="")
     (listed,) = (await world.call("alice", "listVirtualMachinesMetrics", id=vm))["virtualmachine"]
     assert (listed["cpuused"], listed["memoryintfreekbs"]) == ("40%", 64 * 1024)

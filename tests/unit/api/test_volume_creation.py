@@ -60,7 +60,7 @@ async def test_a_forced_reboot_cuts_the_power(world: World) -> None:
     begun = await world.call("alice", "deployVirtualMachine", name="web", **await world.ids("alice"))
     await world.job("alice", begun["jobid"])
     await world.settled()
-    world.hold = True
+    await world.still()
     again = await world.call("alice", "rebootVirtualMachine", id=begun["id"], forced="true")
     told = await world.call("alice", "queryAsyncJobResult", jobid=again["jobid"])
     assert told["jobstatus"] == 0

@@ -40,7 +40,7 @@ async def volume(world: World) -> str:
     uid = str(made["metadata"]["uid"])
     await world.call("alice", "attachVolume", id=uid, virtualmachineid=begun["id"])
     await world.settled()
-    world.hold = True
+    await world.still()
     await state(world, pool="local-node1", attachedTo="web")
     return uid
 
@@ -116,7 +116,7 @@ async def test_a_stopped_guest_needs_no_leave_to_move_it_and_a_running_one_does(
     world.hold = False
     (vm,) = (await world.call("alice", "listVirtualMachines"))["virtualmachine"]
     await world.job("alice", (await world.call("alice", "stopVirtualMachine", id=vm["id"]))["jobid"])
-    world.hold = True
+    await world.still()
     await state(world)
     assert "no pool yet" in (await ask(world, uid, target))[1]["errortext"]
     await state(world, pool="local-node1", hostName="node1")
@@ -142,4 +142,4 @@ async def call_detach(world: World, uid: str) -> None:
     world.hold = False
     await world.call("alice", "detachVolume", id=uid)
     await world.settled()
-    world.hold = True
+    await world.still()

@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -79,6 +79,8 @@ class World:
     """Address of the integration port."""
     hold: bool = False
     """Whether the puppets leave everything as it is."""
+    moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the puppets are at it."""
 
     def uid(self, kind: Kind[Any, Any], name: str, namespace: str = "") -> str:
         body = self.server.read(kind, Key(namespace, name))
@@ -116,6 +118,12 @@ class World:
             await asyncio.sleep(0.01)
         raise AssertionError(told)
 
+    async def still(self) -> None:
+        """Have the puppets leave everything as it is, once they are through with what they are at."""
+        self.hold = True
+        async with self.moving:
+            pass
+
     async def settled(self) -> None:
         """Wait until the engine and the puppets have nothing more to write."""
         seen = -1
@@ -149,12 +157,13 @@ class World:
             await asyncio.sleep(0.005)
             if self.hold:
                 continue
-            try:
-                for kind in (ACCOUNT, PROJECT, PORT, VOLUME, VIRTUAL_MACHINE):
-                    for body in list(self.server.all(kind)):
-                        await _settle(store, kind, body)
-            except StoreError:
-                changed.set()
+            async with self.moving:
+                try:
+                    for kind in (ACCOUNT, PROJECT, PORT, VOLUME, VIRTUAL_MACHINE):
+                        for body in list(self.server.all(kind)):
+                            await _settle(store, kind, body)
+                except StoreError:
+                    changed.set()
 
 
 async def _settle(store: MemoryStore, kind: Kind[Any, Any], body: Json) -> None:
