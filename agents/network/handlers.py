@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 
 from agents.network import wakeups
+from agents.network.metadata.passwords import Passwords
 from agents.network.ports.controller import Ports
 from agents.network.report.controller import HostReports
 from agents.network.routers.controller import Routers
@@ -24,8 +25,9 @@ def watches(env: Env) -> Sequence[Watch]:
 
 
 def build(context: Context) -> Sequence[AnyController]:
-    """The agent's four controllers."""
-    return [Segments(context), Ports(context), Routers(context), HostReports(context)]
+    """The agent's five controllers."""
+    passwords = Passwords(context)
+    return [passwords, Segments(context, passwords), Ports(context), Routers(context), HostReports(context)]
 
 
 def background(context: Context) -> Sequence[Awaitable[None]]:

@@ -43,6 +43,7 @@ GUEST_FILES = {  # in guest/ -> in the guest, mode
     "hotplug": ("sbin/hotplug", 0o755),
     "nic-up": ("sbin/nic-up", 0o755),
     "ssh-host-keys": ("sbin/ssh-host-keys", 0o755),
+    "ssh-server": ("sbin/ssh-server", 0o755),
     "addresses": ("sbin/addresses", 0o755),
     "shutdown": ("sbin/shutdown", 0o755),
     "udhcpc": ("etc/udhcpc", 0o755),

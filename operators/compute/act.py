@@ -6,7 +6,7 @@ import base64
 import contextlib
 from collections.abc import Iterator, Mapping
 
-from operators.compute import restarts
+from operators.compute import passwords, restarts
 from operators.compute.capacity import Claim, Ledger
 from operators.compute.claims import Claims
 from operators.compute.keypairs import LOOK_AGAIN, allow
@@ -30,7 +30,7 @@ from operators.contract.meta import Key
 from operators.contract.reasons import Reason
 from operators.kernel.making import make
 from operators.kernel.outcome import Problem, Retry
-from operators.kernel.store import Forbidden, Store, Unavailable
+from operators.kernel.store import AlreadyExists, Forbidden, Store, Unavailable
 
 FINALIZER = names.finalizer("compute")
 
@@ -63,8 +63,21 @@ async def read_secrets(action: ReadSecrets, store: Store) -> dict[str, dict[str,
             body = await store.get(SECRET, Key(action.vm.namespace, name))
         except Forbidden as error:
             raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(action.vm.namespace), LOOK_AGAIN)) from error
+        if body is None and name == action.made:
+            body = await _new_password(action, store)
         out[name] = None if body is None else dict(_texts(body.get("data") or {}))
     return out
+
+
+async def _new_password(action: ReadSecrets, store: Store) -> Json | None:
+    """The Secret with a password that nobody knew before; the one that another run made, if it was quicker."""
+    key = Key(action.vm.namespace, action.made)
+    try:
+        return await store.create(SECRET, passwords.secret_of(key, passwords.generate(), action.owner))
+    except AlreadyExists:
+        return await store.get(SECRET, key)
+    except Forbidden as error:
+        raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(key.namespace), LOOK_AGAIN)) from error
 
 
 def _texts(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:

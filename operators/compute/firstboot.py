@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from typing import TypeAlias
 
+from operators.compute import passwords
 from operators.compute.model import VM, ReadSecrets, Seen
 from operators.contract import names
 from operators.contract.compute import UserData
@@ -61,9 +62,13 @@ def secrets(vm: VM) -> frozenset[str]:
 
 
 def unread(vm: VM, seen: Seen) -> ReadSecrets | None:
-    """What has to be read before it can be started."""
-    wanted = secrets(vm)
-    return ReadSecrets(vm.key, vm.meta.uid, wanted) if wanted and seen.secrets is None else None
+    """What has to be read, or made, before it can be started."""
+    password = passwords.secret(vm) if passwords.due(vm, seen.instance) else ""
+    wanted = secrets(vm) | ({password} if password else set())
+    if not wanted or (seen.secrets is not None and wanted <= seen.secrets.keys()):
+        return None
+    owner = replace(vm.owner, controller=False, block_owner_deletion=False)
+    return ReadSecrets(vm.key, vm.meta.uid, wanted, password, owner if password else None)
 
 
 def lack(vm: VM, seen: Seen) -> Outcome | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from operators.compute import firstboot, grace, restarts
+from operators.compute import firstboot, grace, passwords, restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
 from operators.compute.resolve import disks, instance_spec, kept_disks, live_disks, missing, need, unusable
 from operators.compute.scheduler import choose
@@ -156,6 +156,10 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
     if _live_wishes(vm) != {name: getattr(instance.spec, name) for name in _live_wishes(vm)}:
         action = _put(vm, instance, restarts.kept(instance.meta.annotations), **_live_wishes(vm))
         return [action], Blocked(Reason.PROGRESSING, "its host is being told of the change")
+    has = instance.spec.password
+    if has is not None and passwords.taken(vm, instance) >= has.request:
+        action = _put(vm, instance, restarts.kept(instance.meta.annotations), password=None)
+        return [action], Blocked(Reason.PROGRESSING, "its guest has taken the new password")
     if (resized := _resized(vm, seen, instance)) is not None:
         action = _put(vm, replace(instance, spec=resized), restarts.kept(instance.meta.annotations))
         return [action], Blocked(Reason.PROGRESSING, "its host is being told of the new size")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operators.compute import passwords
 from operators.compute.firstboot import Unusable, keys, secrets, user_data
 from operators.compute.model import VM, Seen, VolumeView
 from operators.compute.scheduler import DiskNeed, Need
@@ -128,6 +129,7 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         reboot_request=vm.spec.reboot_request,
         reset_request=vm.spec.reset_request,
         start_request=start_request,
+        password=passwords.handed(vm, seen),
         offering=offering.display_name or vm.spec.offering,
         zone=_zone(seen, host),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operators.compute import grace, restarts, waiting
+from operators.compute import grace, passwords, restarts, waiting
 from operators.compute.model import VM, Seen
 from operators.compute.resolve import differences, instance_spec, unusable
 from operators.compute.sizes import refusal
@@ -21,6 +21,8 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
             addresses=_addresses(seen),
             reboot_observed=before.reboot_observed,
             reset_observed=before.reset_observed,
+            password_observed=before.password_observed,
+            password_secret=before.password_secret,
             destroyed_at=grace.since(vm, seen),
             restarts=before.restarts,
         )
@@ -32,6 +34,8 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
         addresses=_addresses(seen),
         reboot_observed=max(before.reboot_observed, told.reboot_observed),
         reset_observed=max(before.reset_observed, told.reset_observed),
+        password_observed=passwords.taken(vm, instance),
+        password_secret=passwords.told(vm, instance),
         guest=told.guest if told.power in (Power.RUNNING, Power.PAUSED) else None,
         started_at=told.started_at if told.power in (Power.RUNNING, Power.PAUSED) else "",
         destroyed_at=grace.since(vm, seen),
@@ -90,6 +94,8 @@ def restart_required(vm: VM, seen: Seen) -> Condition | None:
     if (why := refusal(vm, seen.offering)) != "":
         return Condition(Type.RESTART_REQUIRED, "True", Reason.INVALID, f"the guest keeps its size: {why}")
     changed = differences(instance.spec, asked)
+    if passwords.waits_for_start(vm, instance):
+        changed = ", ".join(filter(None, (changed, "a new password")))
     if not changed:
         return None
     message = f"set spec.runPolicy to Stopped and then to Running to have: {changed}"

@@ -102,6 +102,9 @@ class VirtualMachineSpec:
     """Raised by one, the guest is asked to end and started again, once; compare `status.rebootObserved`."""
     reset_request: int = 0
     """Raised by one, the guest's power is cut and it is started again, once; compare `status.resetObserved`."""
+    password_request: int = 0
+    """Raised by one, a new password is made, kept in the Secret that `status.passwordSecret` names, and handed to the
+    guest at its next start; compare `status.passwordObserved`."""
     destroyed: bool = False
     """Off, and removed for good once its grace period is over; until then, taking this back recovers it."""
 
@@ -157,6 +160,10 @@ class VirtualMachineStatus:
     """The addresses of its NICs, first NIC first."""
     reboot_observed: int = 0
     reset_observed: int = 0
+    password_observed: int = 0
+    """The last request whose password the guest has taken."""
+    password_secret: str = ""
+    """Name of the Secret with the password that was made last, under the key `password`."""
     started_at: str = ""
     destroyed_at: str = ""
     """When `spec.destroyed` was first seen: its grace period began."""
@@ -305,6 +312,14 @@ class CloudInit:
     user_data: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class GuestPassword:
+    """A password that the guest is to take; it stands here no longer than until it has."""
+
+    request: int
+    text: str = field(repr=False)
+
+
 class DiskCopy(StrEnum):
     """What becomes of one disk's data in a migration."""
 
@@ -387,6 +402,7 @@ class InstanceSpec:
     """Raised by Compute to have a guest that ended by itself started again."""
     incoming: Incoming | None = None
     outgoing: Outgoing | None = None
+    password: GuestPassword | None = None
     offering: str = ""
     """What people call its size and, below, its zone: as they were at its start, for the metadata service."""
     zone: str = ""
@@ -482,6 +498,8 @@ class InstanceStatus:
     departure: Departure | None = None
     guest: GuestInfo | None = None
     """What the guest's own agent says; a part of its own, written at a low rate."""
+    password_observed: int | None = None
+    """The last password that the guest has taken; a part of its own, written by the network agent."""
     conditions: tuple[Condition, ...] = ()
     """`Realised`, `Released`."""
 

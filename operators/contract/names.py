@@ -210,6 +210,11 @@ def key_pair_secret(pair: str, uid: str) -> str:
     return joined(pair, "ssh", digest(uid, length=6))
 
 
+def password_secret(vm: str, uid: str, request: int) -> str:
+    """The Secret with the password that was made for one request of a VirtualMachine."""
+    return joined(vm, "password", digest(uid, length=6), str(request))
+
+
 def heartbeat(agent: str, node: str) -> str:
     """The coordination Lease that one agent on one node renews, in the system namespace."""
     return f"agent-{agent}-{node}"

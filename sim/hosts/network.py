@@ -411,7 +411,7 @@ async def observe(want: Any, *, devices: bool) -> Any:
 class Services:
     """Stands in for the metadata services of a process: no guest of the simulation asks."""
 
-    def __init__(self, guests: Any) -> None:
+    def __init__(self, guests: Any, passwords: Any) -> None:
         self._open: set[str] = set()
 
     def serves(self, netns: str) -> bool:

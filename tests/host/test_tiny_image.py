@@ -341,8 +341,14 @@ def test_power_button_then_a_larger_disk_keeps_its_data(tmp_path: Path) -> None:
 METADATA_SERVICE = """\
 import sys
 path = sys.stdin.readline().split()[1]
-while sys.stdin.readline().strip():
-    pass
+head = ""
+while line := sys.stdin.readline().strip():
+    head += line + "\\n"
+if path == "/":
+    asked = head.partition("DomU_Request: ")[2].split("\\n")[0]
+    body = "s3cret" if asked == "send_my_password" else asked
+    print(f"HTTP/1.0 200 OK\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n{body}", end="", flush=True)
+    sys.exit()
 answers = {
     "/latest/meta-data/local-hostname": "from-http",
     "/latest/meta-data/public-keys": %r,
@@ -358,10 +364,15 @@ print(f"HTTP/1.0 {status}\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n{body}", e
 def test_metadata_over_http_and_a_script(tmp_path: Path) -> None:
     service = tmp_path / "service.py"
     service.write_text(METADATA_SERVICE % KEY)
-    address = f",net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-cmd:{sys.executable} {service}"
+    forward = f"guestfwd=tcp:169.254.169.254:{{}}-cmd:{sys.executable} {service}"
+    address = f",net=169.254.0.0/16,{forward.format(80)},{forward.format(8080)}"
     with booted(tmp_path / "run", overlay(tmp_path, 128 * MIB), network=address) as guest:
         assert guest.printed(r"^TINY READY host=(\S+)")[1] == "from-http"
         guest.printed(r"TINY USERDATA exit=7")
         assert guest.run("cat /root/.ssh/authorized_keys /data/script").splitlines() == [KEY, "from-http"]
+        guest.printed(r"TINY PASSWORD taken from 169.254.169.254")
+        salt, hashed = guest.run("grep ^root: /data/ssh/shadow | cut -d: -f2").split("$")[2:]
+        assert guest.run(f"mkpasswd -m sha512 -S {salt} s3cret") == f"$6${salt}${hashed}"
+        assert "dropbear -R -p 22" in guest.run("ps")
         assert guest.agent.call("guest-fsfreeze-freeze") == 1
         assert guest.agent.call("guest-fsfreeze-thaw") == 1

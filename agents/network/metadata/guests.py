@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agents.network.metadata.tree import Guest
-from operators.contract.compute import INSTANCE
-from operators.contract.meta import Key
-from operators.contract.networking import HOST_NETWORK, PORT_BINDING
+from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
+from operators.contract.meta import Key, Obj
+from operators.contract.networking import HOST_NETWORK, PORT_BINDING, PortBindingSpec
 from operators.kernel.cache import Cache
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A guest and the NIC that it asks from."""
+
+    instance: Obj[InstanceSpec, InstanceStatus]
+    nic: PortBindingSpec
+
+    @property
+    def guest(self) -> Guest:
+        """What it is told about."""
+        return Guest(self.instance.spec, self.nic)
 
 
 class Guests:
@@ -15,7 +30,7 @@ class Guests:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    def find(self, host_network: Key, address: str) -> Guest | None:
+    def find(self, host_network: Key, address: str) -> Found | None:
         """The guest with that address on that network; None when it is none of this host's."""
         network = self._cache.get(HOST_NETWORK, host_network)
         if network is None:
@@ -26,5 +41,5 @@ class Guests:
                 for instance in self._cache.all(INSTANCE):
                     listed = {each.port_binding for each in instance.spec.nics}
                     if instance.meta.namespace == nic.meta.namespace and nic.meta.name in listed:
-                        return Guest(instance.spec, nic.spec)
+                        return Found(instance, nic.spec)
         return None

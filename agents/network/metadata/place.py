@@ -15,7 +15,9 @@ ADDRESS = "169.254.169.254"
 MAC = "0e:a9:fe:a9:fe:01"
 """Of the service's device: the same on every host and network, for its frames leave neither."""
 DEVICE = "eth0"
-PORTS = (80,)
+WEB, PASSWORDS = 80, 8080
+"""Metadata, and CloudStack's password server."""
+PORTS = (WEB, PASSWORDS)
 TABLE = "cloudstack"
 _DSTNAT, _FILTER = -100, 0
 
@@ -81,7 +83,7 @@ def up(segment: int) -> str:
 
 def rules() -> Table:
     """It takes in what guests ask, at whichever address they asked, and nothing else."""
-    asked = match(payload("tcp", "dport"), "==", any_of(*PORTS) if len(PORTS) > 1 else PORTS[0])
+    asked = match(payload("tcp", "dport"), "==", any_of(*PORTS))
     from_guest = match(meta("iifname"), "==", DEVICE)
     return Table(
         "inet",

@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import structlog
 from aiohttp import web
 
 from agents.network.metadata import place
 from agents.network.metadata.guests import Guests
+from agents.network.metadata.passwords import HEADER, Passwords
 from agents.network.metadata.tree import answer
 from agents.network.namespaces import within
 from operators.contract.meta import Key
 
 log = structlog.get_logger()
+
+Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 CONNECTIONS = 16
 """Open at once for one guest; cloud-init has one."""
@@ -41,8 +46,9 @@ class _Service:
 class Services:
     """The metadata services that this process runs, by their namespaces."""
 
-    def __init__(self, guests: Guests) -> None:
+    def __init__(self, guests: Guests, passwords: Passwords) -> None:
         self._guests = guests
+        self._passwords = passwords
         self._running: dict[str, _Service] = {}
 
     def serves(self, netns: str) -> bool:
@@ -54,7 +60,9 @@ class Services:
         service = _Service(within(netns, _sockets))
         self._running[netns] = service
         for port, sock in zip(place.PORTS, service.sockets, strict=True):
-            task = asyncio.get_running_loop().create_task(self._accept(service, sock, host_network))
+            task = asyncio.get_running_loop().create_task(
+                self._accept(service, sock, self._handler(port, host_network))
+            )
             task.set_name(f"metadata {netns} {port}")
             service.tasks.append(task)
 
@@ -69,9 +77,9 @@ class Services:
         for sock in service.sockets:
             sock.close()
 
-    async def _accept(self, service: _Service, sock: socket.socket, host_network: Key) -> None:
+    async def _accept(self, service: _Service, sock: socket.socket, handler: Handler) -> None:
         loop = asyncio.get_running_loop()
-        server = web.Server(self._answering(host_network), access_log=None, keepalive_timeout=5.0)
+        server = web.Server(handler, access_log=None, keepalive_timeout=5.0)
         while True:
             try:
                 connection, (address, _) = await loop.sock_accept(sock)
@@ -87,17 +95,21 @@ class Services:
             service.open[address] = [*there, transport]
             loop.call_later(PATIENCE, transport.abort)
 
-    def _answering(self, host_network: Key):  # type: ignore[no-untyped-def]
-        async def answering(request: web.BaseRequest) -> web.Response:
+    def _handler(self, port: int, host_network: Key) -> Handler:
+        """Answers what is asked at one port, of the guests of one network."""
+
+        async def handler(request: web.BaseRequest) -> web.Response:
             if request.method not in ("GET", "HEAD"):
                 return web.Response(status=405, headers={"Allow": "GET, HEAD"})
-            guest = self._guests.find(host_network, request.remote or "")
-            text = answer(guest, request.path) if guest else None
-            if text is None:
+            found = self._guests.find(host_network, request.remote or "")
+            if found is None:
                 return web.Response(status=404, text="not found\n")
-            return web.Response(text=text)
+            if port == place.PASSWORDS:
+                return web.Response(text=self._passwords.answer(found.instance, request.headers.get(HEADER, "")))
+            text = answer(found.guest, request.path)
+            return web.Response(status=404, text="not found\n") if text is None else web.Response(text=text)
 
-        return answering
+        return handler
 
 
 def _sockets() -> list[socket.socket]:

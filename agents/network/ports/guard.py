@@ -76,7 +76,7 @@ def guests(
             [match(payload("ether", "type"), "!=", any_of("ip", "arp", RARP)), DROP],
             [
                 match(concat(iifname, payload("ip", "daddr")), "==", f"@{METADATA}"),
-                match(payload("tcp", "dport"), "==", any_of(*place.PORTS) if len(place.PORTS) > 1 else place.PORTS[0]),
+                match(payload("tcp", "dport"), "==", any_of(*place.PORTS)),
                 {"mangle": {"key": payload("ether", "daddr"), "value": place.MAC}},
             ],
         ],

@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.network.metadata import place
 from agents.network.metadata.guests import Guests
+from agents.network.metadata.passwords import Passwords
 from agents.network.metadata.serving import Services
 from agents.network.ports.model import HOST
 from agents.network.segments import act, observe, plan
@@ -29,10 +30,10 @@ class Segments:
     workers = 4
     voice = Voice(Type.PROGRAMMED)
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, passwords: Passwords) -> None:
         self._context = context
         self._echoes = Echoes(context.cache)
-        self._services = Services(Guests(context.cache))
+        self._services = Services(Guests(context.cache), passwords)
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         return {HOST_NETWORK: lambda each: [each.key] if self._echoes.news(each) else []}

@@ -142,12 +142,13 @@ class World:
                 await self.binding(name, each)
         return key
 
-    async def disk(self, name: str) -> None:
+    async def disk(self, name: str, image: Path | None = None, size: str = "96M") -> None:
         path = self.disks / f"{name}.qcow2"
-        backed = ["-F", "qcow2", "-b", str(build())]
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backed, str(path), "96M"], check=True, timeout=30)
+        backed = ["-F", "qcow2", "-b", str(image or build())]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backed, str(path), size], check=True, timeout=30)
         key = Key(SPACE, names.disk(f"{name}-root"))
-        spec = DiskSpec(NODE, "local", f"{name}.qcow2", ObjectRef(f"{name}-root", "u"), Quantity(96 * MIB))
+        bytes_ = Quantity.parse(f"{size}i")
+        spec = DiskSpec(NODE, "local", f"{name}.qcow2", ObjectRef(f"{name}-root", "u"), bytes_)
         store = self.user.as_manager("storage")
         await store.apply(DISK, DISK.body(key, spec=to_wire(spec)))
         ready = {"path": str(path), "conditions": [{"type": "Provisioned", "status": "True", "reason": "AsSpecified"}]}

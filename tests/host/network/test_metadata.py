@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from operators.contract import names
+from operators.contract.codec import to_wire
+from operators.contract.compute import INSTANCE, GuestPassword
+from operators.contract.meta import Key
 from operators.contract.networking import NETWORK
-from tests.host.network.harness import cloud
+from tests.host.network.harness import NS, cloud
 
 SECRET = "#!/bin/sh\necho of a alone\n"
 
@@ -40,6 +45,20 @@ async def test_a_guest_reads_its_own_metadata_and_nobody_elses(tmp_path: Path) -
         assert "refused" in theirs.reads("latest/user-data", "10.1.1.1")
         # Nor is anything else to be had there.
         assert "refused" in a.reads("latest/user-data", "169.254.169.254:22")
+
+        # CloudStack's password server: to the guest that it is for, until it has it.
+        key = Key(NS, names.instance("a"))
+        instance = here.must(INSTANCE, key.name)
+        spec = to_wire(replace(instance.spec, password=GuestPassword(1, "s3cret")))
+        await here.user.apply(INSTANCE, INSTANCE.body(key, spec=spec))
+        await here.until(lambda: a.reads("", "10.1.1.1:8080", DomU_Request="send_my_password") == "s3cret")
+        assert b.reads("", "10.1.1.1:8080", DomU_Request="send_my_password") == "saved_password"
+        assert a.reads("", "169.254.169.254:8080", DomU_Request="send_my_password") == "s3cret"
+        assert a.reads("", "10.1.1.1:8080") == "bad_request"
+        assert a.reads("", "10.1.1.1:8080", DomU_Request="saved_password") == "saved_password"
+        assert a.reads("", "10.1.1.1:8080", DomU_Request="send_my_password") == "saved_password"
+        await here.until(lambda: here.must(INSTANCE, key.name).status.password_observed == 1)
+        assert "s3cret" not in here.logs()
 
         await here.agents["n1"].kill()
         assert "refused" in a.reads("latest/user-data")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import pytest
 
 from agents.network.metadata.guests import Guests
+from agents.network.metadata.passwords import Passwords
 from agents.network.metadata.tree import Guest, answer
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE, CloudInit, InstanceNic, InstanceSpec
-from operators.contract.meta import Key, ObjectRef
+from operators.contract.compute import INSTANCE, CloudInit, GuestPassword, InstanceNic, InstanceSpec, InstanceStatus
+from operators.contract.meta import Key, Meta, Obj, ObjectRef
 from operators.contract.networking import HOST_NETWORK, PORT_BINDING, HostNetworkSpec, PortBindingSpec
 from operators.contract.quantity import Quantity
 from operators.kernel.cache import Cache
+from operators.kernel.manager import Context
+from operators.kernel.memory import MemoryServer, MemoryStore
+from operators.kernel.outcome import Done
+from tests.support.virtual_time import VirtualClock
 
 KEYS = ("ssh-ed25519 AAAA one", "ssh-rsa BBBB two")
 FIRST_BOOT = CloudInit("uid-web", "web-1", KEYS, "#!/bin/sh\necho secret\n")
@@ -114,7 +120,7 @@ def test_who_asks_is_found_by_network_and_address_alone() -> None:
     assert guests.find(net, "10.1.1.9") is None
     assert guests.find(Key("team-a", "gone"), "10.1.1.2") is None
     # The same address in another tenant's network is somebody else.
-    assert (guests.find(Key("team-b", "net-n1"), "10.1.1.2") or found).instance.zone == "team-b"
+    assert (guests.find(Key("team-b", "net-n1"), "10.1.1.2") or found).guest.instance.zone == "team-b"
 
 
 def test_a_network_made_anew_does_not_inherit_the_guests_of_the_last_one() -> None:
@@ -126,3 +132,33 @@ def test_a_network_made_anew_does_not_inherit_the_guests_of_the_last_one() -> No
     guests._cache.put(HOST_NETWORK, body)
     assert guests.find(Key("team-a", "net-n1"), "10.1.1.2") is not None
     assert guests.find(Key("team-a", "net-n1"), "10.1.1.7") is None
+
+
+async def test_the_password_server_tells_a_password_until_the_guest_says_that_it_has_it() -> None:
+    cache = Cache([INSTANCE])
+    store = MemoryStore(MemoryServer(), "agent-network")
+    context = Context(store, cache, VirtualClock(), random.Random(1), {})
+    pokes: list[Key] = []
+    context.poke = lambda _, key: pokes.append(key)
+    passwords = Passwords(context)
+
+    def instance(**status: int) -> Obj[InstanceSpec, InstanceStatus]:
+        spec = dataclasses.replace(INSTANCE_SPEC, password=GuestPassword(2, "s3cret"))
+        meta = Meta("web-i0", "team-a", uid="uid-i0", resource_version="1")
+        return Obj(INSTANCE, meta, spec, InstanceStatus(**status))
+
+    asks, there = passwords.answer, instance(password_observed=1)
+    assert asks(there, "send_my_password") == "s3cret"
+    assert asks(there, "send_my_password") == "s3cret"
+    assert asks(there, "") == asks(there, "anything") == "bad_request"
+    assert asks(there, "saved_password") == "saved_password"
+    assert pokes == [there.key]
+    # Before any status says so, too.
+    assert asks(there, "send_my_password") == "saved_password"
+    (report,) = passwords.report(there, 2, Done())
+    assert report.fields == {"passwordObserved": 2}
+    assert passwords.report(instance(password_observed=2), 2, Done()) == []
+    assert asks(instance(password_observed=2), "send_my_password") == "saved_password"
+    nothing = Obj(INSTANCE, there.meta, INSTANCE_SPEC, InstanceStatus())
+    assert asks(nothing, "send_my_password") == asks(nothing, "saved_password") == "saved_password"
+    assert "s3cret" not in repr(there)

@@ -73,6 +73,7 @@ def test_what_is_empty_is_left_out() -> None:
     assert to_wire(VirtualMachineSpec(offering="tiny", image="tiny")) == {
         "offering": "tiny",
         "cpus": 0,
+        "passwordRequest": 0,
         "image": "tiny",
         "runPolicy": "Running",
         "haEnabled": False,

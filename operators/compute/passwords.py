@@ -1,0 +1,70 @@
+"""Passwords that are made for guests: asked for by a counter, kept in a Secret, handed over at a start.
+
+The Instance has a password no longer than until its guest has taken it from the metadata service, as user data that was
+in a Secret stands there (ADR 11): tenants do not see Instances.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+from operators.compute.model import VM, Instance, Seen
+from operators.contract import names
+from operators.contract.codec import Json, to_wire
+from operators.contract.compute import GuestPassword
+from operators.contract.core import SECRET
+from operators.contract.meta import Key, Owner
+
+ENTRY = "password"
+"""The Secret's key."""
+LENGTH = 16
+LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Without those that look alike: people type it at a console."""
+
+
+def generate() -> str:
+    """A new password, of some ninety bits."""
+    return "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+
+
+def secret(vm: VM) -> str:
+    """Name of the Secret of its last request."""
+    return names.password_secret(vm.meta.name, vm.meta.uid, vm.spec.password_request)
+
+
+def secret_of(key: Key, password: str, owner: Owner | None) -> Json:
+    """The Secret; it goes with the virtual machine."""
+    owners = [to_wire(owner)] if owner is not None else []
+    data = {ENTRY: base64.b64encode(password.encode()).decode()}
+    return SECRET.body(key, ownerReferences=owners) | {"type": "Opaque", "data": data}
+
+
+def taken(vm: VM, instance: Instance | None) -> int:
+    """The last request whose password its guest has."""
+    here = instance.status.password_observed if instance else None
+    return max(vm.status.password_observed, here or 0)
+
+
+def due(vm: VM, instance: Instance | None) -> bool:
+    """Whether a start has a password to hand over."""
+    return vm.spec.password_request > taken(vm, instance)
+
+
+def handed(vm: VM, seen: Seen) -> GuestPassword | None:
+    """What the Instance of a start has."""
+    text = (seen.secrets or {}).get(secret(vm)) or {}
+    return GuestPassword(vm.spec.password_request, text[ENTRY]) if due(vm, seen.instance) and ENTRY in text else None
+
+
+def told(vm: VM, instance: Instance | None) -> str:
+    """Name of the Secret that the status tells of: that of the password which was last made."""
+    has = instance.spec.password if instance else None
+    last = max(has.request if has else 0, taken(vm, instance))
+    return names.password_secret(vm.meta.name, vm.meta.uid, last) if last else ""
+
+
+def waits_for_start(vm: VM, instance: Instance) -> bool:
+    """Whether a running guest would be given a new one if it were started anew."""
+    has = instance.spec.password
+    return due(vm, instance) and (has is None or has.request < vm.spec.password_request)
