@@ -16,6 +16,7 @@ from operators.contract import (
     snapshots,
     storage,
     vmsnapshots,
+    webhooks,
 )
 from operators.contract.meta import Kind
 
@@ -30,6 +31,7 @@ ALL: tuple[Kind[Any, Any], ...] = (
     *networking.KINDS,
     *fabric.KINDS,
     *orchestration.KINDS,
+    *webhooks.KINDS,
     *identity.KINDS,
 )
 

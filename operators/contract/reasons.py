@@ -92,6 +92,8 @@ class Reason(StrEnum):
     KEY_PAIR_NOT_FOUND = "KeyPairNotFound"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - no password, but the want of a Secret
     SECRETS_FORBIDDEN = "SecretsForbidden"
+    ADDRESS_REFUSED = "AddressRefused"
+    DELIVERY_FAILS = "DeliveryFails"
     ZONE_NOT_FOUND = "ZoneNotFound"
     RACK_NOT_FOUND = "RackNotFound"
     HOST_GROUP_NOT_FOUND = "HostGroupNotFound"

@@ -28,7 +28,9 @@ from operators.data.rest.objects import Objects
 from operators.data.rest.tokens import Tokens
 from operators.data.settings import Settings
 from operators.data.tenants.controller import Tenants
+from operators.data.webhooks.controller import Webhooks
 from operators.data.webhooks.deliver import Courier, Target
+from operators.data.webhooks.guard import Guarded
 from operators.kernel import health
 from operators.kernel.component import Component, Env
 from operators.kernel.controller import Watch
@@ -56,19 +58,33 @@ class Service:
         self.database = Database(self.settings.database)
         self.recorder = Recorder(self.database, self._subscribers, context.clock.now)
         self.migrated = asyncio.Event()
+        self.webhooks = Webhooks(context, self.database, self.migrated, self.settings.webhook_networks)
 
-    def _subscribers(self, _: str) -> Sequence[str]:
-        return (BUS,) if self.settings.bus else ()
+    def _subscribers(self, namespace: str, type_: str) -> Sequence[str]:
+        bus = (BUS,) if self.settings.bus else ()
+        return (*bus, *self.webhooks.wanting(namespace, type_))
+
+    def _target(self, uid: str) -> Target | None:
+        if uid != BUS:
+            return self.webhooks.target(uid)
+        bus = self.settings.bus
+        return Target(BUS, bus, self.settings.bus_key.encode(), tenants=False) if bus else None
+
+    def _heard(self, uid: str, error: str, dead: bool) -> None:
+        if uid != BUS:
+            self.webhooks.heard(uid, error, dead=dead)
 
     async def deliver(self) -> None:
-        """Send events to the bus, if there is one, while this replica leads."""
-        if not self.settings.bus:
-            return
+        """Send events to the bus and to tenants' webhooks, while this replica leads."""
         await self.migrated.wait()
-        target = Target(BUS, self.settings.bus, self.settings.bus_key.encode())
-        async with aiohttp.ClientSession() as session:
-            courier = Courier(self.database, self.context.clock, session, {BUS: target}.get)
-            await courier.run(self.context.leading)
+        await self.context.synced.wait()
+        resolver = Guarded(aiohttp.ThreadedResolver(), self.settings.webhook_networks)
+        async with (
+            aiohttp.ClientSession() as session,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver)) as outside,
+        ):
+            clock = self.context.clock
+            await Courier(self.database, clock, session, self._target, self._heard, outside).run(self.context.leading)
 
     async def prepare(self) -> None:
         """Bring the database to this release, however long that is away; then notice what vanished meanwhile."""
@@ -128,7 +144,11 @@ def build(context: Context) -> Sequence[AnyController]:
     Objects.index(context.cache)
     service = service_of(context)
     tenants = [Tenants(context, kind, service.settings.reserved) for kind in (ACCOUNT, PROJECT)]
-    return [*tenants, *(History(context, service.recorder, kind, service.migrated) for kind in RECORDED)]
+    return [
+        *tenants,
+        service.webhooks,
+        *(History(context, service.recorder, kind, service.migrated) for kind in RECORDED),
+    ]
 
 
 def background(context: Context) -> Sequence[Awaitable[None]]:

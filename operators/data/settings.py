@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from operators.contract.quantity import Duration
+from operators.data.webhooks.guard import Networks, networks
 
 PORT, DATABASE, RETENTION = "DATA_PORT", "DATABASE_URL", "RETENTION"
 BUS, BUS_KEY = "EVENT_BUS_URL", "EVENT_BUS_KEY"
+WEBHOOK_NETWORKS = "WEBHOOK_NETWORKS"
 DEFAULT_DATABASE = "sqlite:////data/cloudstack.db"
 
 
@@ -28,6 +30,8 @@ class Settings:
     """Where every event is sent as a CloudEvent; nowhere when empty."""
     bus_key: str = field(default="", repr=False)
     """What signs them."""
+    webhook_networks: Networks = ()
+    """Networks inside the cloud that tenants' webhooks may lead to nonetheless."""
 
     @staticmethod
     def of(env: Mapping[str, str]) -> Settings:
@@ -41,4 +45,5 @@ class Settings:
             frozenset({*own, "default"} - {""}),
             env.get(BUS, ""),
             env.get(BUS_KEY, ""),
+            networks(env.get(WEBHOOK_NETWORKS, "")),
         )

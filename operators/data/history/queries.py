@@ -208,6 +208,16 @@ async def deliveries(database: Database, state: str, offset: int, limit: int) ->
     return await database.run(work)
 
 
+async def dead(database: Database, webhook: str) -> int:
+    """How many deliveries of a webhook were given up. Raises Away."""
+    where = (DELIVERIES.c.webhook == webhook) & (DELIVERIES.c.state == "dead")
+
+    def work(connection: sa.Connection) -> int:
+        return connection.scalar(sa.select(sa.func.count()).select_from(DELIVERIES).where(where)) or 0
+
+    return await database.run(work)
+
+
 async def forget(database: Database, before: datetime) -> int:
     """Take out what ended before a moment; how many rows. What still goes on stays. Raises Away."""
 

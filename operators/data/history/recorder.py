@@ -43,8 +43,8 @@ class Write:
     seen: Seen
 
 
-Subscribers = Callable[[str], Sequence[str]]
-"""The uids of the webhooks that want events of a namespace."""
+Subscribers = Callable[[str, str], Sequence[str]]
+"""The uids of the webhooks that want events of a namespace and type."""
 
 
 class Recorder:
@@ -111,11 +111,12 @@ class Recorder:
         new = [event for event in events if event.id not in old]
         if new:
             connection.execute(self._database.insert_new(EVENTS, [_row(event, namespace) for event in new]))
-        for webhook in self._subscribers(namespace) if new else ():
-            owed = [
-                {"webhook": webhook, "event": event.id, "state": PENDING, "attempts": 0, "due": now, "said": ""}
-                for event in new
-            ]
+        owed = [
+            {"webhook": webhook, "event": event.id, "state": PENDING, "attempts": 0, "due": now, "said": ""}
+            for event in new
+            for webhook in self._subscribers(namespace, event.type)
+        ]
+        if owed:
             connection.execute(self._database.insert_new(DELIVERIES, owed))
 
     def _meter(self, connection: sa.Connection, facts: Facts, name: str, now: datetime) -> None:

@@ -16,6 +16,7 @@ from operators.contract.networking import NETWORK
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
+from operators.contract.webhooks import WEBHOOK
 from operators.data.tenants.model import BINDING, QUOTA_NAME, Seen, Tenant, Wanted
 from operators.kernel.cache import Cache
 
@@ -38,6 +39,7 @@ BELONGINGS: tuple[Kind[Any, Any], ...] = (
     AFFINITY_GROUP,
     INSTANCE_GROUP,
     SSH_KEY_PAIR,
+    WEBHOOK,
 )
 """What people make in a namespace, guests aside."""
 DEEPEST = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import aiohttp
@@ -20,7 +20,10 @@ from operators.kernel.clock import Clock
 log = structlog.get_logger()
 
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
-BATCH = 50
+LINE = 20
+"""Deliveries of one webhook in a round, so that none is in the way of others."""
+PATIENCE = timedelta(seconds=15)
+"""After which a slow webhook waits for the next round, since all wait for the slowest."""
 TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
 FIRST, LONGEST = timedelta(seconds=2), timedelta(hours=1)
 ATTEMPTS = 12
@@ -35,7 +38,11 @@ class Target:
 
     uid: str
     url: str
-    key: bytes
+    key: bytes = field(repr=False)
+    refusal: str = ""
+    """Why nothing can be sent to it now; that counts as an attempt."""
+    tenants: bool = True
+    """Whether a tenant named it, who may not have the cloud's own inside called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,16 @@ class Courier:
         clock: Clock,
         session: aiohttp.ClientSession,
         target: Callable[[str], Target | None],
+        heard: Callable[[str, str, bool], None] = lambda uid, error, dead: None,
+        outside: aiohttp.ClientSession | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._session = session
         self._target = target
+        self._heard = heard
+        self._outside = outside or session
+        """For what tenants named."""
 
     async def run(self, leading: Callable[[], bool]) -> None:
         """Deliver for ever, while this replica leads."""
@@ -90,8 +102,9 @@ class Courier:
         return len(owed)
 
     async def _all_of(self, line: list[Owed]) -> None:
+        began = self._clock.now()
         for owed in line:
-            if not await self._one(owed):
+            if not await self._one(owed) or self._clock.now() - began > PATIENCE:
                 return  # the others wait too, so that order is kept and a dead endpoint is not hammered
 
     async def _one(self, owed: Owed) -> bool:
@@ -99,15 +112,17 @@ class Courier:
         if target is None:
             await self._settle(owed, DEAD, "there is no such receiver any more", self._clock.now())
             return True
-        said = await self._send(target, owed.event)
+        said = target.refusal or await self._send(target, owed.event)
         now = self._clock.now()
         if not said:
             await self._settle(owed, DELIVERED, "", now)
+            self._heard(owed.webhook, "", False)
             return True
         attempts = owed.attempts + 1
         state = DEAD if attempts >= ATTEMPTS else PENDING
         log.info("delivery_failed", webhook=owed.webhook, webhook_event=owed.event.id, attempts=attempts, error=said)
         await self._settle(owed, state, said, now + backoff(attempts))
+        self._heard(owed.webhook, said, state == DEAD)
         return False
 
     async def _send(self, target: Target, event: EventRow) -> str:
@@ -115,7 +130,8 @@ class Courier:
         body = envelope.cloud_event(event)
         headers = envelope.headers(event.id, int(self._clock.now().timestamp()), body, target.key)
         try:
-            async with self._session.post(
+            session = self._outside if target.tenants else self._session
+            async with session.post(
                 target.url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
             ) as answer:
                 return "" if 200 <= answer.status < 300 else f"it answered {answer.status}"
@@ -124,15 +140,17 @@ class Courier:
 
     async def _due(self, now: datetime) -> Sequence[Owed]:
         def work(connection: sa.Connection) -> list[Owed]:
+            late = (DELIVERIES.c.state == PENDING) & (DELIVERIES.c.due <= now)
             joined = sa.join(DELIVERIES, EVENTS, DELIVERIES.c.event == EVENTS.c.id)
             due = (
                 sa.select(DELIVERIES.c.seq.label("delivery"), DELIVERIES.c.webhook, DELIVERIES.c.attempts, EVENTS)
                 .select_from(joined)
-                .where((DELIVERIES.c.state == PENDING) & (DELIVERIES.c.due <= now))
                 .order_by(EVENTS.c.seq)
-                .limit(BATCH)
+                .limit(LINE)
             )
-            return [_owed(row) for row in connection.execute(due)]
+            lines = connection.scalars(sa.select(DELIVERIES.c.webhook).where(late).distinct()).all()
+            found = (connection.execute(due.where(late & (DELIVERIES.c.webhook == line))) for line in lines)
+            return [_owed(row) for rows in found for row in rows]
 
         return await self._database.run(work)
 

@@ -31,6 +31,7 @@ SPECS: dict[str, Json] = {
         "custom": {"minCpus": 1, "maxCpus": 4, "minMemory": "128Mi", "maxMemory": "4Gi"},
     },
     "AffinityGroup": {"type": "AntiAffinity", "policy": "Preferred"},
+    "Webhook": {"url": "https://hooks.example.org/cloud", "secret": "hooks", "types": ["VM.*"]},
     "InstanceGroup": {"description": "the shop"},
     "PlacementPlan": {"offering": "tiny", "image": "tiny", "placement": {"zone": "default"}, "affinityGroups": ["web"]},
     "SSHKeyPair": {"publicKey": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample somebody@example"},

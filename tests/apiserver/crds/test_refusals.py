@@ -103,6 +103,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Port", {"metadata.name": "a.b"}, "metadata.name must be a DNS label: at most 63"),
     # Offerings.
     ("VirtualMachine", {"spec.affinityGroups": ["a", "a"]}, "affinityGroups must not list a group twice"),
+    ("Webhook", {"spec.url": "ftp://example.org"}, "spec.url in body should match"),
+    ("Webhook", {"spec.types": ["vm create"]}, "spec.types[0] in body should match"),
     ("AffinityGroup", {"spec.type": "Near"}, 'supported values: "Affinity", "AntiAffinity"'),
     ("AffinityGroup", {"spec.policy": "Maybe"}, 'supported values: "Strict", "Preferred"'),
     ("PlacementPlan", {"spec.virtualMachine": "web"}, "give exactly one of virtualMachine"),

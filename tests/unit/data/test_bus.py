@@ -58,7 +58,7 @@ async def state(database: Database, name: str) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("outcome", ["taken", "away", "refused"])
 async def test_deliveries(database: Database, hands: Hands, outcome: str) -> None:
-    recorder = Recorder(database, lambda namespace: ("bus",), lambda: hands.now)
+    recorder = Recorder(database, lambda namespace, type_: ("bus",), lambda: hands.now)
     receiver = Receiver()
     async with health.served(receiver.app(), 0, "127.0.0.1") as port, aiohttp.ClientSession() as session:
         there = port if outcome != "away" else 1
@@ -92,7 +92,7 @@ async def test_deliveries(database: Database, hands: Hands, outcome: str) -> Non
 
 
 async def test_a_bus_that_comes_back_gets_everything(database: Database, hands: Hands) -> None:
-    recorder = Recorder(database, lambda namespace: ("bus",), lambda: hands.now)
+    recorder = Recorder(database, lambda namespace, type_: ("bus",), lambda: hands.now)
     receiver = Receiver()
     async with health.served(receiver.app(), 0, "127.0.0.1") as port, aiohttp.ClientSession() as session:
         target = Target("bus", f"http://127.0.0.1:{port}/hook", KEY)

@@ -46,7 +46,7 @@ def hands() -> Hands:
 
 @pytest.fixture
 def recorder(database: Database, hands: Hands) -> Recorder:
-    return Recorder(database, lambda namespace: (), lambda: hands.now)
+    return Recorder(database, lambda namespace, type_: (), lambda: hands.now)
 
 
 def body(kind: Kind[Any, Any], name: str, spec: Json, status: Json | None = None, uid: str = "u1") -> Json:
@@ -164,11 +164,11 @@ async def test_what_vanished_while_nobody_looked(url: str, hands: Hands) -> None
     """Another process finds what the first one took to be there."""
     first = Database(url)
     await first.migrate()
-    await Recorder(first, lambda namespace: (), lambda: hands.now).write(VOLUME, LEDGER, volume("2Gi"))
+    await Recorder(first, lambda namespace, type_: (), lambda: hands.now).write(VOLUME, LEDGER, volume("2Gi"))
     first.close()
     second = Database(url)
     await second.migrate()
-    recorder = Recorder(second, lambda namespace: (), lambda: hands.now)
+    recorder = Recorder(second, lambda namespace, type_: (), lambda: hands.now)
     assert list(await recorder.alive()) == [("Volume", LEDGER)]
     await recorder.write(VOLUME, LEDGER, Seen(None))
     assert list(await recorder.alive()) == []
@@ -189,7 +189,7 @@ async def test_two_that_write_the_same_write_it_once(url: str, hands: Hands) -> 
     """As when a deposed leader's last write meets its successor's first."""
     both = [Database(url), Database(url)]
     await both[0].migrate()
-    recorders = [Recorder(each, lambda namespace: (), lambda: hands.now) for each in both]
+    recorders = [Recorder(each, lambda namespace, type_: (), lambda: hands.now) for each in both]
     await asyncio.gather(*(each.write(VOLUME, LEDGER, volume("2Gi")) for each in recorders * 5))
     assert await told(both[0]) == [("VOLUME.CREATE", "Completed")]
     assert len(await hours(both[0], NOON - timedelta(hours=2), NOON)) == 1
@@ -224,7 +224,7 @@ async def test_a_database_that_is_away(server: postgres.Server, hands: Hands) ->
     """What could not be written is written later, by whoever tries again; nothing is there twice."""
     database = Database(server.url)
     await database.migrate()
-    recorder = Recorder(database, lambda namespace: (), lambda: hands.now)
+    recorder = Recorder(database, lambda namespace, type_: (), lambda: hands.now)
     server.stop()
     with pytest.raises(Away):
         await recorder.write(VOLUME, LEDGER, volume("2Gi", uid="away"))

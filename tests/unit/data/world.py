@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 
 from operators.contract.codec import Json
-from operators.contract.core import NAMESPACE, SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW
+from operators.contract.core import NAMESPACE, SECRET, SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW
 from operators.contract.meta import Key, Kind
 from operators.data import handlers
 from operators.kernel import health
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryServer, MemoryStore
+from operators.kernel.store import Forbidden
 
 ENV = {
     "POD_NAMESPACE": "cloudstack-system",
@@ -28,7 +29,15 @@ GOOD, STRANGER = "good-token", "stranger-token"
 
 
 class Reviewing(MemoryStore):
-    """Answers reviews as an API server does, which keeps none of them."""
+    """Answers reviews as an API server does, which keeps none of them, and refuses what nobody let it read."""
+
+    closed: ClassVar[set[str]] = set()
+    """Namespaces whose Secrets it may not read."""
+
+    async def get(self, kind: Kind[Any, Any], key: Key) -> Json | None:
+        if kind is SECRET and key.namespace in self.closed:
+            raise Forbidden("secrets are forbidden")
+        return await super().get(kind, key)
 
     async def create(self, kind: Kind[Any, Any], body: Json) -> Json:
         if kind is TOKEN_REVIEW:
@@ -57,7 +66,7 @@ class World:
         return self.server.read(kind, Key(namespace, name))
 
     async def until(self, holds: Any, what: str = "") -> None:
-        for _ in range(400):
+        for _ in range(4000):
             if holds():
                 return
             await asyncio.sleep(0.01)
@@ -70,10 +79,10 @@ class World:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[World]:
+async def running(folder: Path, **more: str) -> AsyncIterator[World]:
     """The service at work."""
     server = MemoryServer()
-    component, env = handlers.COMPONENT, ENV | {"DATABASE_URL": f"sqlite:///{folder}/history.db"}
+    component, env = handlers.COMPONENT, ENV | {"DATABASE_URL": f"sqlite:///{folder}/history.db"} | more
     store = Reviewing(server, component.name)
     manager = Manager(store, server.clock, component.watches(env), component.build, env=env)
     server.feed(manager)
