@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sim.chaos import THEMES
 from sim.many import Tally, verdicts
-from sim.run import Run, Verdict, scenario
+from sim.run import SCALES, Run, Verdict, scenario
 
 TELL_EVERY = 60.0
 """Seconds between lines on how far many runs have come."""
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no more seeds after that time")
     parser.add_argument("--lives", type=int, help="measure what as many lives without faults cost")
     parser.add_argument("--theme", default="", choices=list(THEMES), help="what all faults are about")
+    parser.add_argument("--scale", default="", choices=list(SCALES), help="how large all worlds are")
     parser.add_argument("--seed", type=int, help="replay one, with a trace")
     parser.add_argument("--logs", action="store_true", help="the processes' own log lines in the trace too")
     parser.add_argument("--leases", action="store_true", help="renewals of Leases in the trace too")
@@ -43,7 +44,7 @@ def main() -> int:
 
 
 def _one(arguments: argparse.Namespace) -> int:
-    plan = scenario(arguments.seed, arguments.theme)
+    plan = scenario(arguments.seed, arguments.theme, arguments.scale)
     if arguments.shrink:
         from sim.shrink import shrunk
 
@@ -66,7 +67,7 @@ def _one(arguments: argparse.Namespace) -> int:
 def _many(arguments: argparse.Namespace) -> int:
     began, told, count = time.monotonic(), time.monotonic(), Tally()
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    for verdict in verdicts(seeds, arguments.jobs, arguments.seconds, arguments.theme):
+    for verdict in verdicts(seeds, arguments.jobs, arguments.seconds, arguments.theme, arguments.scale):
         count.add(verdict)
         count.wall = time.monotonic() - began
         if not verdict.ok:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import time
 from collections.abc import Iterable, Iterator
@@ -12,8 +13,12 @@ from sim.run import Verdict, run
 
 WAIT = 0.5
 """Seconds between looks at the clock while no run has ended."""
-RENEW = 500
+RENEW = 250
 """Runs after which a process is replaced by a new one, so that what a run leaves in memory does not pile up."""
+
+
+SWEEP = 8
+"""How many seeds share a collection of what they left in memory."""
 
 
 @dataclass
@@ -55,17 +60,19 @@ class Tally:
         )
 
 
-def verdicts(seeds: Iterable[int], jobs: int, seconds: float = float("inf"), theme: str = "") -> Iterator[Verdict]:
+def verdicts(
+    seeds: Iterable[int], jobs: int, seconds: float = float("inf"), theme: str = "", scale: str = ""
+) -> Iterator[Verdict]:
     """Run seeds side by side and yield how each ended, in whatever order; none is begun once the time is over."""
     until = time.monotonic() + seconds
     if jobs == 1:
         for seed in seeds:
             if time.monotonic() >= until:
                 return
-            yield run(seed, theme)
+            yield _one(seed, theme, scale)
         return
     with multiprocessing.get_context("forkserver").Pool(jobs, maxtasksperchild=RENEW) as pool:
-        results = pool.imap_unordered(partial(run, theme=theme), seeds)
+        results = pool.imap_unordered(partial(_one, theme=theme, scale=scale), seeds)
         while True:
             try:
                 yield results.next(timeout=min(WAIT, max(until - time.monotonic(), 0.01)))
@@ -75,6 +82,17 @@ def verdicts(seeds: Iterable[int], jobs: int, seconds: float = float("inf"), the
                 pass
             if time.monotonic() >= until:
                 return
+
+
+def _one(seed: int, theme: str, scale: str) -> Verdict:
+    """One run; what it leaves is swept up now and then, not while it runs, which took a tenth of the time."""
+    gc.disable()
+    try:
+        return run(seed, theme, scale)
+    finally:
+        gc.enable()
+        if seed % SWEEP == 0:
+            gc.collect()
 
 
 def tally(seeds: Iterable[int], jobs: int, seconds: float = float("inf"), *, keep_going: bool = True) -> Tally:

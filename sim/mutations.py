@@ -43,6 +43,7 @@ class Mutation:
     """The first of them."""
     theme: str = ""
     """Of the faults; of whatever theme each seed has, unless one is named."""
+    scale: str = "large"
 
 
 @contextlib.contextmanager
@@ -59,7 +60,7 @@ def found(mutation: Mutation) -> tuple[int, Verdict | None]:
     """The seed that finds it, and how; None when none of those allowed does."""
     with made(mutation):
         for seed in range(mutation.first, mutation.first + mutation.seeds):
-            verdict = run(seed, mutation.theme)
+            verdict = run(seed, mutation.theme, mutation.scale)
             if not verdict.ok:
                 return seed, verdict
     return 0, None

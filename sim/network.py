@@ -154,11 +154,11 @@ class _Exchange:
             raise aiohttp.ClientConnectionError("connection refused")
         if not link.cut_there:
             loop.at(loop.now + wire.delay(link), wire.actor, self._arrive, answer, me)
+        patience = loop.call_later(self._total, _give_up, answer)
         try:
-            async with asyncio.timeout(self._total):
-                self.status, self._text = await answer
-        except TimeoutError:
-            raise TimeoutError("the API server does not answer") from None
+            self.status, self._text = await answer
+        finally:
+            patience.cancel()
         if self._method != "GET" and self.status < 300:
             link.manners.told(self._url, self._text, loop.now)
         return self
@@ -205,6 +205,11 @@ class _Exchange:
                 self._method, resource, (namespace, name), subresource, body, self._content, self._query, self._user
             )
         )
+
+
+def _give_up(answer: asyncio.Future[tuple[int, bytes]]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError("the API server does not answer"))
 
 
 def _deliver(answer: asyncio.Future[tuple[int, bytes]], code: int, text: bytes) -> None:

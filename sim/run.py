@@ -35,6 +35,12 @@ IDLE_STEPS = 2000
 """Steps of its event loop that a process may make in that time: heartbeats, its Lease, bad images asked for again."""
 
 
+QUICK_SETTLE = 6.0
+"""The same in a small world, in which nothing is late."""
+SCALES = {"small": 7, "large": 1}
+"""How large the worlds of seeds are, and how often: a small one costs a third, and many runs find what is rare."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """All that decides a run, beside the code."""
@@ -44,6 +50,9 @@ class Scenario:
     deeds: tuple[Deed, ...]
     troubles: tuple[Trouble, ...]
     seconds: float
+    settle: float = SETTLE
+    idle: bool = True
+    """Whether it is looked at, in the end, that an idle system writes nothing: that takes longer than many a run."""
 
     def __str__(self) -> str:
         entries: list[Deed | Trouble] = [*self.deeds, *self.troubles]
@@ -54,10 +63,11 @@ class Scenario:
         return "\n".join(lines)
 
 
-def scenario(seed: int, theme: str = "") -> Scenario:
-    """Draw everything from the seed; the theme of the faults too, unless one is asked for."""
+def scenario(seed: int, theme: str = "", scale: str = "") -> Scenario:
+    """Draw everything from the seed; the theme of the faults and the scale too, unless they are asked for."""
+    small = (scale or random.Random(f"{seed}/scale").choices(tuple(SCALES), tuple(SCALES.values()))[0]) == "small"
     rng = random.Random(f"{seed}/scenario")
-    hosts = rng.choice((1, 2, 2, 3))
+    hosts = rng.choice((1, 2, 2, 3)) if not small else rng.choice((1, 2, 2))
     elects = rng.random() < 0.5
     replicas = rng.choice((1, 2)) if elects else 1
     shared = rng.random() < 0.4
@@ -67,17 +77,21 @@ def scenario(seed: int, theme: str = "") -> Scenario:
         elects, replicas = True, 2
     if theme == "ruin":
         size = replace(size, ruin=4.0)
-    shape = Shape(hosts=hosts, replicas=replicas, elects=elects, shared=shared)
-    deeds = Users(random.Random(f"{seed}/users"), shape.namespaces, size).draw(SETTLE)
+    shape, settle = Shape(hosts=hosts, replicas=replicas, elects=elects, shared=shared), SETTLE
+    if small:
+        shape, settle = replace(shape, namespaces=("team-a",)), QUICK_SETTLE
+        size = replace(size, deeds=rng.choice((6, 9, 14)), seconds=rng.choice((12.0, 25.0)), vms=2)
+    deeds = Users(random.Random(f"{seed}/users"), shape.namespaces, size).draw(settle)
     processes = process_names(shape)
     names_of_hosts = [f"host{n + 1}" for n in range(hosts)]
-    troubles = chaos.draw(random.Random(f"{seed}/chaos"), theme, processes, names_of_hosts, SETTLE, size.seconds)
-    return Scenario(seed, shape, tuple(deeds), tuple(troubles), size.seconds)
+    troubles = chaos.draw(random.Random(f"{seed}/chaos"), theme, processes, names_of_hosts, settle, size.seconds)
+    idle = not small or rng.random() < 0.2
+    return Scenario(seed, shape, tuple(deeds), tuple(troubles), size.seconds, settle, idle)
 
 
 def tight(seed: int) -> Scenario:
     """The same with so little memory that not every guest finds room."""
-    plan = scenario(seed)
+    plan = scenario(seed, scale="large")
     return replace(plan, shape=replace(plan.shape, memory_gib=2))
 
 
@@ -285,13 +299,14 @@ class Run:
         users = Doing(world)
         havoc = Chaos(world, users)
         world.start()
-        end = SETTLE + plan.seconds
+        end = plan.settle + plan.seconds
         users.schedule(list(plan.deeds))
         havoc.schedule(list(plan.troubles), end)
         world.run_until(end, self._stop_early)
         havoc.heal()
         self._converge(end + self.patience)
-        self._idle()
+        if plan.idle:
+            self._idle()
 
     def _stop_early(self) -> None:
         if self.problems or self.world.loop.errors or self.world.bad_logs:
@@ -367,9 +382,9 @@ def _of_a_bad_image(obj: Json) -> bool:
     return first in ("lost", "wrong", "evil") or first.startswith("bad")
 
 
-def run(seed: int, theme: str = "", **options: Any) -> Verdict:
+def run(seed: int, theme: str = "", scale: str = "", **options: Any) -> Verdict:
     """Draw and carry out."""
-    return Run(scenario(seed, theme), **options).go()
+    return Run(scenario(seed, theme, scale), **options).go()
 
 
 def without(

@@ -30,6 +30,8 @@ class Troubles:
     twice: bool = False
     stale: bool = False
     """Lists that begin a watch come from a replica that is behind."""
+    misled: bool = False
+    """Such a list has told of something that is no more, and of whose end nobody will be told."""
 
 
 @dataclass(eq=False)
@@ -135,6 +137,7 @@ class Stream:
                 there.pop(key, None)
             elif event.before is not None and self.chosen(event.before):
                 there[key] = event.before
+                self.troubles.misled |= event.type == "DELETED"
         version = log[-behind - 1].version if behind < len(log) else log[0].version - 1
         return [there[key] for key in sorted(there)], max(version, 0)
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -76,7 +77,7 @@ class World:
 
     def stamp(self) -> str:
         """The API server's time."""
-        return (EPOCH + timedelta(seconds=int(self.loop.now))).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return _stamp(int(self.loop.now))
 
     def run_until(self, when: float, each: Callable[[], None] | None = None) -> None:
         """Let everything happen up to a virtual time; `each` is called after every step."""
@@ -243,6 +244,11 @@ class World:
             change = _difference(event) if self.trace.keep else ""
             text = f"{table.resource.kind} {where} @{event.version} {change}"
             self.trace.add(self.loop.now, author, verb, text if self.trace.keep else f"{event.version}{where}")
+
+
+@lru_cache(100)
+def _stamp(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 _VERBS = {"ADDED": "creates", "MODIFIED": "writes", "DELETED": "ends"}

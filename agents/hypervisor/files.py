@@ -29,6 +29,9 @@ class Files(Protocol):
     async def fresh_console(self, uuid: str) -> None:
         """Begin a new log, for a start."""
 
+    async def seeded(self) -> frozenset[str]:
+        """The uuids of all that there is a NoCloud disk for."""
+
     async def remove(self, uuid: str) -> None:
         """Remove both for good."""
 
@@ -60,6 +63,9 @@ class HostFiles:
 
     async def fresh_console(self, uuid: str) -> None:
         await asyncio.to_thread(console.fresh, Path(self.console_path(uuid)))
+
+    async def seeded(self) -> frozenset[str]:
+        return await asyncio.to_thread(lambda: frozenset(each.stem for each in self._seeds.glob("*.iso")))
 
     async def remove(self, uuid: str) -> None:
         def remove() -> None:

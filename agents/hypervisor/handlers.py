@@ -36,7 +36,7 @@ class Agent:
         self.context = context
         self.hypervisor = hypervisor
         self.files = files
-        self.inventory = Inventory(context, hypervisor, settings)
+        self.inventory = Inventory(context, hypervisor, files, settings)
         self.captures = Captures(context, hypervisor)
         self.statistics = Statistics(hypervisor, context.clock, self._named)
         self.guests = Guests(context, hypervisor, self.statistics)

@@ -1,4 +1,8 @@
-"""The controller of the host's report: what the host has to give, and what runs on it that nobody asked for."""
+"""The controller of the host's report: what the host has to give, and what runs on it that nobody asked for.
+
+A domain that nobody asked for is reported and left alone. A NoCloud disk without a domain is a copy of what an Instance
+said, which an agent wrote that had not heard yet of that Instance's end: it goes, since it may hold secrets.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from agents.hypervisor.driver import Facts, Hypervisor, HypervisorError
+from agents.hypervisor.files import Files
 from agents.hypervisor.settings import Settings
 from operators.contract.codec import to_wire
 from operators.contract.compute import INSTANCE
@@ -29,6 +34,18 @@ class Found:
 
     facts: Facts | None = None
     unknown: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
+    """Uuids for which there is a NoCloud disk, and neither a domain nor an Instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSeed:
+    """Remove what was written for a guest that never came to be."""
+
+    uuid: str
+
+    def __str__(self) -> str:
+        return self.uuid
 
 
 class Inventory:
@@ -38,9 +55,10 @@ class Inventory:
     kind = HOST_REPORT
     workers = 1
 
-    def __init__(self, context: Context, hypervisor: Hypervisor, settings: Settings) -> None:
+    def __init__(self, context: Context, hypervisor: Hypervisor, files: Files, settings: Settings) -> None:
         self._context = context
         self._hypervisor = hypervisor
+        self._files = files
         self._settings = settings
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
@@ -63,29 +81,31 @@ class Inventory:
         if report is None or report.spec.host_name != self._settings.node:
             return None
         try:
-            return report, Found(await self._hypervisor.facts(), await self._unknown())
+            facts, domains = await self._hypervisor.facts(), await self._hypervisor.domains()
         except HypervisorError:
             return report, Found()
+        seeded = await self._files.seeded() - {each.uuid for each in domains}
+        known = await self._known({*seeded, *(each.uuid for each in domains)})
+        strangers = (each.name for each in domains if each.uuid not in known and not each.name.startswith(PROBES))
+        return report, Found(facts, tuple(sorted(strangers)[:MOST_NAMED]), tuple(sorted(seeded - known)))
 
-    async def _unknown(self) -> tuple[str, ...]:
-        """Names of the domains that no Instance stands for: not in the cache, and then not in the API server either."""
-        cache = self._context.cache
-        domains = [each for each in await self._hypervisor.domains() if not each.name.startswith(PROBES)]
-        strangers = [each for each in domains if not cache.by(INSTANCE, "vm", each.uuid)]
-        if strangers:
-            bodies = await self._context.store.list(INSTANCE, field_selector=f"spec.hostName={self._settings.node}")
-            known = {body["spec"]["virtualMachine"]["uid"] for body in bodies}
-            strangers = [each for each in strangers if each.uuid not in known]
-        return tuple(sorted(each.name for each in strangers)[:MOST_NAMED])
+    async def _known(self, uuids: set[str]) -> frozenset[str]:
+        """Those for which there is an Instance: what is not in the cache is asked of the API server."""
+        known = frozenset(each for each in uuids if self._context.cache.by(INSTANCE, "vm", each))
+        if known == uuids:
+            return known
+        bodies = await self._context.store.list(INSTANCE, field_selector=f"spec.hostName={self._settings.node}")
+        return known | {body["spec"]["virtualMachine"]["uid"] for body in bodies}
 
-    def plan(self, wanted: HostReport, seen: Found) -> tuple[Sequence[None], Outcome]:
-        """There is nothing to do but to report."""
+    def plan(self, wanted: HostReport, seen: Found) -> tuple[Sequence[RemoveSeed], Outcome]:
+        """Nothing is done to what runs: that is only reported."""
         if seen.facts is None:
             return (), Blocked(Reason.HYPERVISOR_ERROR, "the hypervisor does not answer; its last report stands")
-        return (), Done()
+        return tuple(map(RemoveSeed, seen.orphans)), Done()
 
-    async def act(self, action: None) -> None:
-        """Nothing is ever done to what is unknown."""
+    async def act(self, action: RemoveSeed) -> None:
+        """An Instance that comes back has its NoCloud disk written anew."""
+        await self._files.remove(action.uuid)
 
     def report(self, wanted: HostReport, seen: Found, outcome: Outcome) -> Sequence[Report]:
         """The hypervisor's part of the report."""

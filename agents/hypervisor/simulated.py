@@ -465,6 +465,9 @@ class SimulatedFiles:
     async def fresh_console(self, uuid: str) -> None:
         self._host.consoles.add(uuid)
 
+    async def seeded(self) -> frozenset[str]:
+        return frozenset(self._host.seeds)
+
     async def remove(self, uuid: str) -> None:
         self._host.seeds.pop(uuid, None)
         self._host.consoles.discard(uuid)

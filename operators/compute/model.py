@@ -58,6 +58,8 @@ class VolumeView:
     disk_host: str = ""
     move_to: str = ""
     pool: str = ""
+    asked_pool: str = ""
+    """Where its user wants it, if that is said."""
     host: str = ""
     bound: bool = False
     settling: bool = False

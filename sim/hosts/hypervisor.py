@@ -445,6 +445,10 @@ class Files:
         await asyncio.sleep(0.0005)
         self._host.machine.consoles.add(uuid)
 
+    async def seeded(self) -> frozenset[str]:
+        await asyncio.sleep(0.0005)
+        return frozenset(self._host.machine.seeds)
+
     async def remove(self, uuid: str) -> None:
         await asyncio.sleep(0.0005)
         self._host.machine.seeds.pop(uuid, None)

@@ -7,7 +7,7 @@ list-map as `("k", key values…)`, an item of a set as `("v", value)`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 from sim.store.schema import Node, Shape
@@ -22,6 +22,28 @@ _LEAF = Node(Shape.ATOMIC)
 _OPEN = Node(Shape.MAP)
 _OPEN.item = _OPEN
 GONE: Any = object()
+
+
+def alone(mine: Fields, who: Who, owned: Owned) -> bool:
+    """Whether an apply speaks of the same fields as that manager's last one, in parts where nobody else owns any.
+
+    Then all stays whose it is, and nothing is removed. Most of the writes of a control plane are like that."""
+    if mine != owned.get(who):
+        return False
+    parts = _parts(mine)
+    return all(each == who or _apart(parts, _parts(fields)) for each, fields in owned.items())
+
+
+@lru_cache(10_000)
+def _parts(fields: Fields) -> frozenset[Path]:
+    """The parts of an object in which fields are, such as `("metadata", "labels")`."""
+    return frozenset(path[:2] for path in fields)
+
+
+@lru_cache(10_000)
+def _apart(ones: frozenset[Path], others: frozenset[Path]) -> bool:
+    whole = {path[0] for path in ones if len(path) == 1} | {path[0] for path in others if len(path) == 1}
+    return not (ones & others) and whole.isdisjoint({path[0] for path in ones} & {path[0] for path in others})
 
 
 def child(node: Node, name: Any) -> Node:

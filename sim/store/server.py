@@ -256,6 +256,8 @@ class ApiServer:
         mine = ownership.fields_of(resource.schema, part)
         base = _ownable(live)
         laid = ownership.merged(resource.schema, base, part)
+        if ownership.alone(mine, who, record.owned):
+            return 200, self._update(table, request, record, _over(live, laid), record.owned)
         owned = {each: fields for each, fields in record.owned.items() if each != who}
         fresh, vanished = ownership.changes(resource.schema, base, laid)
         if request.param("force") != "true":

@@ -125,6 +125,7 @@ def _driver(cache: Cache, host: str) -> str:
 def _need(migration: Migration, vm: VM, source: Instance, what: MachineSeen) -> Need:
     """What the guest takes with it. A disk that only its present host reaches is as good as not placed yet."""
     assert what.offering is not None
+    asked = {each.name: each.asked_pool for each in what.volumes}
     asks, listed = need(vm, what.offering, what), {disk.volume for disk in source.spec.disks}
     copies = migration.spec.storage is not MigrateStorage.SHARED
     return replace(
@@ -133,7 +134,7 @@ def _need(migration: Migration, vm: VM, source: Instance, what: MachineSeen) -> 
         memory=source.spec.most_memory,
         host="",  # where it was to start is not where it must stay
         disks=tuple(
-            replace(each, pool="", bound=False, host="") if copies and each.host else each
+            replace(each, pool=asked.get(each.volume, ""), bound=False, host="") if copies and each.host else each
             for each in asks.disks
             if each.volume in listed
         ),

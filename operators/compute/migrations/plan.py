@@ -69,7 +69,11 @@ def gives_up(migration: Migration, seen: Seen) -> str:
     here = arrival is not None and arrival.arrived
     if said is not None and said.state in STAYED:
         return said.message or "the guest stays on its host"
-    if seen.asked and not here:
+    # Not sent yet, so it is the source's to start again; the target may be waiting for what never comes.
+    ended = (
+        seen.source is not None and not seen.leaving(migration.meta.uid) and seen.source.status.power == Power.STOPPED
+    )
+    if (seen.asked or ended) and not here and not (target.spec.incoming and target.spec.incoming.committed):
         return "the guest ended on its host before it had moved"
     return ""
 

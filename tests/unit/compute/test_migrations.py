@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agents.hypervisor.simulated import Faults
 from operators.contract.compute import MIGRATION
 from operators.contract.meta import Key, condition
+from operators.contract.storage import VOLUME
 from tests.support.virtual_time import virtual
 from tests.unit.compute.world import NS, World, world
 
@@ -129,6 +130,34 @@ async def test_what_cannot_be_is_said(spec: dict[str, str], reason: str, words: 
         assert found and (found.status, found.reason) == ("False", reason), found
         assert words in found.message
         assert at(cloud, uuid) == host and cloud.ready().true
+
+
+@virtual
+async def test_a_volume_stays_on_the_pool_that_its_user_names() -> None:
+    """A target that could not get a copy of it would wait for ever, and the guest with it (seed 10059)."""
+    async with world() as cloud:
+        await cloud.put(VOLUME, "data", {"size": "1Gi", "pool": "local-a"}, NS)
+        uuid = await deployed(cloud, volumes=["data"])
+        assert at(cloud, uuid) == "a"
+        await cloud.migrate()
+        await cloud.settle(5)
+        assert verdict(cloud) == ("False", "NoHostFits")
+        assert len(cloud.instances()) == 1 and cloud.ready().true
+
+
+@virtual
+async def test_a_guest_that_ends_before_it_is_sent_is_started_again_where_it_is() -> None:
+    async with world() as cloud:
+        uuid = await deployed(cloud)
+        source = at(cloud, uuid)
+        await cloud.kill(next(name for name in cloud.hosts if name != source))
+        await cloud.migrate()
+        await cloud.settle(5)
+        assert verdict(cloud)[1] == "WaitingForHost"
+        cloud.hosts[source].ended(uuid, "Crashed")
+        await cloud.settle(30)
+        assert verdict(cloud) == ("False", "Failed")
+        assert at(cloud, uuid) == source and cloud.ready().true
 
 
 @virtual
