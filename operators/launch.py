@@ -1,4 +1,4 @@
-"""The `cloudstack` command inside the image: `cloudstack run <component>`."""
+"""The `cloudstack` command: inside the image `cloudstack run <component>`, at a desk `cloudstack console <vm>`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ COMPONENTS = {
     "fabric-admin": "operators.fabric_admin.handlers",
     "fabric-monitoring": "operators.fabric_monitoring.handlers",
     "api": "operators.api.handlers",
+    "console": "operators.console.handlers",
     "data": "operators.data.handlers",
     "agent-hypervisor": "agents.hypervisor.handlers",
     "agent-storage": "agents.storage.handlers",
@@ -26,6 +27,8 @@ COMPONENTS = {
     "simulator": "agents.simulator.handlers",
 }
 """Each component's name and the module that declares it as COMPONENT; imported only when it is run."""
+
+_URL_HELP = "wss://… where Console is published (default: $CLOUDSTACK_CONSOLE_URL, else through the API server)"
 
 
 def version() -> str:
@@ -52,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "hash-password", help="read a password and print what goes into the Secret of a user of the API"
     )
+    _declare_consoles(commands)
     chosen = parser.parse_args(argv)
     match chosen.command:
         case "version":
@@ -63,8 +67,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             return hash_password()
         case "selftest":
             return self_test(chosen)
+        case "console" | "vnc":
+            return open_console(chosen)
         case _:
             return run_component(chosen.component)
+
+
+def _declare_consoles(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The two commands of the room `client`."""
+    serial = commands.add_parser("console", help="open the serial port of a virtual machine here; Ctrl-] ends it")
+    screen = commands.add_parser("vnc", help="show the screen of a virtual machine in a VNC viewer")
+    for each in (serial, screen):
+        each.add_argument("vm", help="name of the VirtualMachine")
+        each.add_argument("-n", "--namespace", default="", help="its namespace (default: that of the context)")
+        each.add_argument("--context", default="", help="context of the kubeconfig (default: the current one)")
+        each.add_argument("--url", default=os.environ.get("CLOUDSTACK_CONSOLE_URL", ""), help=_URL_HELP)
+        each.add_argument("--system-namespace", default="cloudstack-system", help="where CloudStack is installed")
+    screen.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 for the viewer (default: a free one)")
+    screen.add_argument("--proxy-only", action="store_true", help="start no viewer, only say where it may connect")
+
+
+def open_console(chosen: argparse.Namespace) -> int:
+    """Hand over to the room `client`, which is not in the image and needs what the components do not have."""
+    try:
+        commands = importlib.import_module("client.commands")
+    except ModuleNotFoundError as error:
+        print(f"{error}: install the command line with pip install 'cloudstack[client]'", file=sys.stderr)
+        return 1
+    return int(commands.run(chosen))
 
 
 def apply_crds() -> int:

@@ -83,11 +83,16 @@ def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     for nic in spec.nics:
         _nic(devices, nic)
     if spec.console:
-        serial = ET.SubElement(devices, "serial", type="file")
+        # A terminal for whoever opens the console; QEMU writes the log beside it, whether or not somebody does.
+        serial = ET.SubElement(devices, "serial", type="pty")
         # Appending is what lets the agent cut a log that grew too long while the guest goes on writing it.
-        ET.SubElement(serial, "source", path=spec.console, append="on")
+        ET.SubElement(serial, "log", file=spec.console, append="on")
     channel = ET.SubElement(devices, "channel", type="unix")
     ET.SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    # A screen without a port: only who is let in through libvirt's socket sees it.
+    graphics = ET.SubElement(devices, "graphics", type="vnc")
+    ET.SubElement(graphics, "listen", type="none")
+    ET.SubElement(ET.SubElement(devices, "video"), "model", type="vga", vram="16384")
     ET.SubElement(devices, "controller", type="usb", model="none")
     ET.SubElement(devices, "memballoon", model="virtio")
     ET.SubElement(devices, "panic", model="isa")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from agents.hypervisor.guestinfo import Sample
 from operators.contract.compute import DiskCopy, GuestInfo, Power
+from operators.contract.consoles import ConsoleType
 
 
 class HypervisorError(Exception):
@@ -247,6 +249,9 @@ class Hypervisor(Protocol):
 
     async def guest(self, uuid: str) -> GuestInfo | None:
         """What a guest's own agent says of it; None without one that answers."""
+
+    async def console(self, uuid: str, type_: ConsoleType) -> socket.socket:
+        """A guest's serial port or screen; closing the socket closes it. One of the serial port that is open ends."""
 
     async def samples(self, at: float) -> Mapping[str, Sample]:
         """The counters of every running guest, by uuid."""

@@ -9,6 +9,7 @@ import structlog
 
 from agents.hypervisor import console
 from agents.hypervisor.captures.controller import Captures
+from agents.hypervisor.channels.controller import Channels
 from agents.hypervisor.driver import Hypervisor, Listeners
 from agents.hypervisor.files import Files, HostFiles
 from agents.hypervisor.guests import Guests
@@ -18,6 +19,7 @@ from agents.hypervisor.settings import Settings
 from agents.hypervisor.simulated import SimulatedFiles, SimulatedHypervisor, simulated_host
 from agents.hypervisor.statistics import Statistics, publish
 from operators.contract.compute import INSTANCE
+from operators.contract.consoles import CONSOLE_CHANNEL
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.networking import PORT_BINDING
 from operators.contract.snapshots import DISK_SNAPSHOT
@@ -38,6 +40,7 @@ class Agent:
         self.files = files
         self.inventory = Inventory(context, hypervisor, files, settings)
         self.captures = Captures(context, hypervisor)
+        self.channels = Channels(context, hypervisor)
         self.statistics = Statistics(hypervisor, context.clock, self._named)
         self.guests = Guests(context, hypervisor, self.statistics)
         self.instances = Instances(context, hypervisor, files, settings, self.guests.word)
@@ -45,7 +48,7 @@ class Agent:
     @property
     def controllers(self) -> Sequence[AnyController]:
         """What the kernel runs."""
-        return self.instances, self.inventory, self.captures, self.guests
+        return self.instances, self.inventory, self.captures, self.channels, self.guests
 
     def background(self) -> Sequence[Awaitable[None]]:
         """What runs beside the controllers."""
@@ -99,7 +102,8 @@ def _agent(context: Context) -> Agent:
 def watches(env: Env) -> Sequence[Watch]:
     """This host's objects only; the API server selects them."""
     own = f"spec.hostName={env.get('NODE_NAME', '')}"
-    return [Watch(kind, field_selector=own) for kind in (INSTANCE, DISK, DISK_SNAPSHOT, PORT_BINDING, HOST_REPORT)]
+    kinds = INSTANCE, DISK, DISK_SNAPSHOT, CONSOLE_CHANNEL, PORT_BINDING, HOST_REPORT
+    return [Watch(kind, field_selector=own) for kind in kinds]
 
 
 COMPONENT = Component(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 import structlog
 
-from agents.hypervisor import accelerator, asking, backups, boot, domainxml, migrating
+from agents.hypervisor import accelerator, asking, backups, boot, consoles, domainxml, migrating
 from agents.hypervisor.domainxml import METADATA, PREFIX, Machine
 from agents.hypervisor.driver import (
     Attached,
@@ -32,6 +33,7 @@ from agents.hypervisor.link import Link
 from agents.hypervisor.migrating import Peers
 from agents.hypervisor.settings import Settings
 from operators.contract.compute import GuestInfo, Power
+from operators.contract.consoles import ConsoleType
 
 log = structlog.get_logger()
 
@@ -133,6 +135,9 @@ class LibvirtHypervisor:
 
     async def guest(self, uuid: str) -> GuestInfo | None:
         return await self._link.ask(asking.guest, uuid)
+
+    async def console(self, uuid: str, type_: ConsoleType) -> socket.socket:
+        return await self._link.call(consoles.open_console, uuid, type_)
 
     async def samples(self, at: float) -> Mapping[str, Sample]:
         return await self._link.call(asking.samples, at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,7 @@ from agents.hypervisor.driver import (
 from agents.hypervisor.guestinfo import Sample
 from agents.hypervisor.settings import Settings
 from operators.contract.compute import CloudInit, GuestInfo, Power
+from operators.contract.consoles import ConsoleType
 from operators.kernel.clock import Clock
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -383,6 +385,9 @@ class SimulatedHypervisor:
     async def pivot(self, uuid: str, target: str) -> None:
         await self._call(self._host.latencies.look)
         self._put(uuid, target, lambda each: Attached(target, replace(each.device, path=each.mirror)))
+
+    async def console(self, uuid: str, type_: ConsoleType) -> socket.socket:
+        raise HypervisorError("a simulated guest has no console: nothing runs there")
 
     async def unmirror(self, uuid: str, target: str) -> None:
         await self._call(self._host.latencies.look)

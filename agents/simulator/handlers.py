@@ -14,6 +14,7 @@ from agents.simulator.settings import Settings
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import INSTANCE
+from operators.contract.consoles import CONSOLE_CHANNEL
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, HostSpec
 from operators.contract.meta import Key
 from operators.contract.storage import DISK
@@ -25,7 +26,7 @@ from operators.kernel.store import AlreadyExists, Deposed, Unavailable
 
 log = structlog.get_logger()
 
-HOST_SIDE = (INSTANCE, HOST_REPORT, *(recipe.kind for recipe in RECIPES))
+HOST_SIDE = (INSTANCE, CONSOLE_CHANNEL, HOST_REPORT, *(recipe.kind for recipe in RECIPES))
 AGAIN = 2.0
 """Seconds between attempts to make the Hosts, while another replica leads or the API server is away."""
 
@@ -43,6 +44,7 @@ def build(context: Context) -> Sequence[AnyController]:
     workers = min(256, 4 * settings.hosts)
     return (
         Fleet(context, guests, lambda agent: agent.instances, workers),
+        Fleet(context, guests, lambda agent: agent.channels, 4),
         Fleet(context, guests, lambda agent: agent.inventory, 4, speaks="hypervisor"),
         *(Made(context, settings, recipe) for recipe in RECIPES),
         Reports(context, settings),

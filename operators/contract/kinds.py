@@ -7,6 +7,7 @@ from typing import Any
 from operators.contract import (
     backups,
     compute,
+    consoles,
     fabric,
     identity,
     instancegroups,
@@ -24,6 +25,7 @@ ALL: tuple[Kind[Any, Any], ...] = (
     *compute.KINDS,
     *keypairs.KINDS,
     *instancegroups.KINDS,
+    *consoles.KINDS,
     *storage.KINDS,
     *snapshots.KINDS,
     *vmsnapshots.KINDS,

@@ -215,6 +215,11 @@ def password_secret(vm: str, uid: str, request: int) -> str:
     return joined(vm, "password", digest(uid, length=6), str(request))
 
 
+def console_channel(console: str, uid: str) -> str:
+    """The ConsoleChannel of one very Console."""
+    return joined(console, digest(uid, length=6))
+
+
 def heartbeat(agent: str, node: str) -> str:
     """The coordination Lease that one agent on one node renews, in the system namespace."""
     return f"agent-{agent}-{node}"

@@ -29,6 +29,7 @@ class Type(StrEnum):
     CAPTURED = "Captured"
     REVERTED = "Reverted"
     MIGRATING = "Migrating"
+    CONNECTED = "Connected"
 
 
 class Reason(StrEnum):
@@ -46,6 +47,8 @@ class Reason(StrEnum):
     SUCCEEDED = "Succeeded"
     CAPTURED = "Captured"
     AGENTS_BEATING = "AgentsBeating"
+    CONNECTED = "Connected"
+    CLOSED = "Closed"
 
     # On the way: nobody needs to do anything.
     PROGRESSING = "Progressing"
@@ -74,6 +77,7 @@ class Reason(StrEnum):
     CAPTURING = "Capturing"
     COPYING = "Copying"
     REVERTING = "Reverting"
+    CONNECTING = "Connecting"
 
     # Somebody has to do something; it heals by itself once that is done.
     OFFERING_NOT_FOUND = "OfferingNotFound"
@@ -163,6 +167,7 @@ ON_THE_WAY = frozenset(
         Reason.CAPTURING,
         Reason.COPYING,
         Reason.REVERTING,
+        Reason.CONNECTING,
     }
 )
 """Reasons for which nobody needs to do anything."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
@@ -33,12 +34,17 @@ def application(alive: Check, ready: Check) -> web.Application:
 
 
 @contextlib.asynccontextmanager
-async def served(app: web.Application, port: int, host: str = "0.0.0.0") -> AsyncIterator[int]:  # noqa: S104 - probes
+async def served(
+    app: web.Application,
+    port: int,
+    host: str = "0.0.0.0",  # noqa: S104 - probes
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[int]:
     """Serve while the block runs; gives the port, which is a free one when 0 was asked for. Raises OSError if taken."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, ssl_context=tls)
         await site.start()
         yield runner.addresses[0][1]
     finally:

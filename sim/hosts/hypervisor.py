@@ -6,6 +6,7 @@ Calls of one domain are done one after another, as libvirt's job lock has it. Wh
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -28,6 +29,7 @@ from agents.hypervisor.driver import (
 )
 from agents.hypervisor.guestinfo import Sample
 from operators.contract.compute import CloudInit, GuestInfo, Power
+from operators.contract.consoles import ConsoleType
 from sim.hosts.migration import Moving
 from sim.loop import ACTOR
 
@@ -323,6 +325,9 @@ class Driver:
             self._change(uuid, target, lambda disk: replace(disk, path=path))
 
         await self._do(uuid, 0.02, pivot)
+
+    async def console(self, uuid: str, type_: ConsoleType) -> socket.socket:
+        raise HypervisorError("a simulated guest has no console: nothing runs there")
 
     async def unmirror(self, uuid: str, target: str) -> None:
         await self._do(

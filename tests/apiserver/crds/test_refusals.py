@@ -14,6 +14,12 @@ NIC = {"network": "backplane"}
 LONG = "x" * 11_000
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
+    # A console.
+    ("Console", {"spec.virtualMachine": None}, "spec.virtualMachine: Required value"),
+    ("Console", {"spec.tokenSha256": "token"}, "spec.tokenSha256 in body should be at least 64 chars long"),
+    ("Console", {"spec.tokenSha256": "A" * 64}, "spec.tokenSha256 in body should match"),
+    ("Console", {"spec.type": "SPICE"}, 'supported values: "Serial", "VNC"'),
+    ("ConsoleChannel", {"spec.address": "console.example.org:443"}, "spec.address in body should match"),
     # A virtual machine: what it is made of.
     (
         "VirtualMachine",

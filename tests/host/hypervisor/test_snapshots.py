@@ -67,14 +67,16 @@ class Both:
         found: dict[str, Any] = json.loads(said)["return"]
         return found
 
-    async def silent(self, key: Key) -> None:
-        """Wait until its guest agent answers no more."""
+    async def silence(self, key: Key) -> None:
+        """End its guest agent, and wait until it answers no more."""
         instance = self.world.read(key)
         assert instance
-        ping = ("qemu-agent-command", "--timeout", "2", instance.spec.domain, '{"execute": "guest-ping"}')
+        ask = ("qemu-agent-command", "--timeout", "2", instance.spec.domain)
+        with contextlib.suppress(subprocess.CalledProcessError):  # it may end before it answers
+            await self._ask(key, "guest-exec", {"path": "/bin/killall", "arg": ["qemu-ga"]})
         async with asyncio.timeout(60):
             with contextlib.suppress(subprocess.CalledProcessError):
-                while await asyncio.to_thread(self.world.virsh, *ping):
+                while await asyncio.to_thread(self.world.virsh, *ask, '{"execute": "guest-ping"}'):
                     await asyncio.sleep(0.1)
 
     async def stop(self, key: Key) -> None:
@@ -129,8 +131,8 @@ async def test_what_a_running_guest_wrote_is_there_after_a_restore(both: Both) -
 
 async def test_guest_without_an_agent_is_taken_as_a_power_cut_would_leave_it(both: Both) -> None:
     key = await both.guest("vm1", copy="tiny")
-    await both.sh(key, "echo synced > /data/note; sync; (sleep 0.2; killall qemu-ga) >/dev/null 2>&1 &")
-    await both.silent(key)
+    await both.sh(key, "echo synced > /data/note; sync")
+    await both.silence(key)
     disk = both.disk("vm1")
     with mock.patch.object(backups, "AGENT_ANSWER", 1):
         await both.storage.snapshot(disk)

@@ -103,7 +103,7 @@ def test_domain_has_what_was_asked_for_in_order() -> None:
     assert [disk.find("target").get("dev") for disk in disks] == ["vda", "vdb"]  # type: ignore[union-attr]
     assert [disk.findtext("serial") for disk in disks] == ["web-root", "ledger"]
     assert root.find("devices/interface/mtu").get("size") == "1450"  # type: ignore[union-attr]
-    assert root.find("devices/serial/source").get("path") == "/c/u.log"  # type: ignore[union-attr]
+    assert root.find("devices/serial/log").get("file") == "/c/u.log"  # type: ignore[union-attr]
     assert root.find("devices/disk[@device='cdrom']/source").get("file") == "/s/u.iso"  # type: ignore[union-attr]
     assert root.find("cpu").get("mode") == "maximum"  # type: ignore[union-attr]
 
