@@ -14,6 +14,7 @@ from operators.contract.compute import FilesystemInfo, GuestInfo, Usage
 from operators.contract.quantity import Quantity
 
 MOST_ADDRESSES, MOST_FILESYSTEMS, LONGEST = 16, 16, 128
+MOST_LOOKED_AT = 64
 FULLER = 0.1
 """Part of a file system's size, or of the guest's memory, by which its use has to change to be news."""
 BUSIER = 25
@@ -51,8 +52,8 @@ def guest_info(told: Mapping[str, Any]) -> GuestInfo:
 
 
 def _addresses(told: Mapping[str, Any]) -> Iterator[str]:
-    for nic in range(_count(told, "if.count")):
-        for number in range(_count(told, f"if.{nic}.addr.count")):
+    for nic in range(_few(told, "if.count")):
+        for number in range(_few(told, f"if.{nic}.addr.count")):
             try:
                 address = ipaddress.ip_address(str(told.get(f"if.{nic}.addr.{number}.addr", "")))
             except ValueError:
@@ -62,11 +63,16 @@ def _addresses(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _filesystems(told: Mapping[str, Any]) -> Iterator[FilesystemInfo]:
-    for number in range(_count(told, "fs.count")):
+    for number in range(_few(told, "fs.count")):
         total, used = (_count(told, f"fs.{number}.{what}-bytes") for what in ("total", "used"))
         path, kind = (_text(told.get(f"fs.{number}.{what}", "")) for what in ("mountpoint", "fstype"))
         if total and path:
             yield FilesystemInfo(path, kind, Quantity(total), Quantity(used))
+
+
+def _few(told: Mapping[str, Any], name: str) -> int:
+    """How many of something to look at: a guest may claim to have any number."""
+    return min(_count(told, name), MOST_LOOKED_AT)
 
 
 def _count(told: Mapping[str, Any], name: str) -> int:
