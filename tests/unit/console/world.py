@@ -93,7 +93,7 @@ class World:
             "cpus": 1,
             "memory": "128Mi",
         }
-        await compute.create(INSTANCE, INSTANCE.body(Key(NS, names.instance("web", NODE)), spec=instance))
+        await compute.create(INSTANCE, INSTANCE.body(Key(NS, names.instance("web")), spec=instance))
         self.guests.running.add(uid)
         return uid
 
