@@ -533,6 +533,8 @@ class MigrationSpec:
     target_host: str = ""
     """Compute chooses when empty."""
     storage: MigrateStorage = MigrateStorage.AUTO
+    begin_within: Duration | None = None
+    """Given up when no host has taken it in that time; it waits for as long as it takes when left out."""
     cancel: bool = False
 
 

@@ -19,7 +19,10 @@ from operators.contract.codec import to_wire
 from operators.contract.compute import MIGRATION, VIRTUAL_MACHINE, MigrationSpec, RunPolicy
 from operators.contract.fabric import HOST
 from operators.contract.meta import Key
+from operators.contract.quantity import Duration
 
+BEGIN_WITHIN = Duration(120)
+"""After which a move that no host takes is a job that failed: what fitted when it was asked for may fit no more."""
 LONGEST = 40
 """Characters of a virtual machine's name in the name of its Migration."""
 
@@ -52,7 +55,7 @@ async def migrate(call: Call, args: Migrate) -> Answer:
     if (ahead := call.cloud.migration_of(vm)) is not None:
         raise errors.invalid(f"Virtual machine {name_of(vm)} is being moved already: Migration {ahead.meta.name}")
     _must_fit(call, vm, args.hostid)
-    spec = MigrationSpec(vm.meta.name, args.hostid.meta.name if args.hostid else "")
+    spec = MigrationSpec(vm.meta.name, args.hostid.meta.name if args.hostid else "", begin_within=BEGIN_WITHIN)
     own = f"{vm.meta.name[:LONGEST].rstrip('-')}-{secrets.token_hex(6)}"
     owner = to_wire(dataclasses.replace(vm.owner, controller=False, block_owner_deletion=False))
     body = MIGRATION.body(Key(vm.meta.namespace, own), spec=to_wire(spec), ownerReferences=[owner])

@@ -144,29 +144,41 @@ class CapabilityResponse:
 
     cloudstackversion: str = VERSION
     securitygroupsenabled: bool = False
-    dynamicrolesenabled: bool = False
-    userpublictemplateenabled: bool = False
+    dynamicrolesenabled: bool = True
+    userpublictemplateenabled: bool = True
     supportELB: str = "false"  # noqa: N815 - CloudStack's spelling
     projectinviterequired: bool = False
-    allowusercreateprojects: bool = False
+    allowusercreateprojects: bool = True
     customdiskofferingminsize: Long = Long(1)
     customdiskofferingmaxsize: Long = Long(65536)
     regionsecondaryenabled: bool = False
-    kvmsnapshotenabled: bool = False
-    allowuserviewdestroyedvm: bool = False
-    allowuserexpungerecovervm: bool = False
+    kvmsnapshotenabled: bool = True
+    """Whether snapshots can be taken of volumes whose guests run."""
+    allowuserviewdestroyedvm: bool = True
+    allowuserexpungerecovervm: bool = True
     allowuserexpungerecovervolume: bool = False
+    """Users expunge volumes, and nobody recovers one."""
     allowuserviewalldomainaccounts: bool = False
-    allowuserforcestopvm: bool = False
+    allowuserforcestopvm: bool = True
     kubernetesserviceenabled: bool = False
     kubernetesclusterexperimentalfeaturesenabled: bool = False
     defaultuipagesize: Long = Long(20)
     instanceleaseenabled: bool = False
-    dynamicscalingenabled: bool = False
+    dynamicscalingenabled: bool = True
     additionalconfigenabled: bool = False
+    apilimitmax: int | None
+    """Calls of an account in the interval; absent where any number may be made."""
+    apilimitinterval: int | None
+    """Seconds."""
 
 
 @command("listCapabilities", "Lists what this cloud can do.", item=CapabilityResponse, key="capability")
 async def list_capabilities(call: Call, args: ListCapabilities) -> Answer:
-    """Plain facts."""
-    return Single(CapabilityResponse())
+    """Plain facts; the tests hold the commands to them."""
+    throttle = call.throttle
+    return Single(
+        CapabilityResponse(
+            apilimitmax=throttle.limit if throttle.enabled else None,
+            apilimitinterval=int(throttle.interval) if throttle.enabled else None,
+        )
+    )

@@ -42,6 +42,8 @@ class Seen:
     """The Disk of each Volume as the chosen host would name it, `{host}/{volume}`."""
     policy: Policy = Policy.SPREAD
     now: str = ""
+    age: float = 0.0
+    """Seconds since the Migration was made."""
 
     def arrival(self, uid: str) -> Arrival | None:
         """What the target's agent says of this Migration."""

@@ -20,6 +20,7 @@ from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import Key
 from operators.contract.orchestration import FLOW
 from operators.kernel.cache import Cache
+from operators.kernel.clock import parse_stamp
 
 BY_VM = "vm"
 """Index of Migrations and Instances: `namespace/name` of the VirtualMachine."""
@@ -48,6 +49,7 @@ def observe(
         flow_cancelled=_flow_cancelled(migration, cache),
         policy=policy,
         now=now,
+        age=(parse_stamp(now) - parse_stamp(migration.meta.creation_timestamp)).total_seconds(),
     )
     undecided = target is None and not migration.status.finished_at and not migration.status.called_off
     if vm is None or source is None or not undecided:

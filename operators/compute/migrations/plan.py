@@ -17,7 +17,7 @@ from operators.contract import names
 from operators.contract.compute import DepartureState, Outgoing, Power, RunPolicy
 from operators.contract.meta import ObjectRef, condition, holds
 from operators.contract.reasons import Reason, Type
-from operators.kernel.outcome import Blocked, Done, Outcome, Rejected
+from operators.kernel.outcome import Blocked, Done, Outcome, Rejected, Retry
 
 FINALIZER = names.finalizer("compute")
 Plan: TypeAlias = tuple[list[Action], Outcome]
@@ -83,7 +83,14 @@ def _without_target(migration: Migration, seen: Seen) -> Plan:
         if (stay := _stay(migration, seen)) is not None:
             return [stay], Blocked(Reason.CANCELLED, why)
         return [], _verdict(migration, why)
-    return begin(migration, seen)
+    actions, outcome = begin(migration, seen)
+    if actions or not isinstance(outcome, Blocked) or migration.spec.begin_within is None:
+        return actions, outcome
+    left = int(migration.spec.begin_within) - seen.age
+    if left > 0:
+        return [], Retry(outcome.reason, outcome.message, left)
+    late = f"it did not begin within {migration.spec.begin_within}: {outcome.message}"
+    return [], Rejected(Reason.DEADLINE_EXCEEDED, late)
 
 
 def _under_way(migration: Migration, seen: Seen, target: Instance) -> Plan:

@@ -55,7 +55,8 @@ async def test_a_move(world: World) -> None:
     vm, target = await machine(world), await host(world, "node2")
     _, begun = await migrate(world, vm, hostid=target)
     (made,) = world.server.all(MIGRATION)
-    assert made["spec"] == {"virtualMachine": "web", "targetHost": "node2", "storage": "Auto", "cancel": False}
+    asked = {"virtualMachine": "web", "targetHost": "node2", "storage": "Auto", "cancel": False, "beginWithin": "2m"}
+    assert made["spec"] == asked
     assert [owner["uid"] for owner in made["metadata"]["ownerReferences"]] == [vm]
     assert not made["metadata"]["ownerReferences"][0].get("controller")
 

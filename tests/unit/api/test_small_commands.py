@@ -11,7 +11,7 @@ from operators.contract.meta import Key, ObjectRef
 from operators.contract.networking import NETWORK, ROUTER, RouterSpec, Uplink
 from operators.contract.storage import IMAGE
 from operators.kernel.memory import MemoryStore
-from tests.unit.api.world import CHECKSUM, World
+from tests.unit.api.world import CHECKSUM, World, running
 
 
 async def deployed(world: World, **more: str) -> str:
@@ -259,3 +259,32 @@ async def test_limits_of_calls(world: World) -> None:
     assert (told["account"], told["apiAllowed"]) == ("alice", -1)
     assert (await world.ask("alice", "resetApiLimit"))[0] == 432
     assert await world.call("admin", "resetApiLimit") == {"success": True}
+
+
+async def test_capabilities_are_what_users_can_do(world: World) -> None:
+    told = (await world.call("alice", "listCapabilities"))["capability"]
+    assert "apilimitmax" not in told
+    vm = await deployed(world)
+    await world.call("alice", "createProject", name="ours")
+    assert told["allowusercreateprojects"] is True
+    await world.job("alice", (await world.call("alice", "stopVirtualMachine", id=vm, forced="true"))["jobid"])
+    assert told["allowuserforcestopvm"] is True
+    await world.job("alice", (await world.call("alice", "destroyVirtualMachine", id=vm))["jobid"])
+    (listed,) = (await world.call("alice", "listVirtualMachines", id=vm))["virtualmachine"]
+    assert (told["allowuserviewdestroyedvm"], listed["state"]) == (True, "Destroyed")
+    await world.call("alice", "recoverVirtualMachine", id=vm)
+    await world.job("alice", (await world.call("alice", "destroyVirtualMachine", id=vm, expunge="true"))["jobid"])
+    assert told["allowuserexpungerecovervm"] is True
+    about = {"url": "http://example.org/t.qcow2", "checksum": CHECKSUM, "format": "QCOW2", "hypervisor": "KVM"}
+    made = (await world.call("alice", "registerTemplate", name="public", ispublic="true", **about))["template"][0]
+    assert (told["userpublictemplateenabled"], made["ispublic"]) == (True, True)
+    assert (await world.ask("alice", "createSecurityGroup", name="web"))[0] == 432
+    assert told["securitygroupsenabled"] is False
+
+
+async def test_capabilities_tell_the_limit_of_calls() -> None:
+    async with running(API_RATE_LIMIT="100", API_RATE_INTERVAL="5s") as world:
+        told = (await world.call("alice", "listCapabilities"))["capability"]
+        assert (told["apilimitmax"], told["apilimitinterval"]) == (100, 5)
+        left = (await world.call("alice", "getApiLimit"))["apilimit"]
+        assert left["apiAllowed"] == 100 - left["apiIssued"]

@@ -161,6 +161,22 @@ async def test_a_guest_that_ends_before_it_is_sent_is_started_again_where_it_is(
 
 
 @virtual
+async def test_what_does_not_begin_in_time_is_given_up() -> None:
+    async with world() as cloud:
+        uuid = await deployed(cloud)
+        host = at(cloud, uuid)
+        await cloud.migrate("patient", storage="Shared")
+        await cloud.migrate("late", storage="Shared", beginWithin="30s")
+        await cloud.settle(20)
+        assert not cloud.migration("late").status.finished_at
+        await cloud.settle(20)
+        assert verdict(cloud, "late") == ("False", "DeadlineExceeded")
+        assert cloud.migration("late").status.finished_at
+        assert not cloud.migration("patient").status.finished_at
+        assert at(cloud, uuid) == host and cloud.ready().true
+
+
+@virtual
 async def test_what_does_not_run_is_refused_for_good() -> None:
     async with world() as cloud:
         uuid = await deployed(cloud)
