@@ -7,7 +7,7 @@ from typing import Any
 
 from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST_REPORT
-from operators.contract.meta import Key, Kind, holds
+from operators.contract.meta import Key, Kind, condition, holds
 from operators.contract.networking import (
     HOST_NETWORK,
     NETWORK,
@@ -31,6 +31,9 @@ PASSING = frozenset(
     {Reason.PROGRESSING, Reason.PROVISIONING, Reason.WAITING_FOR_NETWORK, Reason.WAITING_FOR_HOST, Reason.DELETING}
 )
 """Reasons that nobody needs to be told of: they pass by themselves, and what they wait for tells its own story."""
+
+LASTING = frozenset({Reason.WAITING_FOR_NETWORK, Reason.WAITING_FOR_HOST})
+"""Those that may last, as for a virtual machine that nobody starts."""
 
 
 class Ports:
@@ -70,7 +73,10 @@ class Ports:
         if wanted.meta.deleting and isinstance(outcome, Done):
             return ()
         passing = not isinstance(outcome, Done) and outcome.reason in PASSING
-        if passing and not holds(wanted.status.conditions, Type.READY):
+        said = condition(wanted.status.conditions, Type.READY)
+        # What was said once must not stand when it is over, even if nobody needs to be told of what comes next.
+        over = said is not None and outcome.reason in LASTING and outcome.reason != said.reason
+        if passing and not over and not (said and said.true):
             return ()
         reserved = reservation(wanted, seen.router)
         bound = bound_to(seen)

@@ -85,6 +85,18 @@ async def test_a_burst_shares_the_writes_of_the_ledger() -> None:
 
 
 @virtual
+async def test_a_trouble_that_is_over_is_said_no_longer() -> None:
+    """Even when what comes next is not worth a word of its own (seed 2045)."""
+    async with world() as cloud:
+        await cloud.port("web-nic0", vm="web")
+        await cloud.settle()
+        assert cloud.ready(PORT, "web-nic0")[1] == "NetworkNotFound"
+        await cloud.network()
+        await cloud.settle()
+        assert cloud.ready(PORT, "web-nic0")[:2] == ("False", "WaitingForHost")
+
+
+@virtual
 async def test_nothing_is_left_of_a_guest() -> None:
     async with world() as cloud:
         await cloud.network()
