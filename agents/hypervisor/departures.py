@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from agents.hypervisor.driver import Hypervisor, HypervisorError
-from agents.hypervisor.model import Attempt, Depart
+from agents.hypervisor.model import Attempt, Depart, Stay
 
 log = structlog.get_logger()
 
@@ -21,6 +21,9 @@ class Departures:
         self._over = over
         self._known: dict[str, Attempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._dropping: dict[str, asyncio.Task[None]] = {}
+        self._called_off: dict[str, float] = {}
+        """When each move that is to be given up was first asked to end."""
 
     def of(self, uuid: str) -> Attempt | None:
         """The last move of a domain that this agent began."""
@@ -36,8 +39,28 @@ class Departures:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def called_off(self, uuid: str, now: float) -> float:
+        """Seconds since the domain's move was first given up."""
+        return now - self._called_off.get(uuid, now)
+
+    def give_up(self, action: Stay, now: float) -> None:
+        """Note when a move is given up; where it is stuck, have the other host drop its copy, beside all else."""
+        uuid = action.uuid
+        self._called_off.setdefault(uuid, now)
+        if action.stuck_at and uuid not in self._dropping:
+            task = self._dropping[uuid] = asyncio.ensure_future(self._drop(uuid, action.stuck_at))
+            task.add_done_callback(lambda _: self._dropping.pop(uuid, None))
+
+    async def _drop(self, uuid: str, address: str) -> None:
+        log.warning("unfinished_copy_dropped", uuid=uuid, at=address)
+        try:
+            await self._hypervisor.drop_copy(uuid, address)
+        except HypervisorError as error:
+            log.warning("unfinished_copy_not_dropped", uuid=uuid, at=address, error=str(error))
+
     def forget(self, uuid: str) -> None:
         """The domain's Instance is gone, or stays."""
+        self._called_off.pop(uuid, None)
         known = self._known.get(uuid)
         if known is not None and known.over:
             del self._known[uuid]

@@ -272,6 +272,9 @@ class Hypervisor(Protocol):
     async def stay(self, uuid: str) -> None:
         """Give up a guest's move, if one is under way and it is not too late."""
 
+    async def drop_copy(self, uuid: str, address: str) -> None:
+        """End the unfinished copy of a guest on the other host, so that a move which was given up ends."""
+
     async def undefine(self, uuid: str) -> None:
         """Forget a domain that is off; fine if it is unknown."""
 

@@ -24,6 +24,7 @@ from agents.hypervisor.model import (
     Mirror,
     Seen,
     Start,
+    Stay,
     Wanted,
 )
 from agents.hypervisor.observe import Timing, names_of, observe
@@ -147,7 +148,8 @@ class Instances:
         wanted, seen = await observe(instance, self._cache, self._hypervisor, self._files, self._context.clock, timing)
         if instance.spec.outgoing is None:
             self._departures.forget(uuid)
-        return wanted, replace(seen, address=self._address, attempt=self._departures.of(uuid))
+        attempt, called_off = self._departures.of(uuid), self._departures.called_off(uuid, now)
+        return wanted, replace(seen, address=self._address, attempt=attempt, called_off=called_off)
 
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """Decide, purely; then forget when a guest was asked to end, once it has.
@@ -199,6 +201,8 @@ class Instances:
         if isinstance(action, Depart):
             self._departures.begin(action)
             return
+        if isinstance(action, Stay):
+            self._departures.give_up(action, self._context.clock.monotonic())
         if isinstance(action, AskToEnd):
             self._asked.setdefault(action.uuid, self._context.clock.monotonic())
         if isinstance(action, Mirror):

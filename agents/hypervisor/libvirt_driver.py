@@ -154,6 +154,9 @@ class LibvirtHypervisor:
     async def stay(self, uuid: str) -> None:
         await self._link.call(migrating.stay, uuid)
 
+    async def drop_copy(self, uuid: str, address: str) -> None:
+        await self._link.call_long(migrating.drop_copy, uuid, address, self._peers)
+
     async def undefine(self, uuid: str) -> None:
         await self._link.call(_undefine, uuid)
 

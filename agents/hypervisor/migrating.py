@@ -33,6 +33,13 @@ FLAGS = (
 )
 
 
+_UNFINISHED = frozenset(
+    (libvirt.VIR_DOMAIN_PAUSED, reason)
+    for reason in (libvirt.VIR_DOMAIN_PAUSED_MIGRATION, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
+)
+"""State and reason of a guest of which not all is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peers:
     """How other hosts' hypervisors are reached."""
@@ -86,6 +93,26 @@ def stay(connection: Any, uuid: str) -> None:
         except libvirt.libvirtError:
             if moving(connection, uuid) is not None:
                 raise
+
+
+def drop_copy(connection: Any, uuid: str, address: str, peers: Peers) -> None:
+    """End what has come of a guest to the other host, while the guest is still here.
+
+    A move that is given up waits for the other host, and that for a QEMU which may answer nobody (seen on a host under
+    load). Without it the move fails at once. A copy that is whole is left alone: the guest may have left by now.
+    """
+    if not connection.lookupByUUIDString(uuid).isActive():
+        return
+    peer = libvirt.open(peers.uri_of(address))
+    try:
+        copy = peer.lookupByUUIDString(uuid)
+        if tuple(copy.state()) in _UNFINISHED:
+            copy.destroy()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+    finally:
+        peer.close()
 
 
 def _flags(move: Move, peers: Peers) -> int:

@@ -15,6 +15,8 @@ from operators.kernel.outcome import Blocked, Outcome, Retry
 
 LOOK = 1.0
 """Seconds between two looks at how far a move is."""
+INSIST = 30.0
+"""Seconds after which a move that was given up, and goes on all the same, is taken to be stuck at its other end."""
 COMING = frozenset({"Migration", "StartingUp"})
 """Why a guest is paused of which not all is here yet."""
 
@@ -76,7 +78,9 @@ def send(want: Wanted, seen: Seen) -> Plan:
         return [begin], Retry(Reason.MIGRATING, f"the guest begins to move to host {out.to_host}", 0.0)
     if now.state is DepartureState.RUNNING:
         called_off = out.cancel or want.instance.spec.power is Power.STOPPED
-        stay: list[Action] = [Stay(want.uuid)] if called_off else []
+        # Asked for again at each look, since an abort may come while libvirt is between two steps.
+        stuck = out.address if seen.called_off >= INSIST else ""
+        stay: list[Action] = [Stay(want.uuid, stuck)] if called_off else []
         return stay, Retry(Reason.MIGRATING, f"the guest moves to host {out.to_host}: {now.progress} %", LOOK)
     return [], Blocked(Reason.WAITING_FOR_MIGRATION, f"{now.message}; Compute decides what follows")
 

@@ -105,6 +105,8 @@ class Seen:
     job: Job | None = None
     """The guest's move away from here, whoever began it."""
     attempt: Attempt | None = None
+    called_off: float = 0.0
+    """Seconds since its move was first given up, while that goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,8 @@ class Stay:
     """Give up the guest's move."""
 
     uuid: str
+    stuck_at: str = ""
+    """Address of the other host, if that is to drop what has come there."""
 
 
 Deed: TypeAlias = (

@@ -296,6 +296,9 @@ class SimulatedHypervisor:
         if moving := self._host.moves.get(uuid):
             moving.given_up = True
 
+    async def drop_copy(self, uuid: str, address: str) -> None:
+        """Nothing: a simulated move never waits for its other end."""
+
     async def _move(self, uuid: str, peer: SimulatedHost) -> None:
         """As libvirt with VIR_MIGRATE_PAUSED: whole at the target, then gone at the source, then let go on."""
         host, steps = self._host, 10

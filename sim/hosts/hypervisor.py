@@ -239,6 +239,9 @@ class Driver:
 
         await self._do("", 0.001, give_up)
 
+    async def drop_copy(self, uuid: str, address: str) -> None:
+        """Nothing: a simulated move never waits for its other end."""
+
     async def undefine(self, uuid: str) -> None:
         def undefine() -> None:
             machine = self._host.machine

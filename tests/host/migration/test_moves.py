@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -104,7 +105,15 @@ async def _cancel(cloud: Two, source: str, target: str) -> None:
     await cloud.migrate(cancel=True)
 
 
-DEEDS = [_source_qemu, _target_qemu, _source_libvirtd, _target_libvirtd, _agents, _cancel]
+async def _target_stands_still(cloud: Two, source: str, target: str) -> None:
+    """Its QEMU answers nobody any more, and giving the move up waits for it, unless the source's agent ends it."""
+    process = cloud.qemu(target)
+    assert process is not None
+    os.kill(process, signal.SIGSTOP)
+    await cloud.migrate(cancel=True)
+
+
+DEEDS = [_source_qemu, _target_qemu, _source_libvirtd, _target_libvirtd, _agents, _cancel, _target_stands_still]
 CASES = [
     pytest.param(deed, shared, id=f"{deed.__name__[1:]}-{'shared' if shared else 'local'}", marks=marks)
     for deed in DEEDS
