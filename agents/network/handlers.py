@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Sequence
 from agents.network import wakeups
 from agents.network.metadata.passwords import Passwords
 from agents.network.ports.controller import Ports
+from agents.network.rates.controller import Rates
 from agents.network.report.controller import HostReports
 from agents.network.routers.controller import Routers
 from agents.network.segments.controller import Segments
@@ -25,9 +26,16 @@ def watches(env: Env) -> Sequence[Watch]:
 
 
 def build(context: Context) -> Sequence[AnyController]:
-    """The agent's five controllers."""
+    """The agent's six controllers."""
     passwords = Passwords(context)
-    return [passwords, Segments(context, passwords), Ports(context), Routers(context), HostReports(context)]
+    return [
+        passwords,
+        Segments(context, passwords),
+        Ports(context),
+        Routers(context),
+        Rates(context),
+        HostReports(context),
+    ]
 
 
 def background(context: Context) -> Sequence[Awaitable[None]]:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 
 _RTMGRP_LINK = 1
+_RTM_NEWLINK = 16
 _RTM_DELLINK = 17
 _IFLA_IFNAME = 3
 _LINK_BODY = 16
@@ -41,6 +42,13 @@ def deleted_devices(data: bytes) -> Iterator[str]:
     """The names of the devices that a batch of messages says were deleted."""
     for type_, body in _messages(data):
         if type_ == _RTM_DELLINK:
+            yield from _text(body[_LINK_BODY:], _IFLA_IFNAME)
+
+
+def devices(data: bytes) -> Iterator[str]:
+    """The names of the devices that a batch of messages says are there, new or changed."""
+    for type_, body in _messages(data):
+        if type_ == _RTM_NEWLINK:
             yield from _text(body[_LINK_BODY:], _IFLA_IFNAME)
 
 

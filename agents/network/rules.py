@@ -27,6 +27,8 @@ class Chain:
     rules: Sequence[Sequence[Expression]] = ()
     policy: str = "accept"
     type: str = "filter"
+    device: str = ""
+    """Whose frames pass it, in the family netdev."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def listed(entries: Sequence[Json]) -> Listed:
     elements: dict[str, frozenset[Element]] = {}
     for entry in entries:
         ((what, body),) = entry.items()
-        plain = {key: value for key, value in body.items() if key not in ("handle", "elem")}
+        plain = {key: value for key, value in body.items() if key not in ("handle", "elem", "dev")}
         structure.append({what: plain})
         if what == "set":
             elements[body["name"]] = frozenset(_element(each) for each in body.get("elem", ()))
@@ -102,12 +104,12 @@ def listed(entries: Sequence[Json]) -> Listed:
 
 def as_listed(table: Table) -> Listed:
     """A table as it will be listed."""
-    return Listed(_structure(table), {each.name: each.elements for each in table.sets})
+    return Listed(_structure(table, devices=False), {each.name: each.elements for each in table.sets})
 
 
 def difference(want: Table, seen: Listed) -> list[Json]:
     """The commands of one transaction that make what is seen what is wanted; none when it already is."""
-    if list(seen.structure) != _structure(want):
+    if list(seen.structure) != _structure(want, devices=False):
         return _anew(want)
     commands: list[Json] = []
     for each in want.sets:
@@ -132,14 +134,18 @@ def _anew(want: Table) -> list[Json]:
     return commands
 
 
-def _structure(want: Table) -> list[Json]:
-    """The table without its elements, as nft lists it: sets first, then each chain with its rules."""
+def _structure(want: Table, *, devices: bool = True) -> list[Json]:
+    """The table without its elements, as nft lists it: sets first, then each chain with its rules.
+
+    Some releases list a chain without the device that it has to be made with.
+    """
     where = {"family": want.family, "table": want.name}
     out: list[Json] = [{"table": {"family": want.family, "name": want.name}}]
     out += [{"set": where | {"name": each.name, "type": list(each.types)}} for each in want.sets]
     for chain in want.chains:
         hook = {"type": chain.type, "hook": chain.hook, "prio": chain.priority, "policy": chain.policy}
-        out.append({"chain": where | {"name": chain.name} | hook})
+        device = {"dev": chain.device} if chain.device and devices else {}
+        out.append({"chain": where | {"name": chain.name} | device | hook})
     for chain in want.chains:
         out += [{"rule": where | {"chain": chain.name, "expr": [dict(e) for e in rule]}} for rule in chain.rules]
     return out

@@ -72,6 +72,17 @@ async def fdb(lines: Sequence[str]) -> None:
         await run("bridge", "-batch", "-", text="".join(f"fdb {line}\n" for line in lines))
 
 
+async def tc(lines: Sequence[str]) -> None:
+    """Do several `tc` commands in one process."""
+    if lines:
+        await run("tc", "-batch", "-", text="\n".join(lines) + "\n")
+
+
+async def tc_json(*words: str) -> list[Json]:
+    """What a `tc` command lists."""
+    return _listed(await run("tc", "-j", *words))
+
+
 async def ip_json(*words: str, netns: str = "") -> list[Json]:
     """What an `ip` command lists."""
     return _listed(await run("ip", "-j", *words, netns=netns))

@@ -10,10 +10,11 @@ from collections.abc import Callable
 import structlog
 
 from agents.network import netlink
-from agents.network.links import OURS
+from agents.network.links import OURS, TAP_PREFIX
 from agents.network.metadata import place
 from agents.network.ports.guard import TABLE
 from agents.network.ports.model import LOOK_AGAIN
+from agents.network.rates import model as rates
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.networking import HOST_NETWORK, ROUTER
 from operators.kernel.manager import Context
@@ -32,11 +33,13 @@ async def drift(context: Context) -> None:
 
 
 async def devices(context: Context) -> None:
-    """Look at once when a device of ours is gone."""
+    """Look at once when a device of ours is gone, or a guest is plugged in."""
 
     def heard(data: bytes) -> None:
         for name in netlink.deleted_devices(data):
             look_at(context, name)
+        if any(name.startswith(TAP_PREFIX) for name in netlink.devices(data)):
+            context.poke("rates", rates.HOST)
 
     await _listen(context, netlink.links(), heard)
 
@@ -66,6 +69,7 @@ async def _listen(context: Context, sock: socket.socket, heard: Callable[[bytes]
 def look_at_all(context: Context) -> None:
     """Mark every key of this agent."""
     context.poke("ports", LOOK_AGAIN)
+    context.poke("rates", rates.HOST)
     for host_network in context.cache.all(HOST_NETWORK):
         context.poke("segments", host_network.key)
     for router in context.cache.all(ROUTER):

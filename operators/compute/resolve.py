@@ -116,7 +116,7 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         cpu_weight=offering.cpu_weight,
         cpu_limit=offering.cpu_limit,
         disks=tuple(_disk(volume, host) for volume in seen.volumes),
-        nics=tuple(InstanceNic(port, names.port_binding(port, host)) for port in ports),
+        nics=tuple(InstanceNic(port, names.port_binding(port, host), offering.network_rate) for port in ports),
         cloud_init=CloudInit(
             instance_id=vm.meta.uid,
             hostname=vm.spec.hostname or name,

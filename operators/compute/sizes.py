@@ -54,7 +54,8 @@ def live(vm: VM, offering: ComputeOfferingSpec | None, now: InstanceSpec) -> Ins
     """The Instance with all that a running guest can be given of what its virtual machine asks for.
 
     Processors come, up to the number that its domain was started with room for; memory goes to and from the balloon, up
-    to what it was started with. The rest takes a restart: few guests let go of a processor when they are asked to.
+    to what it was started with; the rate of its NICs changes at once. The rest takes a restart: few guests let go of a
+    processor when they are asked to.
     """
     if offering is None or now.power is not Power.RUNNING or refusal(vm, offering):
         return now
@@ -63,4 +64,6 @@ def live(vm: VM, offering: ComputeOfferingSpec | None, now: InstanceSpec) -> Ins
         now = replace(now, cpus=size.cpus)
     if size.memory <= now.most_memory:
         now = replace(now, memory=size.memory)
+    if any(nic.rate != offering.network_rate for nic in now.nics):
+        now = replace(now, nics=tuple(replace(nic, rate=offering.network_rate) for nic in now.nics))
     return now

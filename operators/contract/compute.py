@@ -197,6 +197,8 @@ class ComputeOfferingSpec:
     """Relative share of a busy host's processors, 1 to 10000."""
     cpu_limit: int = 0
     """Percent of one processor that all of its processors may use together at most, for example 150; 0 for no limit."""
+    network_rate: int = 0
+    """Mbit/s that each NIC may send and receive at most; 0 for no limit."""
     host_tags: frozenset[str] = frozenset()
     """Tags that a Host must all carry."""
     ha: bool = False
@@ -300,6 +302,8 @@ class InstanceNic:
 
     port: str
     port_binding: str
+    rate: int = 0
+    """Mbit/s at most, each way; 0 for no limit. It changes at any time."""
 
 
 @dataclass(frozen=True, slots=True)

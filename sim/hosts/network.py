@@ -257,6 +257,17 @@ async def fdb_json(device: str) -> list[Json]:
     return [{"mac": "00:00:00:00:00:00", "dst": peer} for peer in _space("").peers.get(device, ())]
 
 
+async def tc(lines: Sequence[str]) -> None:
+    """`tc -batch`: no offering of the simulation limits anything."""
+    raise AssertionError(f"the simulated tc does nothing: {lines}")
+
+
+async def tc_json(*words: str) -> list[Json]:
+    """`tc -j qdisc show`: there are none."""
+    await _pause()
+    return []
+
+
 async def nft(commands: Sequence[Json], *, netns: str = "") -> None:
     """One transaction: all of it, or nothing."""
     await _pause()

@@ -16,6 +16,7 @@ from agents.hypervisor.settings import Settings as HypervisorSettings
 from agents.network import links as network_links
 from agents.network import namespaces, tools, wakeups
 from agents.network.ports import observe as port_observe
+from agents.network.rates import observe as rate_observe
 from agents.network.report import controller as report_controller
 from agents.network.routers import act as router_act
 from agents.network.routers import controller as router_controller
@@ -66,7 +67,7 @@ def install() -> None:
     locks.written = _locked
     locks.keep_writers_out = _keep_writers_out
     setattr(imports, "Download", Download)  # noqa: B010 - not exported for others than tests and us
-    for name in ("ip", "ip_json", "fdb", "fdb_json", "nft", "nft_table"):
+    for name in ("ip", "ip_json", "fdb", "fdb_json", "nft", "nft_table", "tc", "tc_json"):
         setattr(tools, name, getattr(network, name))
     for holder in (network_links, segment_observe, router_observe, report_controller):
         holder.links = network.links  # type: ignore[attr-defined]
@@ -79,7 +80,7 @@ def install() -> None:
     for holder in (router_observe, router_act):
         holder.FORWARDING = network.FORWARDING  # type: ignore[attr-defined]
     router_observe.observe = network.observe
-    for holder in (router_observe, port_observe):
+    for holder in (router_observe, port_observe, rate_observe):
         holder.socket = network.Interfaces  # type: ignore[attr-defined]
     router_act.announce = lambda action: None
     for name in ("running", "read", "write", "start", "stop", "reload", "clear"):

@@ -70,6 +70,7 @@ class CreateServiceOffering:
     maxcpunumber: int | None = integer("Most CPUs of a custom offering; 16 when left out")
     minmemory: int | None = integer("Least memory in MB of a custom offering; 128 when left out")
     maxmemory: int | None = integer("Most memory in MB of a custom offering; 65536 when left out")
+    networkrate: int | None = integer("Mbit/s that each NIC may send and receive at most; no limit when left out")
     hosttags: str = string("Tags that a host must have, with commas between")
     offerha: bool = boolean("Whether its virtual machines are restarted elsewhere when their host is lost")
 
@@ -84,7 +85,7 @@ class CreateServiceOffering:
         byteswriteratemaxlength cachemode customizediops diskofferingid domainid dynamicscalingenabled
         encryptroot externaldetails gpucount gpudisplay hypervisorsnapshotreserve iopsreadrate
         iopsreadratemax iopsreadratemaxlength iopswriterate iopswriteratemax iopswriteratemaxlength
-        isvolatile leaseduration leaseexpiryaction maxiops miniops networkrate purgeresources rootdisksize
+        isvolatile leaseduration leaseexpiryaction maxiops miniops purgeresources rootdisksize
         serviceofferingdetails storagepolicy systemvmtype tags vgpuprofileid zoneid""",
     ignored="cpuspeed storagetype provisioningtype limitcpuuse deploymentplanner issystem diskofferingstrictness",
 )
@@ -93,11 +94,14 @@ async def create_service_offering(call: Call, args: CreateServiceOffering) -> An
     custom = _custom(args)
     if custom is None and (args.cpunumber is None or args.memory is None):
         raise errors.invalid("cpunumber and memory are needed together: leave both out for a custom offering")
+    if args.networkrate is not None and not 0 <= args.networkrate <= 100_000:
+        raise errors.invalid("networkrate is from 0 (no limit) to 100000 Mbit/s")
     spec = ComputeOfferingSpec(
         cpus=args.cpunumber if args.cpunumber is not None else custom.min_cpus if custom else 0,
         memory=Quantity(args.memory * MIB) if args.memory is not None else custom.min_memory if custom else Quantity(0),
         custom=custom,
         display_name=args.name,
+        network_rate=args.networkrate or 0,
         host_tags=words_of(args.hosttags),
         ha=args.offerha,
     )

@@ -35,6 +35,8 @@ class ServiceOfferingResponse:
     created: Date | None
     offerha: bool
     hosttags: str | None
+    networkrate: int | None
+    """In Mbit/s; absent where there is no limit."""
     state: str = "Active"
     issystem: bool = False
     defaultuse: bool = False
@@ -125,6 +127,7 @@ def service_offering(obj: ComputeOffering) -> ServiceOfferingResponse:
         created=date(obj.meta.creation_timestamp),
         offerha=obj.spec.ha,
         hosttags=",".join(sorted(obj.spec.host_tags)) or None,
+        networkrate=obj.spec.network_rate or None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -199,6 +200,28 @@ class Guest:
         words = ("udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "4", "-T", "1", "-O", "search", "-s", str(script))
         _, out = self.busybox(*words, check=check)
         return {words[1]: " ".join(words[2:]) for line in out.splitlines() if (words := line.split())[:1] == ["GOT"]}
+
+    def sends(self, to: Guest, seconds: float = 3.0) -> float:
+        """Mbit/s that get from this guest to another by TCP."""
+        code = (
+            "import socket, sys, threading, time\n"
+            "server = socket.create_server((sys.argv[1], 5201)); print('up', flush=True)\n"
+            "connection, _ = server.accept(); got = 0; began = time.monotonic()\n"
+            "while part := connection.recv(1 << 16): got += len(part)\n"
+            "print(got * 8 / 1e6 / (time.monotonic() - began))\n"
+        )
+        inside = ["ip", "netns", "exec", to.netns, sys.executable, "-c", code, to.ip]
+        taking = subprocess.Popen(to.host.enter(inside), stdout=subprocess.PIPE, text=True)
+        assert taking.stdout
+        assert taking.stdout.readline() == "up\n"
+        send = (
+            "import socket, sys, time\n"
+            "s = socket.create_connection((sys.argv[1], 5201)); end = time.monotonic() + float(sys.argv[2])\n"
+            "while time.monotonic() < end: s.sendall(bytes(1 << 14))\n"
+        )
+        self.run(sys.executable, "-c", send, to.ip, str(seconds))
+        said, _ = taking.communicate(timeout=60)
+        return float(said)
 
     def counter(self, family: str, *match: str) -> Callable[[], int]:
         """Count, before any rule of others, what reaches the guest and matches; the number so far."""

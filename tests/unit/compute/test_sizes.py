@@ -87,3 +87,20 @@ async def test_a_guest_does_not_grow_beyond_its_host_nor_free_what_its_balloon_m
         await custom(cloud, cpus=4, memory="256Mi")
         assert cloud.instance().spec.cpus == 1
         assert "4 CPUs instead of 1" in restart(cloud)
+
+
+@virtual
+async def test_a_running_guest_follows_the_network_rate_of_its_offering() -> None:
+    async with world() as cloud:
+        nics = [{"network": "front"}]
+        await cloud.put(COMPUTE_OFFERING, "tiny", {"cpus": 1, "memory": "128Mi", "networkRate": 100})
+        await cloud.apply(nics=nics)
+        await cloud.settle(5)
+        assert [nic.rate for nic in cloud.instance().spec.nics] == [100]
+        await cloud.put(COMPUTE_OFFERING, "tiny", {"cpus": 1, "memory": "128Mi", "networkRate": 10})
+        await cloud.settle(5)
+        assert [nic.rate for nic in cloud.instance().spec.nics] == [10]
+        assert restart(cloud) == ""
+        await cloud.put(COMPUTE_OFFERING, "tiny", {"cpus": 1, "memory": "128Mi"})
+        await cloud.settle(5)
+        assert [nic.rate for nic in cloud.instance().spec.nics] == [0]
