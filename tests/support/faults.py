@@ -6,6 +6,7 @@ machine's own process table has all of them.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -73,7 +74,12 @@ class Breaker:
             cluster.start_node(self.layout, index)
 
     def settle(self) -> None:
-        """Wait until every pod of ours is ready again, for the next test's sake."""
+        """Wait until every pod of ours is ready again, for the next test's sake.
+
+        Pods that were struck are replaced: a kubelet waits ever longer, up to five minutes, before it starts a container again.
+        """
+        if struck := self._struck():
+            self.where.kubectl("-n", SYSTEM, "delete", "pod", *struck, "--wait", f"--timeout={PATIENCE}s")
         for name in OPERATORS:
             self.where.kubectl(
                 "-n", SYSTEM, "rollout", "status", f"deployment/cloudstack-{name}", f"--timeout={PATIENCE}s"
@@ -82,6 +88,15 @@ class Breaker:
         self.where.kubectl(
             "wait", "--for=condition=Ready", "hosts.fabric.cloudstack.dev", "--all", f"--timeout={PATIENCE}s"
         )
+
+    def _struck(self) -> list[str]:
+        """Pods of which a container has ended before."""
+        pods = json.loads(self.where.kubectl("-n", SYSTEM, "get", "pods", "-o", "json"))["items"]
+        return [
+            pod["metadata"]["name"]
+            for pod in pods
+            if any(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
+        ]
 
 
 def _kill(meant: Callable[[list[str]], bool], netns: str) -> int:
