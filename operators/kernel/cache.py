@@ -45,7 +45,7 @@ class Cache:
         """Keep a kind in an order, by groups, for `ordered`. Both may rest only on what never changes of an object."""
         order = self._orders[kind] = Ordered(group, rank)
         for obj in self._objects[kind].values():
-            order.add(obj)
+            order.change(None, obj)
 
     def get(self, kind: Kind[SpecT, StatusT], key: Key) -> Obj[SpecT, StatusT] | None:
         """One object, or None."""
@@ -65,11 +65,7 @@ class Cache:
 
     def ordered(self, kind: Kind[SpecT, StatusT], groups: Collection[str] | None = None) -> list[Obj[SpecT, StatusT]]:
         """The objects of some groups (None: of all), in the order that is kept of the kind."""
-        order, objects = self._orders[kind], self._objects[kind]
-        chosen = [order.entries(group) for group in (order.groups() if groups is None else groups)]
-        # A sort makes use of the runs that are sorted already.
-        entries = chosen[0] if len(chosen) == 1 else sorted(entry for run in chosen for entry in run)
-        return [objects[key] for _, key in entries]
+        return self._orders[kind].objects(groups)
 
     def changes(self, kind: AnyKind) -> int:
         """A number that is another one after every change of a kind."""
@@ -89,7 +85,7 @@ class Cache:
         now = kind.parse(body)
         self._came(kind, now.meta.resource_version)
         self._changes[kind] += 1
-        self._place(kind, before, now)
+        self._reorder(kind, before, now)
         self._remove(kind, key)
         self._objects[kind][key] = now
         if kind in self._fresh:
@@ -112,7 +108,7 @@ class Cache:
             self._graves[kind][key] = resource_version, self._lists[kind]
         if known is not None:
             self._changes[kind] += 1
-            self._place(kind, known, None)
+            self._reorder(kind, known, None)
             self._remove(kind, key)
         return known
 
@@ -183,15 +179,9 @@ class Cache:
         """The kinds that are held."""
         return self._objects.keys()
 
-    def _place(self, kind: AnyKind, before: AnyObj | None, now: AnyObj | None) -> None:
-        """Have the order of a kind follow, where it has one."""
-        order = self._orders.get(kind)
-        if order is None or (before is not None and now is not None and order.same_place(before, now)):
-            return
-        if before is not None:
-            order.remove(before)
-        if now is not None:
-            order.add(now)
+    def _reorder(self, kind: AnyKind, before: AnyObj | None, now: AnyObj | None) -> None:
+        if (order := self._orders.get(kind)) is not None:
+            order.change(before, now)
 
     def _remove(self, kind: AnyKind, key: Key) -> None:
         known = self._objects[kind].pop(key, None)
