@@ -43,6 +43,8 @@ class Call:
     doors: Doors
     history: History
     throttle: Throttle
+    console_url: str = ""
+    """Where Console is published; empty when it is not."""
 
     def find(self, kind: Kind[SpecT, StatusT], uid: str) -> Obj[SpecT, StatusT] | None:
         """The object of a uid, if the caller may know of it."""

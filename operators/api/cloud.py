@@ -80,6 +80,11 @@ from operators.contract.storage import (
     VolumeSpec,
     VolumeStatus,
 )
+from operators.contract.vmsnapshots import (
+    VIRTUAL_MACHINE_SNAPSHOT,
+    VirtualMachineSnapshotSpec,
+    VirtualMachineSnapshotStatus,
+)
 from operators.kernel.cache import Cache
 
 VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
@@ -94,6 +99,7 @@ KeyPair: TypeAlias = Obj[SSHKeyPairSpec, SSHKeyPairStatus]
 AffinityGroup: TypeAlias = Obj[AffinityGroupSpec, Quiet]
 InstanceGroup: TypeAlias = Obj[InstanceGroupSpec, Quiet]
 Snapshot: TypeAlias = Obj[VolumeSnapshotSpec, VolumeSnapshotStatus]
+VMSnapshot: TypeAlias = Obj[VirtualMachineSnapshotSpec, VirtualMachineSnapshotStatus]
 Schedule: TypeAlias = Obj[SnapshotScheduleSpec, SnapshotScheduleStatus]
 Zone: TypeAlias = Obj[ZoneSpec, Quiet]
 Rack: TypeAlias = Obj[RackSpec, Quiet]
@@ -112,6 +118,7 @@ KINDS: tuple[Kind[Any, Any], ...] = (
     *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL, IP_RANGE, IMAGE_STORE),
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
     *(AFFINITY_GROUP, INSTANCE_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT, SNAPSHOT_SCHEDULE, MIGRATION),
+    VIRTUAL_MACHINE_SNAPSHOT,
     *(USER_DATA, IMAGE, NETWORK, PORT, ROUTER, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 

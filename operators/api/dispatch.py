@@ -75,6 +75,7 @@ class Dispatcher:
         deadline: Duration,
         history: History,
         throttle: Throttle,
+        console_url: str = "",
     ) -> None:
         self._directory = directory
         self._store = store
@@ -84,6 +85,7 @@ class Dispatcher:
         self._deadline = deadline
         self._history = history
         self._throttle = throttle
+        self._console_url = console_url
 
     async def answer(self, request: Request) -> Reply:
         """The answer, which may be an error; never an exception."""
@@ -137,6 +139,7 @@ class Dispatcher:
             self._doors,
             self._history,
             self._throttle,
+            self._console_url,
         )
         with structlog.contextvars.bound_contextvars(command=command.name, user=caller.user.meta.name):
             args = parse(command, request.params, call.find)

@@ -43,6 +43,8 @@ IDENTITY = "IDENTITY_NAMESPACE"
 """Environment: the namespace of the users' Secrets, the only ones it reads; the components' own by default."""
 DEADLINE = "DEPLOY_DEADLINE"
 """Environment: how long a deployment may take before it has failed and is taken back; `30m` by default."""
+CONSOLES = "CONSOLE_URL"
+"""Environment: where Console is published for clients, `wss://…`; empty when it is not."""
 DATA = "DATA_URL"
 """Environment: where the Data service is; the Service in the components' own namespace by default."""
 SESSION_SECRET = f"cloudstack-{NAME}-sessions"
@@ -88,6 +90,7 @@ async def behind(context: Context, history: History | None = None) -> tuple[Disp
         deadline,
         history,
         Throttle.of(env, context.clock),
+        env.get(CONSOLES, ""),
     )
     return dispatcher, doors
 

@@ -10,6 +10,7 @@ with another version digit, so that any replica, even one that was started since
 - `e` something that is done already, with nothing to tell of it;
 - `f` a change: done when the object says that it is as its spec says, failed when it says that it never will be;
 - `8` a template that is to be fetched: done, and its result tells where from;
+- `7` the way back to a snapshot of a virtual machine: failed when the snapshot says why it cannot be;
 - `9` another size for a virtual machine: a change that has failed, too, when it takes a restart.
 """
 
@@ -19,19 +20,20 @@ from typing import Any
 
 from operators.api import errors
 from operators.api.call import Call
-from operators.api.cloud import VM, Flow, Migration, Volume
+from operators.api.cloud import VM, Flow, Migration, VMSnapshot, Volume
 from operators.contract import flows
 from operators.contract.codec import Json
 from operators.contract.compute import RunPolicy
 from operators.contract.meta import Key, Obj, condition
 from operators.contract.orchestration import FLOW, FlowState, Operation
-from operators.contract.reasons import Reason, Type
+from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.kernel.store import AlreadyExists
 
 PENDING, SUCCEEDED, FAILED = 0, 1, 2
 
-ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING, EXTRACTION = "a", "b", "c", "d", "e", "f", "9", "8"
-KNOWN = frozenset({ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING, EXTRACTION})
+ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE = "a", "b", "c", "d", "e", "f"
+SCALING, EXTRACTION, REVERTING = "9", "8", "7"
+KNOWN = frozenset({ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING, EXTRACTION, REVERTING})
 _VERSION = 14
 """Where a uuid has its version, which is 4 for all that the API server makes."""
 
@@ -91,6 +93,16 @@ def scaled(vm: VM) -> tuple[int, str]:
     if status == SUCCEEDED and waits is not None and waits.true:
         return FAILED, waits.message
     return status, message
+
+
+def reverted(snapshot: VMSnapshot) -> tuple[int, str]:
+    """Where the way back to a snapshot is."""
+    request, said = snapshot.spec.revert_request, condition(snapshot.status.conditions, Type.REVERTED)
+    if snapshot.status.revert_observed >= request:
+        return SUCCEEDED, ""
+    if said is None or said.true or said.observed_generation < snapshot.meta.generation or said.reason in ON_THE_WAY:
+        return PENDING, ""
+    return FAILED, said.message
 
 
 def object_of(jobid: str) -> tuple[str, str]:

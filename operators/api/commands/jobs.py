@@ -22,11 +22,13 @@ from operators.api.jobs import (
     EXTRACTION,
     FAILED,
     PENDING,
+    REVERTING,
     SCALING,
     SUCCEEDED,
     attached,
     detached,
     object_of,
+    reverted,
     scaled,
     settled,
     status_of,
@@ -39,6 +41,7 @@ from operators.api.responses.offerings import extract, template
 from operators.api.responses.snapshot import snapshot
 from operators.api.responses.snapshot_policy import policies
 from operators.api.responses.virtualmachine import state_of, virtual_machine
+from operators.api.responses.vm_snapshot import vm_snapshot
 from operators.api.responses.volume import volume
 from operators.api.wire import Date, plain
 from operators.api.wire import date as written
@@ -51,6 +54,7 @@ from operators.contract.networking import NETWORK
 from operators.contract.orchestration import FLOW, FlowError, Operation
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
+from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.clock import parse_stamp
 
 COMMAND_OF = {
@@ -70,6 +74,7 @@ SHOWN: Mapping[Kind[Any, Any], tuple[str, Callable[[Call, Any], object]]] = {
     HOST: ("host", host),
     STORAGE_POOL: ("storagepool", storage_pool),
     VOLUME_SNAPSHOT: ("snapshot", snapshot),
+    VIRTUAL_MACHINE_SNAPSHOT: ("vmsnapshot", vm_snapshot),
     AFFINITY_GROUP: ("affinitygroup", affinity_group),
     PROJECT: ("project", project),
     IMAGE: ("template", lambda call, obj: template(call, obj, None)),
@@ -80,7 +85,7 @@ ENDS = {"Start": "Running", "Stop": "Stopped", "Reboot": "Running"}
 """The state in which an operation leaves a virtual machine."""
 LAG = 2.0
 """Seconds for which a job that nobody knows is waited for: another replica may have begun it just now."""
-STAYING = (ATTACHING, DETACHING, CREATION, CHANGE, SCALING, EXTRACTION)
+STAYING = (ATTACHING, DETACHING, CREATION, CHANGE, SCALING, EXTRACTION, REVERTING)
 """What leaves its object there."""
 TOLD_OF: tuple[Kind[Any, Any], ...] = (*SHOWN, ACCOUNT, DOMAIN)
 """The kinds whose objects tell of jobs."""
@@ -259,6 +264,8 @@ def _judged(call: Call, found: Obj[Any, Any] | None, what: str) -> tuple[int, st
         return settled(found)
     if found is not None and what == SCALING:
         return scaled(found)
+    if found is not None and what == REVERTING:
+        return reverted(found)
     if found is not None and what in (ATTACHING, DETACHING):
         return (attached if what == ATTACHING else detached)(call, found)
     return (PENDING if what == DELETION and found is not None else SUCCEEDED), ""
@@ -267,5 +274,8 @@ def _judged(call: Call, found: Obj[Any, Any] | None, what: str) -> tuple[int, st
 def _result(call: Call, found: Obj[Any, Any] | None, what: str) -> Any:
     if found is None or what in (DELETION, DONE) or found.kind not in SHOWN:
         return Done()
+    if what == REVERTING:
+        vm = call.cloud.named(VIRTUAL_MACHINE, found.spec.virtual_machine, found.meta.namespace)
+        return {"virtualmachine": virtual_machine(call, vm)} if vm is not None else Done()
     key, show = SHOWN[found.kind] if what != EXTRACTION else ("template", extract)
     return {key: show(call, found)}

@@ -114,7 +114,7 @@ def _type_of(hint: Any) -> str:
     inner = [each for each in _bare(hint) if each is not type(None)]
     (only,) = inner
     origin = typing.get_origin(only) or only
-    return _TYPES.get(origin, "responseobject")
+    return _TYPES.get(origin) or str(getattr(origin, "WIRE_TYPE", "responseobject"))
 
 
 def _bare(hint: Any) -> Iterator[Any]:

@@ -20,6 +20,7 @@ from operators.contract.networking import NETWORK, PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
+from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import CHECKSUM, World, api_key
 from tests.unit.api.world import PEOPLE as PEOPLE_OF
@@ -37,6 +38,7 @@ TENANT_KINDS = (
     SSH_KEY_PAIR,
     VOLUME_SNAPSHOT,
     SNAPSHOT_SCHEDULE,
+    VIRTUAL_MACHINE_SNAPSHOT,
 )
 PEOPLE = {"Domain": DOMAIN, "Account": ACCOUNT, "User": USER, "Project": PROJECT}
 
@@ -51,6 +53,8 @@ async def belongings(world: World, user: str) -> dict[str, str]:
     await store.create(INSTANCE_GROUP, INSTANCE_GROUP.body(Key(user, "shop"), spec={}))
     await store.create(SSH_KEY_PAIR, SSH_KEY_PAIR.body(Key(user, "key"), spec={"publicKey": "ssh-ed25519 AAAA"}))
     await store.create(VOLUME_SNAPSHOT, VOLUME_SNAPSHOT.body(Key(user, "then"), spec={"volume": "ledger"}))
+    whole = VIRTUAL_MACHINE_SNAPSHOT.body(Key(user, "whole"), spec={"virtualMachine": "web"})
+    await store.create(VIRTUAL_MACHINE_SNAPSHOT, whole)
     hourly = {"volume": "ledger", "hourly": {"minute": 5}}
     await store.create(SNAPSHOT_SCHEDULE, SNAPSHOT_SCHEDULE.body(Key(user, "hourly"), spec=hourly))
     await store.create(USER_DATA, USER_DATA.body(Key(user, "boot"), spec={"data": "#!/bin/sh"}))

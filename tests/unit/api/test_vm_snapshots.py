@@ -1,0 +1,113 @@
+"""Snapshots of whole virtual machines, and ways to their screens."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.consoles import CONSOLE
+from operators.contract.meta import Key
+from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
+from operators.kernel.memory import MemoryStore
+from tests.unit.api.world import World
+
+
+async def machine(world: World) -> str:
+    await world.network("alice")
+    begun = await world.call("alice", "deployVirtualMachine", name="web", **await world.ids("alice"))
+    await world.job("alice", begun["jobid"])
+    return str(begun["id"])
+
+
+async def say(world: World, name: str, *, reverted: tuple[str, str, str] | None = None, **status: Any) -> None:
+    """Compute's word about one."""
+    body = world.server.read(VIRTUAL_MACHINE_SNAPSHOT, Key("alice", name))
+    assert body is not None
+    of = {"status": "True", "reason": "AsSpecified", "observedGeneration": body["metadata"]["generation"]}
+    conditions = [{"type": "Ready"} | of]
+    if reverted is not None:
+        status_, reason, message = reverted
+        conditions += [{"type": "Reverted"} | of | {"status": status_, "reason": reason, "message": message}]
+    said = {"takenAt": "2026-11-21T12:00:00Z", "virtualMachineUid": world.uid(VIRTUAL_MACHINE, "web", "alice")}
+    said |= {"conditions": conditions} | status
+    await MemoryStore(world.server, "compute").apply_status(
+        VIRTUAL_MACHINE_SNAPSHOT, Key("alice", name), said, resource_version=""
+    )
+
+
+async def test_taken_listed_brought_back_and_deleted(world: World) -> None:
+    vm = await machine(world)
+    begun = await world.call("alice", "createVMSnapshot", virtualmachineid=vm, name="Monday", quiescevm="true")
+    (body,) = world.server.all(VIRTUAL_MACHINE_SNAPSHOT)
+    assert (body["spec"]["virtualMachine"], body["spec"]["quiesce"]) == ("web", "Required")
+    assert (await world.call("alice", "queryAsyncJobResult", jobid=begun["jobid"]))["jobstatus"] == 0
+    await say(world, "monday", current=True)
+    done = (await world.job("alice", begun["jobid"]))["jobresult"]["vmsnapshot"]
+    assert (done["displayname"], done["state"], done["type"], done["current"]) == ("Monday", "Ready", "Disk", True)
+
+    await world.call("alice", "createVMSnapshot", virtualmachineid=vm, name="tuesday")
+    await say(world, "tuesday", parent="monday", current=True)
+    listed = (await world.call("alice", "listVMSnapshot", virtualmachineid=vm, state="ready"))["vmSnapshot"]
+    assert {each["displayname"]: each.get("parentName") for each in listed} == {"Monday": None, "tuesday": "Monday"}
+    (one,) = (await world.call("alice", "listVMSnapshot", name="tuesday"))["vmSnapshot"]
+    assert (one["parent"], one["virtualmachineid"]) == (begun["id"], vm)
+
+    status, refused = await world.ask("alice", "revertToVMSnapshot", vmsnapshotid=begun["id"])
+    assert (status, "stop it first" in refused["reverttovmsnapshotresponse"]["errortext"]) == (431, True)
+    stopped = await world.call("alice", "stopVirtualMachine", id=vm)
+    await world.job("alice", stopped["jobid"])
+    await world.settled()
+    back = await world.call("alice", "revertToVMSnapshot", vmsnapshotid=begun["id"])
+    assert (await world.call("alice", "queryAsyncJobResult", jobid=back["jobid"]))["jobstatus"] == 0
+    await say(world, "monday", reverting=1, reverted=("False", "Reverting", "request 1 is being done"))
+    assert (await world.call("alice", "queryAsyncJobResult", jobid=back["jobid"]))["jobstatus"] == 0
+    await say(world, "monday", reverting=1, revertObserved=1, reverted=("True", "AsSpecified", "done"))
+    done = await world.job("alice", back["jobid"])
+    assert (done["jobstatus"], done["jobresult"]["virtualmachine"]["id"]) == (1, vm)
+
+    gone = await world.call("alice", "deleteVMSnapshot", vmsnapshotid=one["id"])
+    assert (await world.job("alice", gone["jobid"]))["jobstatus"] == 1
+    (left,) = (await world.call("alice", "listVMSnapshot"))["vmSnapshot"]
+    assert left["displayname"] == "Monday"
+
+
+async def test_a_way_back_that_cannot_be_fails(world: World) -> None:
+    vm = await machine(world)
+    begun = await world.call("alice", "createVMSnapshot", virtualmachineid=vm, name="monday")
+    status, _ = await world.ask("alice", "revertToVMSnapshot", vmsnapshotid=begun["id"])
+    assert status == 431, "it is not taken yet"
+    await say(world, "monday")
+    await world.job("alice", (await world.call("alice", "stopVirtualMachine", id=vm))["jobid"])
+    await world.settled()
+    back = await world.call("alice", "revertToVMSnapshot", vmsnapshotid=begun["id"])
+    await say(world, "monday", reverted=("False", "VolumeNotFound", "Volume web-root is gone"))
+    done = await world.job("alice", back["jobid"])
+    assert (done["jobstatus"], done["jobresult"]["errortext"]) == (2, "Volume web-root is gone")
+
+
+async def test_memory_is_refused(world: World) -> None:
+    vm = await machine(world)
+    status, body = await world.ask("alice", "createVMSnapshot", virtualmachineid=vm, snapshotmemory="true")
+    assert (status, "memory" in body["createvmsnapshotresponse"]["errortext"]) == (431, True)
+    assert not list(world.server.all(VIRTUAL_MACHINE_SNAPSHOT))
+
+
+async def test_the_way_to_a_screen(world: World) -> None:
+    vm = await machine(world)
+    found = (await world.call("alice", "createConsoleEndpoint", virtualmachineid=vm))["consoleendpoint"]
+    assert (found["success"], found["url"]) == (True, f"wss://consoles.example.org{found['websocket']['path']}")
+    (body,) = world.server.all(CONSOLE)
+    web = found["websocket"]
+    assert (web["host"], web["port"], web["path"]) == (
+        "consoles.example.org",
+        "443",
+        f"/consoles/alice/{body['metadata']['name']}",
+    )
+    assert body["spec"]["type"] == "VNC"
+    assert body["spec"]["tokenSha256"] == hashlib.sha256(web["token"].encode()).hexdigest()
+    assert web["token"] not in found["url"] + found["details"]
+    await world.job("alice", (await world.call("alice", "stopVirtualMachine", id=vm))["jobid"])
+    await world.settled()
+    status, _ = await world.ask("alice", "createConsoleEndpoint", virtualmachineid=vm)
+    assert status == 431
