@@ -10,7 +10,7 @@ with another version digit, so that any replica, even one that was started since
 - `e` something that is done already, with nothing to tell of it;
 - `f` a change: done when the object says that it is as its spec says, failed when it says that it never will be;
 - `8` a template that is to be fetched: done, and its result tells where from;
-- `7` the way back to a snapshot of a virtual machine: failed when the snapshot says why it cannot be;
+- `7` the way back to a snapshot, of a volume or of a whole virtual machine: failed when the snapshot says why it cannot be;
 - `9` another size for a virtual machine: a change that has failed, too, when it takes a restart.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from operators.api import errors
 from operators.api.call import Call
-from operators.api.cloud import VM, Flow, Migration, VMSnapshot, Volume
+from operators.api.cloud import VM, Flow, Migration, Snapshot, VMSnapshot, Volume
 from operators.contract import flows
 from operators.contract.codec import Json
 from operators.contract.compute import RunPolicy
@@ -95,7 +95,7 @@ def scaled(vm: VM) -> tuple[int, str]:
     return status, message
 
 
-def reverted(snapshot: VMSnapshot) -> tuple[int, str]:
+def reverted(snapshot: Snapshot | VMSnapshot) -> tuple[int, str]:
     """Where the way back to a snapshot is."""
     request, said = snapshot.spec.revert_request, condition(snapshot.status.conditions, Type.REVERTED)
     if snapshot.status.revert_observed >= request:

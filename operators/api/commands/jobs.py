@@ -274,7 +274,7 @@ def _judged(call: Call, found: Obj[Any, Any] | None, what: str) -> tuple[int, st
 def _result(call: Call, found: Obj[Any, Any] | None, what: str) -> Any:
     if found is None or what in (DELETION, DONE) or found.kind not in SHOWN:
         return Done()
-    if what == REVERTING:
+    if what == REVERTING and found.kind == VIRTUAL_MACHINE_SNAPSHOT:
         vm = call.cloud.named(VIRTUAL_MACHINE, found.spec.virtual_machine, found.meta.namespace)
         return {"virtualmachine": virtual_machine(call, vm)} if vm is not None else Done()
     key, show = SHOWN[found.kind] if what != EXTRACTION else ("template", extract)

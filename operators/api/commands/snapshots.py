@@ -10,7 +10,7 @@ from operators.api.call import Call, TaggedListArgs, asked, listing, owned
 from operators.api.changing import change, remove
 from operators.api.cloud import Snapshot, Volume, Zone, name_of
 from operators.api.declare import Answer, Started, boolean, command, maps, string, uuid, uuids
-from operators.api.jobs import DELETION, changed, job_id
+from operators.api.jobs import DELETION, REVERTING, changed, job_id
 from operators.api.responses.done import Done
 from operators.api.responses.snapshot import SnapshotResponse, snapshot
 from operators.api.tags import written
@@ -136,4 +136,5 @@ async def revert_snapshot(call: Call, args: RevertSnapshot) -> Answer:
     def make(now: Snapshot) -> Json:
         return {"spec": {"revertRequest": now.spec.revert_request + 1}}
 
-    return Started(changed(await change(call, args.id, make)))
+    await change(call, args.id, make)
+    return Started(job_id(args.id.meta.uid, REVERTING))

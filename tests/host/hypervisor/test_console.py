@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from agents.hypervisor import console
 from operators.contract.consoles import ConsoleType
 from tests.host.hypervisor.conftest import World
 
 pytestmark = pytest.mark.timeout(300)
+KEPT = 16 * 1024
 
 
 async def until_said(reader: asyncio.StreamReader, word: str) -> str:
@@ -19,6 +21,21 @@ async def until_said(reader: asyncio.StreamReader, word: str) -> str:
             assert data, f"the console ended: {said!r}"
             said += data.decode(errors="replace")
     return said
+
+
+async def bounded(world: World, uuid: str) -> None:
+    """What is too long is cut under the guest's hands, which goes on at the new end; the newest of it stays beside."""
+    assert world.agent
+    log = console.path_of(world.settings.console_dir, uuid)
+    assert log.stat().st_size > 2 * KEPT
+    assert console.trim(world.settings.console_dir, KEPT) == 1
+    assert log.stat().st_size < KEPT and log.with_name(f"{log.name}.1").stat().st_size == KEPT
+    reader, writer = await asyncio.open_connection(sock=await world.agent.hypervisor.console(uuid, ConsoleType.SERIAL))
+    writer.write(b"echo later-$((5 * 5))\r")
+    await until_said(reader, "later-25")
+    writer.close()
+    await world.until(lambda: b"later-25" in log.read_bytes(), 30)
+    assert b"\0" not in log.read_bytes(), "no hole where the rest was"
 
 
 async def test_serial_and_screen(world: World) -> None:
@@ -43,6 +60,7 @@ async def test_serial_and_screen(world: World) -> None:
     writer.close()
     log = Path(world.settings.console_dir, f"{uuid}.log").read_text(errors="replace")
     assert "is-42" in log, "the log has it, too"
+    await bounded(world, uuid)
 
     screen, answer = await asyncio.open_connection(sock=await hypervisor.console(uuid, ConsoleType.VNC))
     assert await asyncio.wait_for(screen.readexactly(12), 10) == b"RFB 003.008\n"

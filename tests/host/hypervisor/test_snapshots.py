@@ -67,6 +67,17 @@ class Both:
         found: dict[str, Any] = json.loads(said)["return"]
         return found
 
+    async def attached(self, key: Key, name: str) -> Obj[Any, Any]:
+        """One more disk of a guest."""
+        disk = await self.storage.disk(names.disk(name), "8Mi", volume={"name": name, "uid": f"uid-{name}"})
+        await self.storage.verdict(DISK, names.disk(name), "AsSpecified")
+        instance = self.world.read(key)
+        assert instance
+        listed = (*instance.spec.disks, InstanceDisk(names.disk(name), name, name))
+        await self.world.change(key, disks=listed)
+        await self.world.until(lambda: len(self.world.status(key).disks) == len(listed), 60)
+        return disk
+
     async def silence(self, key: Key) -> None:
         """End its guest agent, and wait until it answers no more."""
         instance = self.world.read(key)
@@ -143,8 +154,9 @@ async def test_guest_without_an_agent_is_taken_as_a_power_cut_would_leave_it(bot
 
 
 async def test_both_agents_killed_while_a_running_guest_is_copied(both: Both) -> None:
-    """The copy goes on in QEMU, or is made anew; the guest is not left frozen; nothing is left over."""
+    """The copies go on in QEMU, or are made anew, of one moment; the guest is not left frozen; nothing is left over."""
     key = await both.guest("vm1", copy="tiny")
+    root, data = both.disk("vm1"), await both.attached(key, "data")
     await both.sh(key, "echo before > /data/note")
     real = backups.begin
 
@@ -155,21 +167,23 @@ async def test_both_agents_killed_while_a_running_guest_is_copied(both: Both) ->
 
     reached: Any = _Flag()
     with mock.patch.object(backups, "begin", begun), mock.patch.object(backups, "thaw", lambda *_: None):
-        snapshot = await both.storage.snapshot(both.disk("vm1"))
+        parts = {
+            name: await both.storage.snapshot(disk, name, moment={"id": "moment", "size": 2})
+            for name, disk in (("root", root), ("data", data))
+        }
         await both.world.until(reached.done, 30)
         await both.world.kill_agent()
     await both.storage.kill()
     await both.storage.start()
     await both.world.start_agent()
-    taken = await both.taken()
-    assert taken.status.path
+    taken = [await both.taken(name) for name in parts]
+    assert len({each.status.taken_at for each in taken}) == 1 and all(each.status.path for each in taken)
     assert await both.sh(key, "echo after > /data/note; cat /data/note") == "after", "it is not frozen"
-    files = {file for file in both.storage.files() if file.startswith("snapshots")}
-    await both.world.until(lambda: files == {snapshot.spec.path} or not _half(both), 15)
+    await both.world.until(lambda: _kept(both) == {each.spec.path for each in parts.values()}, 60)
 
 
-def _half(both: Both) -> set[str]:
-    return {file for file in both.storage.files() if file.startswith("snapshots/.")}
+def _kept(both: Both) -> set[str]:
+    return {file for file in both.storage.files() if file.startswith("snapshots")}
 
 
 class _Flag:
@@ -193,13 +207,7 @@ async def test_several_disks_are_of_one_moment_and_come_back(both: Both, tmp_pat
     key = await both.guest("vm1", copy="tiny")
     disks = {"root": both.disk("vm1")}
     for name in ("data", "logs"):
-        disks[name] = await both.storage.disk(names.disk(name), "8Mi", volume={"name": name, "uid": f"uid-{name}"})
-        await both.storage.verdict(DISK, names.disk(name), "AsSpecified")
-    instance = both.world.read(key)
-    assert instance
-    more = (InstanceDisk(names.disk(name), name, name) for name in ("data", "logs"))
-    await both.world.change(key, disks=(*instance.spec.disks, *more))
-    await both.world.until(lambda: len(both.world.status(key).disks) == 3, 60)
+        disks[name] = await both.attached(key, name)
     await both.sh(key, "until [ -b /dev/vdb ] && [ -b /dev/vdc ]; do sleep 0.1; done")
     await both.sh(key, "for to in vdb vdc; do printf 00000000 | dd of=/dev/$to conv=notrunc,fsync; done")
     await both.sh(key, WRITER)

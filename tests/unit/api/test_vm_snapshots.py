@@ -8,6 +8,8 @@ from typing import Any
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.consoles import CONSOLE
 from operators.contract.meta import Key
+from operators.contract.snapshots import VOLUME_SNAPSHOT
+from operators.contract.storage import VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import World
@@ -111,3 +113,24 @@ async def test_the_way_to_a_screen(world: World) -> None:
     await world.settled()
     status, _ = await world.ask("alice", "createConsoleEndpoint", virtualmachineid=vm)
     assert status == 431
+
+
+async def test_the_way_back_of_a_volume_is_done_when_it_is(world: World) -> None:
+    store = MemoryStore(world.server, "storage")
+    volume = await store.create(VOLUME, VOLUME.body(Key("alice", "ledger"), spec={"size": "1Gi"}))
+    made = await store.create(VOLUME_SNAPSHOT, VOLUME_SNAPSHOT.body(Key("alice", "then"), spec={"volume": "ledger"}))
+    uid, ready = made["metadata"]["uid"], {"type": "Ready", "status": "True", "reason": "AsSpecified"}
+    status: dict[str, Any] = {"volumeUid": volume["metadata"]["uid"], "takenAt": "2026-11-21T12:00:00Z"}
+
+    async def says(request: int, *conditions: dict[str, Any]) -> None:
+        said = status | {"revertObserved": request, "conditions": [ready | {"observedGeneration": 2}, *conditions]}
+        await store.apply_status(VOLUME_SNAPSHOT, Key("alice", "then"), said, resource_version="")
+
+    await says(0)
+    begun = await world.call("alice", "revertSnapshot", id=uid)
+    under_way = {"type": "Reverted", "status": "False", "reason": "Reverting", "observedGeneration": 2}
+    await says(0, under_way)
+    assert (await world.call("alice", "queryAsyncJobResult", jobid=begun["jobid"]))["jobstatus"] == 0
+    await says(1, under_way | {"status": "True", "reason": "AsSpecified"})
+    done = await world.job("alice", begun["jobid"])
+    assert (done["jobstatus"], done["jobresult"]["snapshot"]["id"]) == (1, uid)
