@@ -10,7 +10,7 @@ with another version digit, so that any replica, even one that was started since
 - `e` something that is done already, with nothing to tell of it;
 - `f` a change: done when the object says that it is as its spec says, failed when it says that it never will be;
 - `8` a template that is to be fetched: done, and its result tells where from;
-- `7` the way back to a snapshot, of a volume or of a whole virtual machine: failed when the snapshot says why it cannot be;
+- `7` the way back to a snapshot, of a volume or of a machine: failed when the snapshot says why it cannot be;
 - `9` another size for a virtual machine: a change that has failed, too, when it takes a restart.
 """
 
