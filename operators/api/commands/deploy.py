@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from operators.api import errors, naming
 from operators.api.call import Call, OwnerArgs, place_to_make
+from operators.api.changing import remove
 from operators.api.cloud import (
     AffinityGroup,
     ComputeOffering,
@@ -17,15 +18,17 @@ from operators.api.cloud import (
     HostGroup,
     Image,
     Network,
+    Volume,
     Zone,
     name_of,
 )
 from operators.api.commands.affinity_groups import members_of
 from operators.api.commands.instance_groups import group_called
 from operators.api.commands.key_pairs import named
+from operators.api.commands.volume_creation import blank
 from operators.api.declare import Answer, Started, boolean, command, long, maps, string, uuid, uuids, words
 from operators.api.jobs import job_of
-from operators.api.limits import of_machine, of_root_disk, reserved
+from operators.api.limits import gib, of_machine, of_root_disk, reserved
 from operators.api.responses.virtualmachine import HYPERVISOR, VirtualMachineResponse
 from operators.api.sizes import ABOUT, chosen, size_of
 from operators.api.userdata import decoded
@@ -43,12 +46,13 @@ from operators.contract.compute import (
     VirtualMachineSpec,
 )
 from operators.contract.fabric import HOST, HOST_GROUP, ZONE
+from operators.contract.identity import Resource
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import OnFailure, Operation
 from operators.contract.quantity import Quantity
-from operators.contract.storage import DISK_OFFERING, IMAGE
-from operators.kernel.store import AlreadyExists, NotFound
+from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME, VolumeSpec
+from operators.kernel.store import AlreadyExists, NotFound, StoreError
 
 GIB = 2**30
 
@@ -70,6 +74,8 @@ class Deploy(OwnerArgs):
     displayname: str = string("What people read in place of the name")
     startvm: bool = boolean("Whether to start it; true by default", default=True)
     rootdisksize: int | None = long("Size of the root disk in GB; the template's when left out")
+    diskofferingid: DiskOffering | None = uuid("ID of the disk offering of a data volume for it", DISK_OFFERING)
+    size: int | None = long("Size of the data volume in GB, where its offering leaves it to the caller")
     overridediskofferingid: DiskOffering | None = uuid("ID of the disk offering of the root disk", DISK_OFFERING)
     userdataid: Document | None = uuid("ID of registered user data, in place of userdata", USER_DATA)
     userdata: str = string("Base64 of what first boot gets to run or read; at most 8 KiB of it", length=1048576)
@@ -91,16 +97,16 @@ class Deploy(OwnerArgs):
     key="virtualmachine",
     asynchronous=True,
     refused="""bootintosetup bootmode boottype customid datadiskofferinglist datadisksdetails
-        dhcpoptionsnetworklist diskofferingid externaldetails extraconfig ip6address leaseduration
+        dhcpoptionsnetworklist externaldetails extraconfig ip6address leaseduration
         leaseexpiryaction nicmultiqueuenumber nicnetworklist password podid properties securitygroupids
-        securitygroupnames size snapshotid userdatadetails volumeid""",
+        securitygroupnames snapshotid userdatadetails volumeid""",
     ignored="""copyimagetags deploymentplanner displayvm dynamicscalingenabled iodriverpolicy iothreadsenabled keyboard
         nicpackedvirtqueuesenabled""",
 )
 async def deploy(call: Call, args: Deploy) -> Answer:
     """Make the object, then the Flow that Orchestration would make of it, for the sake of its uid."""
     namespace = place_to_make(call, args)
-    spec = _spec(call, args, namespace)
+    spec, disk = _spec(call, args, namespace), _data_disk(args)
     given = args.name or (args.displayname if _is_name(args.displayname) else "")
     own = naming.virtual_machine(given) if given else naming.generated()
     notes = naming.notes_of(own, given or own, args.displayname) | {
@@ -108,19 +114,43 @@ async def deploy(call: Call, args: Deploy) -> Answer:
         names.ANNOTATION_DEPLOY_ON_FAILURE: OnFailure.COMPENSATE.value,
     }
     group = {names.LABEL_GROUP: await group_called(call, namespace, args.group)} if args.group else {}
+    data = await _made(call, namespace, own, disk) if disk is not None else None
+    spec = replace(spec, volumes=(data.meta.name,)) if data is not None else spec
     body = VIRTUAL_MACHINE.body(Key(namespace, own), spec=to_wire(spec), annotations=notes, labels=group)
     amounts = Counter(of_machine(size_of(args.serviceofferingid, spec)))
     amounts.update(of_root_disk(args.templateid, (args.rootdisksize or 0) * GIB))
     try:
         async with reserved(call, namespace, VIRTUAL_MACHINE, own, amounts):
             vm = VIRTUAL_MACHINE.parse(await call.store.create(VIRTUAL_MACHINE, body))
-    except AlreadyExists:
-        raise errors.invalid(
-            f"The vm with hostName {own} already exists in the account's namespace {namespace}"
-        ) from None
-    except NotFound:
-        raise naming.no_namespace(namespace) from None
+    except (errors.ApiError, StoreError) as error:
+        if data is not None:
+            await remove(call, data)
+        raise _refused(error, own, namespace) from None
     return Started(await job_of(call, vm, Operation.DEPLOY), vm.meta.uid)
+
+
+def _refused(error: errors.ApiError | StoreError, own: str, namespace: str) -> errors.ApiError | StoreError:
+    """What a virtual machine's creator is told."""
+    match error:
+        case AlreadyExists():
+            return errors.invalid(f"The vm with hostName {own} already exists in the account's namespace {namespace}")
+        case NotFound():
+            return naming.no_namespace(namespace)
+    return error
+
+
+def _data_disk(args: Deploy) -> VolumeSpec | None:
+    if args.diskofferingid is not None:
+        return blank(args.diskofferingid, args.size)
+    if args.size is not None:
+        raise errors.invalid("size is a data volume's: give its diskofferingid too, or rootdisksize in place")
+    return None
+
+
+async def _made(call: Call, namespace: str, vm: str, spec: VolumeSpec) -> Volume:
+    """The data volume; it is there before its virtual machine, and stays when that goes."""
+    amounts: dict[str, int] = {Resource.VOLUMES: 1, Resource.PRIMARY_STORAGE: gib(int(spec.size or 0))}
+    return VOLUME.parse(await naming.create(call, VOLUME, namespace, f"{vm}-data", to_wire(spec), amounts=amounts))
 
 
 def _is_name(text: str) -> bool:

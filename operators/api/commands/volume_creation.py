@@ -53,12 +53,16 @@ async def create_volume(call: Call, args: CreateVolume) -> Answer:
 
 
 def _blank(args: CreateVolume) -> VolumeSpec:
-    offering = args.diskofferingid
-    if offering is None:
+    if args.diskofferingid is None:
         raise errors.missing("createVolume", "diskofferingid")
     if args.zoneid is None:
         raise errors.missing("createVolume", "zoneid")
-    size = _size(args, offering)
+    return blank(args.diskofferingid, args.size)
+
+
+def blank(offering: DiskOffering, asked: int | None) -> VolumeSpec:
+    """A blank volume of an offering, of so many GB where that leaves it to the caller. Raises ApiError."""
+    size = _size(asked, offering)
     if size is None:
         raise errors.invalid(f"size is needed, since disk offering {offering.meta.name} has none of its own")
     return VolumeSpec(size=size, disk_offering=offering.meta.name)
@@ -71,7 +75,7 @@ def _of_snapshot(call: Call, args: CreateVolume, snapshot: Snapshot, where: str)
     least = snapshot.status.size
     if least is None or snapshot.meta.deleting or not holds(snapshot.status.conditions, Type.READY):
         raise errors.invalid(f"Snapshot {name_of(snapshot)} is not ready, so no volume can be made from it (yet)")
-    size = _size(args, args.diskofferingid) or least
+    size = _size(args.size, args.diskofferingid) or least
     if size < least:
         raise errors.invalid(f"Snapshot {name_of(snapshot)} has {int(least)} bytes: the volume must have that or more")
     source = call.cloud.named(VOLUME, snapshot.spec.volume, where)
@@ -80,10 +84,10 @@ def _of_snapshot(call: Call, args: CreateVolume, snapshot: Snapshot, where: str)
     return VolumeSpec(size=size, disk_offering=offering, source=VolumeSource(snapshot=snapshot.meta.name))
 
 
-def _size(args: CreateVolume, offering: DiskOffering | None) -> Quantity | None:
+def _size(asked: int | None, offering: DiskOffering | None) -> Quantity | None:
     """The offering's, else the caller's."""
-    if args.size is not None and not 1 <= args.size <= LARGEST:
+    if asked is not None and not 1 <= asked <= LARGEST:
         raise errors.invalid(f"Invalid size for custom disk offering: it must be between 1 and {LARGEST} GB")
     if offering is not None and offering.spec.size is not None:
         return offering.spec.size
-    return None if args.size is None else Quantity(args.size * GIB)
+    return None if asked is None else Quantity(asked * GIB)

@@ -8,18 +8,19 @@ import json
 import pytest
 
 from operators.api.commands import ALL
-from operators.api.declare import Command
+from operators.api.declare import ROOT_ADMIN, Command
 from operators.contract.codec import Json
-from operators.contract.compute import AFFINITY_GROUP, USER_DATA, VIRTUAL_MACHINE
+from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import SECRET
-from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT, USER, Role
+from operators.contract.fabric import HOST, HOST_GROUP, IMAGE_STORE, IP_RANGE, RACK, STORAGE_POOL, ZONE
+from operators.contract.identity import ACCESS_ROLE, ACCOUNT, DOMAIN, PROJECT, USER, Role
 from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key
-from operators.contract.networking import NETWORK, PORT
+from operators.contract.networking import NETWORK, NETWORK_OFFERING, PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
-from operators.contract.storage import IMAGE, VOLUME
+from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import CHECKSUM, World, api_key
@@ -96,6 +97,21 @@ def others(world: World, command: Command, own: dict[str, str], tested: str) -> 
     return out
 
 
+THE_OPERATORS = {
+    *(ZONE, RACK, HOST_GROUP, HOST, STORAGE_POOL, IP_RANGE, IMAGE_STORE),
+    *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING, ACCESS_ROLE),
+}
+"""What belongs to no tenant."""
+
+
+def test_every_kind_that_a_command_names_is_tried() -> None:
+    """So that a new command, or a new kind, is no stranger's by oversight."""
+    named = {(param.kind, command.roles) for command in ALL for param in command.params if param.kind is not None}
+    for_all = {kind for kind, roles in named if roles != ROOT_ADMIN}
+    assert {kind for kind in for_all if kind.namespaced} <= set(TENANT_KINDS)
+    assert {kind for kind, _ in named if not kind.namespaced} - set(PEOPLE.values()) <= THE_OPERATORS
+
+
 def everything(world: World) -> list[Json]:
     kinds = (*TENANT_KINDS, *PEOPLE.values(), SECRET)
     return [{**body, "metadata": {**body["metadata"]}} for kind in kinds for body in world.server.all(kind)]
@@ -164,7 +180,7 @@ async def test_every_list_as_another_tenant(world: World, stranger: str) -> None
         resourceids=world.uid(VIRTUAL_MACHINE, "web", "alice"),
         **{"tags[0].key": "a", "tags[0].value": "b"},
     )
-    role = PEOPLE_OF[stranger][2]
+    role, tried = PEOPLE_OF[stranger][2], 0
     for command in ALL:
         if not command.name.startswith("list") or role not in {role.value for role in command.roles}:
             continue
@@ -174,6 +190,8 @@ async def test_every_list_as_another_tenant(world: World, stranger: str) -> None
             assert status == 200, (command.name, body)
             text = json.dumps(body)
             assert not [uid for uid in theirs if uid in text], command.name
+            tried += 1
+    assert tried > 60
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,28 @@ async def test_a_forced_reboot_cuts_the_power(world: World) -> None:
     done = await world.job("alice", again["jobid"])
     assert done["jobresult"]["virtualmachine"]["state"] == "Running"
     assert {flow["spec"]["operation"] for flow in world.server.all(FLOW)} == {"Deploy"}
+
+
+async def test_a_virtual_machine_with_a_data_volume(world: World) -> None:
+    await world.network("alice")
+    ids = await world.ids("alice")
+    offering = (await world.call("alice", "listDiskOfferings"))["diskoffering"][0]["id"]
+    status, body = await world.ask("alice", "deployVirtualMachine", name="web", size="5", **ids)
+    assert (status, "diskofferingid" in body["deployvirtualmachineresponse"]["errortext"]) == (431, True)
+    begun = await world.call("alice", "deployVirtualMachine", name="web", diskofferingid=offering, size="5", **ids)
+    assert (await world.job("alice", begun["jobid"]))["jobstatus"] == 1
+    (data,) = (await world.call("alice", "listVolumes", virtualmachineid=begun["id"], type="DATADISK"))["volume"]
+    assert (data["name"], data["size"], data["deviceid"]) == ("web-data", 5 * 2**30, 1)
+
+
+async def test_what_cannot_be_made_leaves_no_data_volume(world: World) -> None:
+    await world.network("alice")
+    ids = await world.ids("alice")
+    offering = (await world.call("alice", "listDiskOfferings"))["diskoffering"][0]["id"]
+    begun = await world.call("alice", "deployVirtualMachine", name="web", **ids)
+    await world.job("alice", begun["jobid"])
+    status, body = await world.ask(
+        "alice", "deployVirtualMachine", name="web", diskofferingid=offering, size="5", **ids
+    )
+    assert (status, "already exists" in body["deployvirtualmachineresponse"]["errortext"]) == (431, True)
+    assert await world.call("alice", "listVolumes", type="DATADISK") == {}
