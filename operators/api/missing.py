@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _WHY = {
+    "each disk of a snapshot of a virtual machine is a snapshot in listSnapshots: createVolume takes that": """
+        createSnapshotFromVMSnapshot""",
     "public addresses beside the one that a network reaches the world with, and rules on them, are not there yet": """
         associateIpAddress disassociateIpAddress updateIpAddress createFirewallRule listFirewallRules
         deleteFirewallRule updateFirewallRule createEgressFirewallRule listEgressFirewallRules

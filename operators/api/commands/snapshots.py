@@ -20,6 +20,7 @@ from operators.contract.fabric import ZONE
 from operators.contract.identity import Resource
 from operators.contract.snapshots import VOLUME_SNAPSHOT, Quiesce, VolumeSnapshotSpec
 from operators.contract.storage import VOLUME
+from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,13 @@ async def list_snapshots(call: Call, args: ListSnapshots) -> Answer:
     return listing(args, owned(call, VOLUME_SNAPSHOT, args, args.id, wanted), lambda obj: snapshot(call, obj))
 
 
+def _stands_alone(obj: Snapshot) -> None:
+    """Raise ApiError for one that was made for a snapshot of a virtual machine, which is whole or nothing."""
+    whole = next((each for each in obj.meta.owner_references if each.kind == VIRTUAL_MACHINE_SNAPSHOT.kind), None)
+    if whole is not None:
+        raise errors.invalid(f"Snapshot {name_of(obj)} is part of VM snapshot {whole.name}: take that one as a whole")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteSnapshot:
     """Arguments."""
@@ -109,6 +117,7 @@ class DeleteSnapshot:
 @command("deleteSnapshot", "Deletes a snapshot.", item=Done, asynchronous=True)
 async def delete_snapshot(call: Call, args: DeleteSnapshot) -> Answer:
     """Volumes that were made from it are whole by themselves."""
+    _stands_alone(args.id)
     await remove(call, args.id)
     return Started(job_id(args.id.meta.uid, DELETION))
 
@@ -129,6 +138,7 @@ class RevertSnapshot:
 )
 async def revert_snapshot(call: Call, args: RevertSnapshot) -> Answer:
     """The caller's own `spec.revertRequest`, raised by one."""
+    _stands_alone(args.id)
     volume = call.cloud.named(VOLUME, args.id.spec.volume, args.id.meta.namespace)
     if volume is None or volume.meta.uid != args.id.status.volume_uid:
         raise errors.invalid(f"The volume of snapshot {name_of(args.id)} does not exist any more")

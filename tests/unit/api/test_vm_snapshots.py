@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from operators.contract.codec import to_wire
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.consoles import CONSOLE
 from operators.contract.meta import Key
@@ -134,3 +135,18 @@ async def test_the_way_back_of_a_volume_is_done_when_it_is(world: World) -> None
     await says(1, under_way | {"status": "True", "reason": "AsSpecified"})
     done = await world.job("alice", begun["jobid"])
     assert (done["jobstatus"], done["jobresult"]["snapshot"]["id"]) == (1, uid)
+
+
+async def test_a_part_of_a_whole_is_not_taken_out_of_it(world: World) -> None:
+    store = MemoryStore(world.server, "compute")
+    key = Key("alice", "monday")
+    whole = await store.create(
+        VIRTUAL_MACHINE_SNAPSHOT, VIRTUAL_MACHINE_SNAPSHOT.body(key, spec={"virtualMachine": "web"})
+    )
+    owner = VIRTUAL_MACHINE_SNAPSHOT.parse(whole).owner
+    part = VOLUME_SNAPSHOT.body(Key("alice", "part"), spec={"volume": "ledger"}, ownerReferences=[to_wire(owner)])
+    uid = (await store.create(VOLUME_SNAPSHOT, part))["metadata"]["uid"]
+    for command in ("deleteSnapshot", "revertSnapshot"):
+        status, body = await world.ask("alice", command, id=uid)
+        assert (status, "part of VM snapshot monday" in body[f"{command.lower()}response"]["errortext"]) == (431, True)
+    assert len(list(world.server.all(VOLUME_SNAPSHOT))) == 1
