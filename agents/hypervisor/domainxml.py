@@ -18,6 +18,9 @@ PREFIX = "cloudstack"
 MIB = 1024 * 1024
 TB_CACHE = 32
 """MiB for translated code, per guest under software emulation; QEMU's default is a gibibyte."""
+TB_CACHE_TO_GROW = 256
+"""The same for a guest that may be given processors. Each takes a region of it, and where none is left, QEMU 7.2 ends
+(`tcg_region_initial_alloc__locked: assertion failed`). A boot leaves few of 32 MiB; what is unused costs no memory."""
 PERIOD = 100_000
 """Microseconds over which a limit of processor time is held."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -59,7 +62,8 @@ def domain(spec: DomainSpec, machine: Machine) -> str:
     if machine.accelerator == "kvm":
         ET.SubElement(root, "cpu", mode="host-model")
     else:
-        _text(ET.SubElement(features, "tcg"), "tb-cache", str(TB_CACHE), unit="MiB")
+        cache = TB_CACHE_TO_GROW if most > spec.cpus else TB_CACHE
+        _text(ET.SubElement(features, "tcg"), "tb-cache", str(cache), unit="MiB")
         ET.SubElement(root, "cpu", mode="maximum")
     ET.SubElement(root, "clock", offset="utc")
     # The agent decides what follows an end: libvirt must start nothing by itself.

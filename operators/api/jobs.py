@@ -11,6 +11,7 @@ with another version digit, so that any replica, even one that was started since
 - `f` a change: done when the object says that it is as its spec says, failed when it says that it never will be;
 - `8` a template that is to be fetched: done, and its result tells where from;
 - `7` the way back to a snapshot, of a volume or of a machine: failed when the snapshot says why it cannot be;
+- `6` a new password of a virtual machine: done, and its result has it;
 - `9` another size for a virtual machine: a change that has failed, too, when it takes a restart.
 """
 
@@ -33,7 +34,8 @@ PENDING, SUCCEEDED, FAILED = 0, 1, 2
 
 ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE = "a", "b", "c", "d", "e", "f"
 SCALING, EXTRACTION, REVERTING = "9", "8", "7"
-KNOWN = frozenset({ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING, EXTRACTION, REVERTING})
+RESET = "6"
+KNOWN = frozenset({ATTACHING, DETACHING, CREATION, DELETION, DONE, CHANGE, SCALING, EXTRACTION, REVERTING, RESET})
 _VERSION = 14
 """Where a uuid has its version, which is 4 for all that the API server makes."""
 

@@ -27,6 +27,7 @@ from operators.contract.codec import Json, to_wire
 from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, InstanceSpec, Power
 from operators.contract.core import SECRET
 from operators.contract.meta import Key
+from operators.contract.passwords import generate, secret_key, secret_of
 from operators.contract.reasons import Reason
 from operators.kernel.making import make
 from operators.kernel.outcome import Problem, Retry
@@ -63,21 +64,21 @@ async def read_secrets(action: ReadSecrets, store: Store) -> dict[str, dict[str,
             body = await store.get(SECRET, Key(action.vm.namespace, name))
         except Forbidden as error:
             raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(action.vm.namespace), LOOK_AGAIN)) from error
-        if body is None and name == action.made:
-            body = await _new_password(action, store)
+        if body is None and (vm := action.password_of) is not None and name == passwords.secret(vm):
+            body = await _new_password(vm, store)
         out[name] = None if body is None else dict(_texts(body.get("data") or {}))
     return out
 
 
-async def _new_password(action: ReadSecrets, store: Store) -> Json | None:
-    """The Secret with a password that nobody knew before; the one that another run made, if it was quicker."""
-    key = Key(action.vm.namespace, action.made)
+async def _new_password(vm: VM, store: Store) -> Json | None:
+    """The Secret with a password that nobody knew before; the one that another made, if that was quicker."""
+    request = vm.spec.password_request
     try:
-        return await store.create(SECRET, passwords.secret_of(key, passwords.generate(), action.owner))
+        return await store.create(SECRET, secret_of(vm, request, generate()))
     except AlreadyExists:
-        return await store.get(SECRET, key)
+        return await store.get(SECRET, secret_key(vm, request))
     except Forbidden as error:
-        raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(key.namespace), LOOK_AGAIN)) from error
+        raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(vm.meta.namespace), LOOK_AGAIN)) from error
 
 
 def _texts(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -67,8 +67,7 @@ def unread(vm: VM, seen: Seen) -> ReadSecrets | None:
     wanted = secrets(vm) | ({password} if password else set())
     if not wanted or (seen.secrets is not None and wanted <= seen.secrets.keys()):
         return None
-    owner = replace(vm.owner, controller=False, block_owner_deletion=False)
-    return ReadSecrets(vm.key, vm.meta.uid, wanted, password, owner if password else None)
+    return ReadSecrets(vm.key, vm.meta.uid, wanted, vm if password else None)
 
 
 def lack(vm: VM, seen: Seen) -> Outcome | None:

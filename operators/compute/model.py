@@ -14,7 +14,7 @@ from operators.contract.compute import (
     VirtualMachineSpec,
     VirtualMachineStatus,
 )
-from operators.contract.meta import Key, Meta, Obj, Owner
+from operators.contract.meta import Key, Meta, Obj
 from operators.contract.storage import VolumeSpec, VolumeStatus
 
 VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
@@ -215,10 +215,8 @@ class ReadSecrets:
     vm: Key
     uid: str
     names: frozenset[str]
-    made: str = ""
-    """The one among them that is made, with a new password, if there is none."""
-    owner: Owner | None = None
-    """With which that goes."""
+    password_of: VM | None = None
+    """Whose new password is one of them, made if there is none."""
 
     def __str__(self) -> str:
         return f"{self.vm}: {', '.join(sorted(self.names))}"

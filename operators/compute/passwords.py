@@ -6,38 +6,15 @@ in a Secret stands there (ADR 11): tenants do not see Instances.
 
 from __future__ import annotations
 
-import base64
-import secrets
-
 from operators.compute.model import VM, Instance, Seen
 from operators.contract import names
-from operators.contract.codec import Json, to_wire
 from operators.contract.compute import GuestPassword
-from operators.contract.core import SECRET
-from operators.contract.meta import Key, Owner
-
-ENTRY = "password"
-"""The Secret's key."""
-LENGTH = 16
-LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Without those that look alike: people type it at a console."""
-
-
-def generate() -> str:
-    """A new password, of some ninety bits."""
-    return "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+from operators.contract.passwords import ENTRY
 
 
 def secret(vm: VM) -> str:
     """Name of the Secret of its last request."""
     return names.password_secret(vm.meta.name, vm.meta.uid, vm.spec.password_request)
-
-
-def secret_of(key: Key, password: str, owner: Owner | None) -> Json:
-    """The Secret; it goes with the virtual machine."""
-    owners = [to_wire(owner)] if owner is not None else []
-    data = {ENTRY: base64.b64encode(password.encode()).decode()}
-    return SECRET.body(key, ownerReferences=owners) | {"type": "Opaque", "data": data}
 
 
 def taken(vm: VM, instance: Instance | None) -> int:

@@ -57,6 +57,8 @@ ANNOTATION_TAGS = f"{DOMAIN}/tags"
 ANNOTATION_DETAILS = f"{DOMAIN}/details"
 """Details in CloudStack's sense, which programs keep beside an object; as tags are."""
 
+API_SECRETS_ROLE = "cloudstack-api-guest-passwords"
+"""ClusterRole that lets the API keep guests' passwords where it is bound to it."""
 SECRETS_ROLE = "cloudstack-compute-secrets"
 """The ClusterRole that a tenant binds in a namespace of theirs, to have Compute read and make Secrets there."""
 LABEL_TENANT = f"{DOMAIN}/tenant"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from operators.api import errors
 from operators.api.call import Call, ScopedListArgs, contains, listing, namespaces
+from operators.api.changing import newest
 from operators.api.cloud import Flow
 from operators.api.commands.affinity_groups import affinity_group
 from operators.api.declare import Answer, Single, command, date, identifier
@@ -22,6 +23,7 @@ from operators.api.jobs import (
     EXTRACTION,
     FAILED,
     PENDING,
+    RESET,
     REVERTING,
     SCALING,
     SUCCEEDED,
@@ -47,11 +49,13 @@ from operators.api.wire import Date, plain
 from operators.api.wire import date as written
 from operators.contract import names
 from operators.contract.compute import AFFINITY_GROUP, VIRTUAL_MACHINE
+from operators.contract.core import SECRET
 from operators.contract.fabric import HOST, STORAGE_POOL
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
 from operators.contract.meta import Kind, Obj
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import FLOW, FlowError, Operation
+from operators.contract.passwords import read, secret_key
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
@@ -85,7 +89,7 @@ ENDS = {"Start": "Running", "Stop": "Stopped", "Reboot": "Running"}
 """The state in which an operation leaves a virtual machine."""
 LAG = 2.0
 """Seconds for which a job that nobody knows is waited for: another replica may have begun it just now."""
-STAYING = (ATTACHING, DETACHING, CREATION, CHANGE, SCALING, EXTRACTION, REVERTING)
+STAYING = (ATTACHING, DETACHING, CREATION, CHANGE, SCALING, EXTRACTION, REVERTING, RESET)
 """What leaves its object there."""
 TOLD_OF: tuple[Kind[Any, Any], ...] = (*SHOWN, ACCOUNT, DOMAIN)
 """The kinds whose objects tell of jobs."""
@@ -135,12 +139,24 @@ async def query_async_job_result(call: Call, args: QueryAsyncJobResult) -> Answe
     if not what or what in STAYING:
         await call.cloud.appearing((FLOW,) if not what else TOLD_OF, uid, LAG)
     if what:
-        return Single(_of_object(call, args.jobid, uid, what))
+        told = _of_object(call, args.jobid, uid, what)
+        return Single(await _with_password(call, told, uid) if what == RESET else told)
     flow = call.find(FLOW, uid)
     if flow is None:
         raise errors.no_entity("queryAsyncJobResult", "jobid", args.jobid)
     await _up_to_date(call, flow)
     return Single(_of_flow(call, flow))
+
+
+async def _with_password(call: Call, told: JobResponse, uid: str) -> JobResponse:
+    """The one place where a password is told: to whoever knows the job of its making."""
+    vm = call.find(VIRTUAL_MACHINE, uid)
+    if vm is None:
+        return told
+    vm = await newest(call, vm)
+    body = await call.store.get(SECRET, secret_key(vm, vm.spec.password_request))
+    password = {"password": read(body)} if body is not None else {}
+    return replace(told, jobresult={"virtualmachine": plain(virtual_machine(call, vm)) | password})
 
 
 async def _up_to_date(call: Call, flow: Flow) -> None:

@@ -18,7 +18,11 @@ USERS = {
 
 USERS_SECRETS = "Role/cloudstack-api-secrets"
 """In a namespace with nothing else; tests/apiserver/rooms/test_api.py has more about it."""
-OPT_IN = ("ClusterRole/cloudstack-compute-secrets", "ClusterRole/cloudstack-data-secrets")
+OPT_IN = (
+    "ClusterRole/cloudstack-compute-secrets",
+    "ClusterRole/cloudstack-data-secrets",
+    "ClusterRole/cloudstack-api-guest-passwords",
+)
 """Bound by tenants, in their own namespaces."""
 API = "ClusterRole/cloudstack-api"
 """It acts for people, so it writes what they write."""

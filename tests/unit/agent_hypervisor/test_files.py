@@ -143,3 +143,12 @@ def test_settings_name_the_variable_that_is_wrong() -> None:
     assert Settings.read({"STOP_DEADLINE": "5", "HOST_RESERVED_MEMORY": "2Gi"}).reserved_memory == 2 * 1024**3
     with pytest.raises(ValueError, match="HYPERVISOR_DRIVER"):
         Settings.read({"HYPERVISOR_DRIVER": "xen"})
+
+
+def test_an_emulated_guest_that_may_be_given_processors_has_room_for_their_code() -> None:
+    def cache(cpus: int, max_cpus: int) -> str | None:
+        text = domainxml.domain(replace(SPEC, cpus=cpus, max_cpus=max_cpus), Machine())
+        return ET.fromstring(text).findtext("features/tcg/tb-cache")
+
+    assert cache(2, 0) == cache(2, 2) == "32"
+    assert cache(1, 4) == "256"

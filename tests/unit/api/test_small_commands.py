@@ -6,11 +6,14 @@ import pytest
 
 from operators.contract.codec import to_wire
 from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.core import SECRET
 from operators.contract.fabric import HOST, HOST_REPORT, IMAGE_STORE, IP_RANGE
 from operators.contract.meta import Key, ObjectRef
 from operators.contract.networking import NETWORK, ROUTER, RouterSpec, Uplink
+from operators.contract.passwords import read, secret_key
 from operators.contract.storage import IMAGE
 from operators.kernel.memory import MemoryStore
+from operators.kernel.store import Forbidden
 from tests.unit.api.world import CHECKSUM, World, running
 
 
@@ -73,6 +76,54 @@ async def test_other_keys(world: World) -> None:
     assert body["spec"]["sshKeyPairs"] == ["two", "one"]
     (listed,) = (await world.call("alice", "listVirtualMachines", keypair="two"))["virtualmachine"]
     assert listed["id"] == vm
+
+
+async def test_new_passwords(world: World) -> None:
+    vm = await deployed(world)
+    status, body = await world.ask("alice", "resetPasswordForVirtualMachine", id=vm)
+    assert (status, "must be stopped" in body["resetpasswordforvirtualmachineresponse"]["errortext"]) == (431, True)
+    await world.job("alice", (await world.call("alice", "stopVirtualMachine", id=vm))["jobid"])
+    told = []
+    for asked in ({}, {"password": "of my own"}):
+        begun = await world.call("alice", "resetPasswordForVirtualMachine", id=vm, **asked)
+        told.append((await world.job("alice", begun["jobid"]))["jobresult"]["virtualmachine"]["password"])
+    assert len(told[0]) == 16
+    assert told[1] == "of my own"
+    body = world.server.read(VIRTUAL_MACHINE, Key("alice", "web"))
+    assert body is not None
+    machine = VIRTUAL_MACHINE.parse(body)
+    assert machine.spec.password_request == 2
+    secret = world.server.read(SECRET, secret_key(machine, 2))
+    assert secret is not None
+    assert read(secret) == told[1]
+    assert secret["metadata"]["ownerReferences"][0]["uid"] == vm
+    listed = await world.call("alice", "listVirtualMachines", id=vm)
+    assert "password" not in listed["virtualmachine"][0]
+    assert not any(password in str(body) for password in told)
+    status, body = await world.ask("alice", "resetPasswordForVirtualMachine", id=vm, password="two\nlines")
+    assert (status, "one line" in body["resetpasswordforvirtualmachineresponse"]["errortext"]) == (431, True)
+
+
+async def test_without_the_right_to_keep_secrets_a_password_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = await deployed(world)
+    await world.job("alice", (await world.call("alice", "stopVirtualMachine", id=vm))["jobid"])
+
+    async def forbidden(*_: object) -> None:
+        raise Forbidden("secrets is forbidden")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryStore, "create", forbidden)
+        status, body = await world.ask("alice", "resetPasswordForVirtualMachine", id=vm)
+    assert status == 531
+    assert (
+        "create rolebinding cloudstack-api-guest-passwords"
+        in body["resetpasswordforvirtualmachineresponse"]["errortext"]
+    )
+    body = world.server.read(VIRTUAL_MACHINE, Key("alice", "web"))
+    assert body is not None
+    assert VIRTUAL_MACHINE.parse(body).spec.password_request == 0
 
 
 RANGE = {"gateway": "10.98.0.1", "netmask": "255.255.255.0", "startip": "10.98.0.10", "endip": "10.98.0.20"}
