@@ -24,8 +24,8 @@ _WHY = {
     "the interfaces of a virtual machine cannot change after it was made": """
         addNicToVirtualMachine removeNicFromVirtualMachine updateDefaultNicForVirtualMachine addIpToNic
         removeIpFromNic updateVmNicIp""",
-    "a router is no virtual machine here: its agent keeps it as it should be, and makes it anew when it is lost": """
-        restartNetwork startRouter stopRouter rebootRouter destroyRouter""",
+    "a router is no virtual machine here: restartNetwork makes it anew": """
+        startRouter stopRouter rebootRouter destroyRouter""",
     "the API has no system virtual machines: what they do in CloudStack, pods do here": """
         startSystemVm stopSystemVm rebootSystemVm destroySystemVm""",
     "what belongs to an account is in its Kubernetes namespace, and nothing can leave a namespace": """

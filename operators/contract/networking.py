@@ -42,6 +42,8 @@ class NetworkSpec:
     domain: str = ""
     """DNS domain of its guests; `<network>.<namespace>.internal` by default."""
     zone: str = "default"
+    restart_request: int = 0
+    """Raised by one, its router is made anew, once; compare `status.restartObserved`. Guests stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class NetworkStatus:
     router: str = ""
     router_host: str = ""
     ports: int = 0
+    restart_observed: int = 0
+    """The newest `spec.restartRequest` that was done."""
     conditions: tuple[Condition, ...] = ()
     """`SourceNAT`, `Ready`."""
 
@@ -171,6 +175,8 @@ class RouterSpec:
     uplink: Uplink | None = None
     reservations: tuple[Reservation, ...] = ()
     mtu: int = 1450
+    restart_request: int = 0
+    """The Network's, when this Router was made: one with a lower one is replaced."""
 
 
 @dataclass(frozen=True, slots=True)

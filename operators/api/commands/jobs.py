@@ -288,7 +288,8 @@ def _judged(call: Call, found: Obj[Any, Any] | None, what: str) -> tuple[int, st
 
 
 def _result(call: Call, found: Obj[Any, Any] | None, what: str) -> Any:
-    if found is None or what in (DELETION, DONE) or found.kind not in SHOWN:
+    restarted = found is not None and found.kind is NETWORK and what == CHANGE
+    if found is None or what in (DELETION, DONE) or found.kind not in SHOWN or restarted:
         return Done()
     if what == REVERTING and found.kind == VIRTUAL_MACHINE_SNAPSHOT:
         vm = call.cloud.named(VIRTUAL_MACHINE, found.spec.virtual_machine, found.meta.namespace)

@@ -18,13 +18,13 @@ from operators.api.call import (
     owned,
     place_to_make,
 )
-from operators.api.changing import given, remove, update
+from operators.api.changing import change, given, remove, update
 from operators.api.cloud import Network, NetworkOffering, Zone, name_of
 from operators.api.declare import ROOT_ADMIN, Answer, Single, Started, boolean, command, string, uuid, words
-from operators.api.jobs import CREATION, DELETION, job_id
+from operators.api.jobs import CREATION, DELETION, changed, job_id
 from operators.api.responses.done import Done
 from operators.api.responses.network import PROVIDER, SERVICES, NetworkResponse, ServiceResponse, network
-from operators.contract.codec import to_wire
+from operators.contract.codec import Json, to_wire
 from operators.contract.fabric import ZONE
 from operators.contract.identity import Resource
 from operators.contract.networking import NETWORK, NETWORK_OFFERING, PORT, DhcpRange, NetworkSpec
@@ -195,6 +195,30 @@ async def update_network(call: Call, args: UpdateNetwork) -> Answer:
     spec = given(dns=servers or None, domain=args.networkdomain)
     updated = await update(call, args.id, spec, name=args.name, display=args.displaytext)
     return Started(job_id(updated.meta.uid, CREATION))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartNetwork:
+    """Arguments."""
+
+    id: Network = uuid("ID of the network", NETWORK, required=True)
+
+
+@command(
+    "restartNetwork",
+    "Makes a network's router anew. Its guests stay as they are, and reach the world again when that works.",
+    item=Done,
+    asynchronous=True,
+    refused="makeredundant",
+    ignored="cleanup livepatch",
+)
+async def restart_network(call: Call, args: RestartNetwork) -> Answer:
+    """The caller's own `spec.restartRequest`, raised by one."""
+
+    def make(now: Network) -> Json:
+        return {"spec": {"restartRequest": now.spec.restart_request + 1}}
+
+    return Started(changed(await change(call, args.id, make)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

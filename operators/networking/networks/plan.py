@@ -58,6 +58,9 @@ def plan(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
         other = placement.choose(network.spec.zone, seen, placement.uplink_bridge(seen))
         if not isinstance(other, Blocked):
             actions.append(Delete(router))
+    elif _outdated(router, network) and not router.meta.deleting:
+        # The next one takes its ledger from what the Ports say, as after any end of a router.
+        return [*actions, Delete(router)], Blocked(Reason.PROVISIONING, "its router is being made anew, as was asked")
     if not router.meta.deleting:
         actions += resolved.router(network, seen, where, router)
     actions += resolved.host_networks(network, seen, router.spec.host_name)
@@ -129,6 +132,11 @@ def _lost(router: RouterObj, seen: Seen) -> bool:
     """Whether the host of the router is known not to come back, as opposed to: not heard of for a while."""
     host = seen.hosts.get(router.spec.host_name)
     return host is None or host.leaving
+
+
+def _outdated(router: RouterObj, network: NetworkObj) -> bool:
+    """Whether it is older than the newest wish to have it made anew."""
+    return router.spec.restart_request < network.spec.restart_request
 
 
 def _standing(router: RouterObj, seen: Seen) -> Outcome:

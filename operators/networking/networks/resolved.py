@@ -47,6 +47,7 @@ def new_router(network: NetworkObj, seen: Seen, where: ledger.Pool, host: str) -
         gateway=where.gateway_with_prefix,
         domain=_domain(network),
         uplink=_uplink(seen, host),
+        restart_request=network.spec.restart_request,
     )
     return _router_body(network, spec)
 
@@ -68,6 +69,7 @@ def router(network: NetworkObj, seen: Seen, where: ledger.Pool, current: RouterO
         dns=network.spec.dns or zone_dns,
         uplink=_uplink(seen, before.host_name),
         reservations=reservations,
+        restart_request=before.restart_request,
     )
     if spec == before:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operators.contract.meta import Condition
+from operators.contract.meta import Condition, holds
 from operators.contract.networking import NetworkStatus
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Done, Outcome, Rejected
@@ -23,7 +23,15 @@ def status(network: NetworkObj, seen: Seen, outcome: Outcome, ports: int) -> Net
         router=router.meta.name if router else "",
         router_host=router.spec.host_name if router else "",
         ports=ports,
+        restart_observed=max(network.status.restart_observed, _restarted(seen)),
     )
+
+
+def _restarted(seen: Seen) -> int:
+    """The wish that the router which works was made for."""
+    router = seen.router
+    works = router is not None and not router.meta.deleting and holds(router.status.conditions, Type.PROGRAMMED)
+    return router.spec.restart_request if router is not None and works else 0
 
 
 def conditions(network: NetworkObj, seen: Seen) -> tuple[Condition, ...]:

@@ -339,3 +339,18 @@ async def test_capabilities_tell_the_limit_of_calls() -> None:
         assert (told["apilimitmax"], told["apilimitinterval"]) == (100, 5)
         left = (await world.call("alice", "getApiLimit"))["apilimit"]
         assert left["apiAllowed"] == 100 - left["apiIssued"]
+
+
+async def test_a_network_is_restarted(world: World) -> None:
+    network = await world.network("alice")
+    begun = await world.call("alice", "restartNetwork", id=network, cleanup="true")
+    body = world.server.read(NETWORK, Key("alice", "front"))
+    assert body is not None
+    assert body["spec"]["restartRequest"] == 1
+    assert (await world.call("alice", "queryAsyncJobResult", jobid=begun["jobid"]))["jobstatus"] == 0
+    ready = {"type": "Ready", "status": "True", "reason": "AsSpecified"}
+    ready["observedGeneration"] = body["metadata"]["generation"]
+    store = MemoryStore(world.server, "networking")
+    await store.apply_status(NETWORK, Key("alice", "front"), {"conditions": [ready]}, resource_version="")
+    assert (await world.job("alice", begun["jobid"]))["jobresult"] == {"success": True}
+    assert (await world.ask("bob", "restartNetwork", id=network))[0] == 431

@@ -356,3 +356,32 @@ async def test_a_router_deleted_by_hand_is_made_again_with_the_same_ledger() -> 
         assert after.spec.reservations == before.spec.reservations
         assert after.spec.uplink == before.spec.uplink
         assert cloud.ready(NETWORK, "net")[0] == "True"
+
+
+@virtual
+async def test_a_router_is_made_anew_once_when_its_network_asks_for_it() -> None:
+    async with world() as cloud:
+        await cloud.network()
+        await cloud.guest("a", "h2")
+        await cloud.settle()
+        before = cloud.must(ROUTER, "net-router")
+        await cloud.network(restartRequest=1)
+        await cloud.settle()
+        after = cloud.must(ROUTER, "net-router")
+        assert after.meta.uid != before.meta.uid
+        assert (after.spec.reservations, after.spec.uplink) == (before.spec.reservations, before.spec.uplink)
+        assert cloud.ready(NETWORK, "net")[0] == "True"
+        assert cloud.must(NETWORK, "net").status.restart_observed == 1
+        await cloud.settle(700)
+        assert cloud.must(ROUTER, "net-router").meta.uid == after.meta.uid
+
+
+@virtual
+async def test_a_new_network_begins_with_its_wish_granted() -> None:
+    async with world() as cloud:
+        await cloud.network(restartRequest=3)
+        await cloud.settle()
+        first = cloud.must(ROUTER, "net-router")
+        assert cloud.must(NETWORK, "net").status.restart_observed == 3
+        await cloud.settle(60)
+        assert cloud.must(ROUTER, "net-router").meta.uid == first.meta.uid
