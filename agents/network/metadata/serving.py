@@ -66,11 +66,14 @@ class Services:
             task.set_name(f"metadata {netns} {port}")
             service.tasks.append(task)
 
-    def close(self, netns: str) -> None:
+    async def close(self, netns: str) -> None:
         """Serve no more there, and keep nothing open that would keep the namespace."""
         service = self._running.pop(netns)
         for task in service.tasks:
             task.cancel()
+        # The event loop must have let go of a socket before it is closed. Whatever gets its number next would never be
+        # heard: the next child's process descriptor, for one, and its end be waited for without end.
+        await asyncio.wait(service.tasks)
         for transports in service.open.values():
             for transport in transports:
                 transport.abort()

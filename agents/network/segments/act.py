@@ -26,4 +26,4 @@ async def act(action: Action, services: Services) -> None:
         case Serve(netns, host_network):
             services.open(netns, host_network)
         case Close(netns):
-            services.close(netns)
+            await services.close(netns)
