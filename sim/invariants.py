@@ -28,6 +28,7 @@ Complaints = Iterator[str]
 VM, INSTANCE = (names.COMPUTE, "virtualmachines"), (names.COMPUTE, "instances")
 MIGRATION = (names.COMPUTE, "migrations")
 VOLUME, DISK = (names.STORAGE, "volumes"), (names.STORAGE, "disks")
+SNAPSHOT, DISK_SNAPSHOT = (names.STORAGE, "volumesnapshots"), (names.STORAGE, "disksnapshots")
 IMAGE, COPY = (names.STORAGE, "images"), (names.STORAGE, "imagecopies")
 NETWORK, PORT, ROUTER = (names.NETWORKING, "networks"), (names.NETWORKING, "ports"), (names.NETWORKING, "routers")
 BINDING, HOST_NETWORK = (names.NETWORKING, "portbindings"), (names.NETWORKING, "hostnetworks")
@@ -36,7 +37,7 @@ NAMESPACE = ("", "namespaces")
 POOL = (names.FABRIC, "storagepools")
 HOST, REPORT = (names.FABRIC, "hosts"), (names.FABRIC, "hostreports")
 USERS = {
-    *(kind[1] for kind in (VM, VOLUME, NETWORK, IMAGE)),
+    *(kind[1] for kind in (VM, VOLUME, NETWORK, IMAGE, SNAPSHOT)),
     "zones",
     "racks",
     "hostgroups",
@@ -349,7 +350,7 @@ def one_writer_per_disk(run: Run, host: Host, uuid: str) -> Complaints:
 def a_start_is_done_once(run: Run, host: Host, uuid: str) -> Complaints:
     """A guest is started once for each request, boot of its host and reboot."""
     record = host.machine.starts[-1].record
-    same = [each for each in host.machine.starts if each.uuid == uuid and each.record == record]
+    same = [each for each in host.machine.starts if each.uuid == uuid and each.record == record and not each.lost]
     if len(same) > 1:
         yield f"guest {uuid} was started twice for {record}, at {same[0].time:.3f} and {same[1].time:.3f}"
 
@@ -413,7 +414,9 @@ def vms_are_as_specified(run: Run) -> Complaints:
                 yield f"{name} does not say that {problem}"
         elif len(hosts) != 1:
             yield f"{name} is to run and runs on {hosts}: {_why(vm)}"
-        elif _condition(vm, "Ready") != "True":
+        elif vm["spec"].get("paused", False) is not (uid in run.world.hosts[hosts[0]].machine.paused):
+            yield f"{name} says paused={vm['spec'].get('paused', False)}, and its guest is not so: {_why(vm)}"
+        elif _condition(vm, "Ready") != "True" and not vm["spec"].get("paused"):
             yield f"{name} runs on {hosts[0]} and does not say Ready: {_why(vm)}"
         elif _status(vm).get("hostName") != hosts[0]:
             yield f"{name} runs on {hosts[0]} and says {_status(vm).get('hostName')}"
@@ -431,7 +434,21 @@ def statuses_are_up_to_date(run: Run) -> Complaints:
 def deleted_means_gone(run: Run) -> Complaints:
     """What was deleted is gone, unless it is in use and says so."""
     users = [each["spec"] for each in run.all(VM)]
-    for kind in (NAMESPACE, INSTANCE, DISK, COPY, PORT, BINDING, HOST_NETWORK, ROUTER, FLOW, VOLUME, NETWORK):
+    for kind in (
+        NAMESPACE,
+        INSTANCE,
+        DISK,
+        COPY,
+        PORT,
+        BINDING,
+        HOST_NETWORK,
+        ROUTER,
+        FLOW,
+        VOLUME,
+        NETWORK,
+        SNAPSHOT,
+        DISK_SNAPSHOT,
+    ):
         for each in run.all(kind):
             if not _deleting(each):
                 continue
@@ -499,9 +516,10 @@ def _strange_guests(run: Run, host: Host) -> Complaints:
 
 
 def _strange_files(run: Run, host: Host) -> Complaints:
-    known = {f"{POOL_ROOT}/{_folder(each)}/{each['spec']['path']}" for each in (*run.all(DISK), *run.all(COPY))
+    all_ = (*run.all(DISK), *run.all(COPY), *run.all(DISK_SNAPSHOT))
+    known = {f"{POOL_ROOT}/{_folder(each)}/{each['spec']['path']}" for each in all_
              if each["spec"]["hostName"] == host.name or each["spec"]["pool"] == names.SHARED_POOL}  # fmt: skip
-    making = {each["metadata"]["uid"] for each in (*run.all(DISK), *run.all(COPY))}
+    making = {each["metadata"]["uid"] for each in all_}
     for path in host.files.files(POOL_ROOT):
         if path.endswith(f"/{MARK}") or any(f"/.{uid}." in path for uid in making):
             continue
@@ -678,12 +696,17 @@ def _condition(obj: Json, type_: str) -> str:
     return str(_find(obj, type_).get("status", ""))
 
 
+def says_ready(obj: Json) -> bool:
+    """Whether it does."""
+    return _condition(obj, "Ready") == "True"
+
+
 def _reason(obj: Json, type_: str) -> str:
     return str(_find(obj, type_).get("reason", ""))
 
 
 def _why(obj: Json, type_: str = "") -> str:
-    for name in (type_, "Ready", "Provisioned", "Programmed", "Realised", "Released"):
+    for name in (type_, "Ready", "Provisioned", "Programmed", "Realised", "Released", "Succeeded"):
         if (found := _find(obj, name)) and name:
             return f"{name}={found['status']} {found['reason']}: {found.get('message', '')}"
     return "it says nothing"

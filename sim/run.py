@@ -215,10 +215,17 @@ class Run:
             if each["metadata"]["namespace"] == where
         }
         pools = set()
+        here = ("", names.SHARED_POOL, names.local_pool(vm.get("status", {}).get("hostName", "")))
+        for name in (names.root_volume(vm["metadata"]["name"]), *vm["spec"].get("volumes", ())):
+            wanted = volumes.get(name, {}).get("spec", {}).get("pool", "")
+            if wanted not in here or (wanted and ("", wanted) not in self.world.server.tables[invariants.POOL].records):
+                return f"volume {name} is wanted on pool {wanted}"
         for name in vm["spec"].get("volumes", ()):
             if name not in volumes or volumes[name]["metadata"].get("deletionTimestamp"):
                 return f"there is no volume {name}"
             wanted = volumes[name]["spec"].get("pool", "")
+            if volumes[name]["spec"].get("source", {}).get("snapshot") and not invariants.says_ready(volumes[name]):
+                return f"volume {name} waits for its snapshot"
             if wanted and ("", wanted) not in self.world.server.tables[invariants.POOL].records:
                 return f"there is no pool {wanted} for volume {name}"
             pools.add(volumes[name].get("status", {}).get("hostName", "") or wanted.partition("local-")[2])

@@ -90,14 +90,23 @@ class Users:
             return self._create(time, namespace, name)
         what = rng.choices(
             ("delete", "stop", "start", "reboot", "volumes", "cancel", "reapply", "delete-volume", "delete-network",
-             "guest-ends", "recreate", "network", "volume", "recreate-namespace", "migrate", "stay"),
-            (5, 3, 3, 2, 2, 1, 1, 0.5, 0.5, 1, 2, 0.5, 0.5, self.size.ruin, 4, 0.7),
+             "guest-ends", "recreate", "network", "volume", "recreate-namespace", "migrate", "stay", "pause", "resume",
+             "reset", "snapshot", "unsnapshot", "revert", "restore", "move", "grow"),
+            (5, 3, 3, 2, 2, 1, 1, 0.5, 0.5, 1, 2, 0.5, 0.5, self.size.ruin, 4, 0.7, 1.5, 1.5,
+             1, 2.5, 1, 0.5, 0.7, 1.5, 0.7),
         )[0]  # fmt: skip
         if what == "delete":
             del self.vms[namespace, name]
         if what in ("stop", "start"):
             known["runPolicy"] = "Stopped" if what == "stop" else "Running"
             return Deed(time, what, namespace, name)
+        if what in ("pause", "resume"):
+            known["paused"] = what == "pause"
+        if what == "reset":
+            known["resetRequest"] = known.get("resetRequest", 0) + 1
+            return Deed(time, what, namespace, name, (("count", known["resetRequest"]),))
+        if what in ("snapshot", "unsnapshot", "revert", "restore", "move", "grow"):
+            return self._of_a_volume(time, what, namespace, name)
         if what == "reboot":
             known["rebootRequest"] = known.get("rebootRequest", 0) + 1
             return Deed(time, what, namespace, name, (("count", known["rebootRequest"]),))
@@ -124,6 +133,26 @@ class Users:
         if what == "recreate":
             return Deed(time, what, namespace, name, tuple(known.items()))
         return Deed(time, what, namespace, name)
+
+    def _of_a_volume(self, time: float, what: str, namespace: str, vm: str) -> Deed:
+        """What is done with the root disk of a machine, or with another Volume."""
+        rng = self.rng
+        volume = rng.choice((names.root_volume(vm), names.root_volume(vm), "vol0", "vol1"))
+        number = rng.randrange(2)
+        match what:
+            case "snapshot":
+                return Deed(time, what, namespace, f"snap{number}", (("volume", volume),))
+            case "unsnapshot":
+                return Deed(time, what, namespace, f"snap{number}")
+            case "revert":
+                return Deed(time, what, namespace, f"snap{number}", (("count", rng.randrange(1, 4)),))
+            case "restore":
+                return Deed(
+                    time, what, namespace, f"copy{number}", (("snapshot", f"snap{rng.randrange(2)}"), ("vm", vm))
+                )
+            case "move":
+                return Deed(time, what, namespace, volume, (("pool", rng.choice((*POOLS, "local-host2", ""))),))
+        return Deed(time, what, namespace, volume, (("size", rng.choice(("2Gi", "3Gi"))),))
 
     def _create(self, time: float, namespace: str, name: str) -> Deed:
         rng = self.rng
@@ -234,6 +263,39 @@ class Doing:
 
     def _volumes(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         return self._patch(namespace, name, {"volumes": list(args["volumes"])})
+
+    def _pause(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self._patch(namespace, name, {"paused": True})
+
+    def _resume(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self._patch(namespace, name, {"paused": False})
+
+    def _reset(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self._patch(namespace, name, {"resetRequest": args["count"]})
+
+    def _of_storage(self, plural: str, namespace: str, name: str, spec: dict[str, Any]) -> Any:
+        return self.world.request("PATCH", STORAGE, plural, name, {"spec": spec}, namespace=namespace, content=MERGE)
+
+    def _snapshot(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self.world.apply(STORAGE, "volumesnapshots", name, namespace, args)
+
+    def _unsnapshot(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self.world.request("DELETE", STORAGE, "volumesnapshots", name, {}, namespace=namespace)
+
+    def _revert(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self._of_storage("volumesnapshots", namespace, name, {"revertRequest": args["count"]})
+
+    def _restore(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        """A Volume from a snapshot, for a machine that gets no other."""
+        answer = self._volume(namespace, name, {"source": {"snapshot": args["snapshot"]}})
+        self._patch(namespace, args["vm"], {"volumes": [name]})
+        return answer
+
+    def _move(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self._of_storage("volumes", namespace, name, {"pool": args["pool"] or None})
+
+    def _grow(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self._of_storage("volumes", namespace, name, {"size": args["size"]})
 
     def _migrate(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         spec = {"virtualMachine": name, "storage": args["storage"]}

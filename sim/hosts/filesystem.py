@@ -32,6 +32,8 @@ class Node:
     safe_entries: dict[str, Node] = field(default_factory=dict)
     size: int = 0
     """Bytes that the file would take, beside the few that it holds here."""
+    guards: set[tuple[int, int]] = field(default_factory=set)
+    """Descriptors, by their host, through which a lock is held that keeps QEMU from writing."""
 
     def lose(self) -> None:
         """Power is lost: only what was synced is left."""
@@ -116,7 +118,13 @@ class FileSystem:
 
     def close_all(self, actor: Actor) -> None:
         """A process ended: its descriptors are closed."""
-        self.descriptors = {fd: each for fd, each in self.descriptors.items() if each[1] is not actor}
+        for fd in [fd for fd, each in self.descriptors.items() if each[1] is actor]:
+            self.close(fd)
+
+    def close_everything(self) -> None:
+        """The host lost power."""
+        for fd in list(self.descriptors):
+            self.close(fd)
 
     # The calls.
 
@@ -176,8 +184,14 @@ class FileSystem:
         folder, name = self._at(path, dir_fd)
         if name not in folder.entries:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
-        self.removing(folder.entries[name], name)
+        self._goes(folder, name)
         del folder.entries[name]
+
+    def _goes(self, folder: Node, name: str) -> None:
+        """Tell of a file that is about to lose its last name."""
+        node = folder.entries[name]
+        if sum(each is node for each in folder.entries.values()) == 1:
+            self.removing(node, name)
 
     def link(
         self, old: str, new: str, *, src_dir_fd: int | None, dst_dir_fd: int | None, follow_symlinks: bool
@@ -185,6 +199,8 @@ class FileSystem:
         """link(2)."""
         source, name = self._at(old, src_dir_fd)
         target, other = self._at(new, dst_dir_fd)
+        if name not in source.entries:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", old)
         if other in target.entries:
             raise FileExistsError(errno.EEXIST, "File exists", new)
         target.entries[other] = source.entries[name]
@@ -195,6 +211,10 @@ class FileSystem:
         if name not in source.entries:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", old)
         target, other = self._at(new, dst_dir_fd)
+        if target.entries.get(other) is source.entries[name]:
+            return  # Two names of one file: nothing is done.
+        if other in target.entries:
+            self._goes(target, other)
         target.entries[other] = source.entries.pop(name)
 
     def fsync(self, fd: int) -> None:
@@ -228,8 +248,12 @@ class FileSystem:
 
     def close(self, fd: int) -> None:
         """close(2)."""
-        self.node(fd)
+        self.node(fd).guards.discard((id(self), fd))
         del self.descriptors[fd]
+
+    def guard(self, fd: int) -> None:
+        """Keep QEMU from writing to an open file until the descriptor is closed, as its own locks do."""
+        self.node(fd).guards.add((id(self), fd))
 
     def dup(self, fd: int) -> int:
         """dup(2)."""
@@ -237,9 +261,24 @@ class FileSystem:
 
     def fstat(self, fd: int) -> Any:
         """fstat(2)."""
-        node = self.node(fd)
+        return self._stat(self.node(fd))
+
+    def stat(self, path: str, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> Any:
+        """fstatat(2)."""
+        folder, name = self._at(path, dir_fd)
+        if name not in folder.entries:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        return self._stat(folder.entries[name])
+
+    def chown(self, path: str, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
+        """fchownat(2): everybody is root here."""
+
+    def _stat(self, node: Node) -> Any:
         kind = stat.S_IFDIR if node.folder else stat.S_IFREG
-        return SimpleNamespace(st_mode=kind | node.mode, st_blocks=8, st_size=max(len(node.data), node.size))
+        size = max(len(node.data), node.size)
+        return SimpleNamespace(
+            st_mode=kind | node.mode, st_blocks=8, st_size=size, st_ino=id(node), st_dev=1, st_uid=0, st_gid=0
+        )
 
     def fchmod(self, fd: int, mode: int) -> None:
         """fchmod(2)."""
@@ -257,6 +296,8 @@ class Os:
     """Stands in for the module `os` in the storage agent: each call goes to the host of the process that makes it."""
 
     environ = real.environ
+    path = real.path
+    """Of which only `samestat` is asked."""
     defpath = real.defpath
 
     def __getattr__(self, name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.hypervisor.driver import Facts, HypervisorError, Listeners
@@ -117,7 +117,7 @@ class Host:
 
     # Guests.
 
-    def start_guest(self, uuid: str) -> None:
+    def start_guest(self, uuid: str, unheard: Callable[[], bool]) -> None:
         """What virDomainCreate does."""
         machine = self.machine
         spec = machine.defined.get(uuid)
@@ -139,7 +139,7 @@ class Host:
         if record is not None:
             machine.live[uuid] = record
         machine.ends.pop(uuid, None)
-        machine.starts.append(Started(self.loop.now, uuid, record))
+        machine.starts.append(Started(self.loop.now, uuid, record, unheard))
         self.say("guest-on", f"{spec.name} {uuid} start={record.start if record else '?'}")
         for check in self.checks:
             check(self, uuid)
@@ -147,8 +147,10 @@ class Host:
 
     def check_disk(self, path: str) -> None:
         """Refuse a disk that is not there, or that another guest has."""
-        if self.files.find(path) is None:
+        if (node := self.files.find(path)) is None:
             raise HypervisorError(f"Cannot access storage file '{path}': No such file or directory")
+        if node.guards:
+            raise HypervisorError(f'Failed to get "write" lock of {path}: it is being copied')
         for other, each in self.machine.running.items():
             if path in (used.path for used in each.disks):
                 raise HypervisorError(f'Failed to get "write" lock of {path}: {other} has it')
@@ -172,7 +174,10 @@ class Host:
         spec = machine.running.pop(uuid, None)
         if spec is None:
             return
-        machine.live.pop(uuid, None)
+        live = machine.live.pop(uuid, None)
+        if live is not None and not live.started_at:
+            last = max(index for index, each in enumerate(machine.starts) if each.uuid == uuid)
+            machine.starts[last] = replace(machine.starts[last], lost=machine.starts[last].unheard())
         machine.paused.pop(uuid, None)
         machine.frozen.discard(uuid)
         if machine.backups.pop(uuid, None) is not None:
@@ -242,7 +247,7 @@ class Host:
         )  # fmt: skip
         self.machine = kept
         self.files.root.lose()
-        self.files.descriptors.clear()
+        self.files.close_everything()
         self.files.frozen = False
         self.network.reset()
 

@@ -9,6 +9,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from agents.hypervisor import seed
@@ -47,6 +48,10 @@ class Started:
     time: float
     uuid: str
     record: Record | None
+    unheard: Callable[[], bool] = lambda: False
+    """Whether who asked for it has died meanwhile."""
+    lost: bool = False
+    """The guest ended before anybody had heard of the start, which so cannot be told from one that failed."""
 
 
 @dataclass
@@ -135,7 +140,9 @@ class Driver:
         await self._do(spec.uuid, 0.003, define)
 
     async def start(self, uuid: str) -> None:
-        await self._do(uuid, self._host.rng.uniform(0.2, 0.5), lambda: self._host.start_guest(uuid))
+        me = ACTOR.get()
+        start = partial(self._host.start_guest, uuid, lambda: not me.alive)
+        await self._do(uuid, self._host.rng.uniform(0.2, 0.5), start)
 
     async def record(self, uuid: str, record: Record) -> None:
         def keep() -> None:

@@ -434,9 +434,10 @@ class Services:
         within(netns, lambda: None)
         self._open.add(netns)
 
-    def close(self, netns: str) -> None:
+    async def close(self, netns: str) -> None:
         """Listen no more."""
         self._open.remove(netns)
+        await asyncio.sleep(0)
 
 
 class Exits:

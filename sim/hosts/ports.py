@@ -35,6 +35,7 @@ from agents.storage import (
     places,
     qcow2,
     qemuimg,
+    taking,
 )
 from agents.storage.failure import Failed
 from agents.storage.fetching import download, imports, inspection
@@ -59,10 +60,10 @@ def install() -> None:
     os_ = Os()
     for module in (
         chains, copying, folders, formats, marks, places, qcow2, directories, snapshot_act, download, inspection,
-        pool_observe,
+        pool_observe, taking,
     ):  # fmt: skip
         module.os = os_  # type: ignore[attr-defined]
-    for name in ("create", "resize", "info", "convert", "copy"):
+    for name in ("create", "resize", "info", "convert", "copy", "compare"):
         setattr(qemuimg.QemuImg, name, globals()[f"_{name}"])
     locks.written = _locked
     locks.keep_writers_out = _keep_writers_out
@@ -128,9 +129,9 @@ def _locked(fd: int) -> bool:
 
 
 def _keep_writers_out(fd: int) -> None:
-    """No lock is kept: copies of disks that a guest could start on meanwhile are not in the workload."""
     if _locked(fd):
         raise locks.InUse
+    _host().files.guard(fd)
 
 
 async def _create(self: Any, fd: int, size: int, backing: str = "", layout: Any = None) -> None:
@@ -166,6 +167,11 @@ async def _copy(self: Any, layers: Any, target: int, form: str = "qcow2", layout
     made = files.flattened(files.node(layers[0]))
     node = files.node(target)
     node.data, node.size = made.data, made.size
+
+
+async def _compare(self: Any, layers: Any, copy: int, form: str = "qcow2") -> None:
+    """Only headers are kept here, and they say nothing of what a disk holds."""
+    await _tool(0.5)
 
 
 # Images.

@@ -15,7 +15,6 @@ from operators.api.jobs import ATTACHING, CREATION, DELETION, DETACHING, changed
 from operators.api.limits import gib
 from operators.api.responses.done import Done
 from operators.api.responses.volume import DATA, VolumeResponse, type_of, user_of, volume
-from operators.contract import names
 from operators.contract.codec import Json
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import ZONE
@@ -59,8 +58,7 @@ async def list_volumes(call: Call, args: ListVolumes) -> Answer:
 
     def wanted(obj: Volume) -> bool:
         return (
-            names.LABEL_CD not in obj.meta.labels
-            and (not ids or obj.meta.uid in ids)
+            (not ids or obj.meta.uid in ids)
             and args.name in ("", name_of(obj))
             and contains(args.keyword, name_of(obj))
             and args.type.upper() in ("", type_of(obj))
