@@ -78,6 +78,12 @@ def publish(where: Target, guest: Path) -> None:
     where.kubectl("-n", CATALOG, "rollout", "status", "deployment/image-server", "--timeout=120s")
     checksum = hashlib.sha256(guest.read_bytes()).hexdigest()
     text = (REPO / "examples/image-tiny.yaml").read_text().replace("@SHA256@", checksum)
+    image = ("-n", CATALOG, "images.storage.cloudstack.dev", "tiny")
+    there = where.kubectl(*image[:2], "get", *image[2:], "--ignore-not-found", "-o", "jsonpath={.spec.checksum}")
+    if there not in ("", f"sha256:{checksum}"):
+        # An Image cannot change. This waits for as long as disks are made from the earlier one.
+        say("image tiny is another one now: removing the earlier one, and its virtual machines keep it until they go")
+        where.kubectl(*image[:2], "delete", *image[2:], "--timeout=170s")
     where.kubectl("apply", "--server-side", "-f", "-", input=text)
     say("image tiny is in the catalogue")
 

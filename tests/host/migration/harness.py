@@ -137,6 +137,8 @@ class Two:
         await self.put(VIRTUAL_MACHINE, VM.name, body | spec, SPACE, finalizers=["cloudstack.dev/orchestration"])
         await self.until(lambda: self.ready(), 60)
         await self.until(lambda: "TINY READY" in self.console(self.where), 120)
+        while len((await self.sh(self.where, LIFE)).split()) < 2:
+            await asyncio.sleep(0.2)  # its script runs once it is ready
 
     async def migrate(self, name: str = "move", **spec: Any) -> None:
         await self.put(MIGRATION, name, {"virtualMachine": VM.name, "storage": "Auto"} | spec, SPACE)
