@@ -11,7 +11,7 @@ from agents.storage.fetching.download import Download, Wanted
 from agents.storage.fetching.inspection import inspect
 from agents.storage.folders import Draft, Place, in_thread, off_loop
 from agents.storage.jobs import Jobs, State, Told
-from agents.storage.qemuimg import Limits, QemuImg
+from agents.storage.qemuimg import Limits, QemuImg, QemuImgError
 from agents.storage.settings import Settings
 from operators.contract.reasons import Reason
 from operators.kernel import Clock
@@ -83,6 +83,10 @@ class Imports:
         except Failed as failed:
             if failed.reason != Reason.SOURCE_UNREACHABLE:
                 draft.discard()
+            raise
+        except (QemuImgError, OSError):
+            # A pool that filled up, most likely: what was fetched is not to hold the room until there is more.
+            draft.discard()
             raise
         finally:
             draft.close()

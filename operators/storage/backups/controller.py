@@ -7,18 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from operators.contract.backups import DISK_BACKUP, VOLUME_BACKUP
-from operators.contract.codec import to_wire
 from operators.contract.fabric import IMAGE_STORE
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Type
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK
-from operators.kernel import Done, Outcome, Problem, Report, Retry
+from operators.kernel import Done, Outcome, Report
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
-from operators.kernel.store import AlreadyExists
+from operators.storage import pieces
 from operators.storage.backups.model import Action, BackupObj, DiskBackupObj, Drop, Make, Protect, Seen, Unprotect
-from operators.storage.backups.plan import FINALIZER, plan
+from operators.storage.backups.plan import plan
 
 BY_VOLUME = "volume-uid"
 """Index of DiskBackups: the uid of the Volume."""
@@ -59,10 +58,8 @@ class Backups:
         backup = self._cache.get(VOLUME_BACKUP, key)
         if backup is None:
             return None
-        namesake = self._cache.get(DISK_BACKUP, key)
-        if namesake is None and backup.status.finished_at and not backup.meta.deleting:
-            await self._store.get(DISK_BACKUP, key)
-            namesake = self._cache.get(DISK_BACKUP, key)
+        known = bool(backup.status.finished_at) and not backup.meta.deleting
+        namesake = await pieces.look_up(self._cache, self._store, DISK_BACKUP, key, known=known)
         mine = namesake if namesake is not None and namesake.spec.backup.uid == backup.meta.uid else None
         snapshot = self._cache.get(VOLUME_SNAPSHOT, Key(key.namespace, backup.spec.snapshot))
         volume = mine.spec.volume_uid if mine else snapshot.status.volume_uid if snapshot else ""
@@ -72,7 +69,7 @@ class Backups:
             mine=mine,
             name_taken=namesake is not None and mine is None,
             busy=self._busy(volume, mine),
-            readers=tuple(self._readers(backup)) if backup.meta.deleting else (),
+            readers=pieces.readers(self._cache, BY_BACKUP, backup.meta.uid) if backup.meta.deleting else (),
         )
 
     def _busy(self, volume: str, mine: DiskBackupObj | None) -> str:
@@ -82,11 +79,6 @@ class Backups:
                 return str(other.key)
         return ""
 
-    def _readers(self, backup: BackupObj) -> Iterator[str]:
-        for disk in self._cache.by(DISK, BY_BACKUP, backup.meta.uid):
-            if not disk.meta.deleting and not holds(disk.status.conditions, Type.PROVISIONED):
-                yield f"{disk.meta.namespace}/{disk.spec.volume.name}"
-
     def plan(self, wanted: BackupObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""
         return plan(wanted, seen)
@@ -95,18 +87,11 @@ class Backups:
         """Do one action."""
         match action:
             case Protect(backup):
-                await self._store.finalize(VOLUME_BACKUP, backup.meta, backup.meta.finalizers_with(FINALIZER))
+                await pieces.hold(self._store, backup)
             case Unprotect(backup):
-                if FINALIZER in backup.meta.finalizers:
-                    await self._store.finalize(VOLUME_BACKUP, backup.meta, backup.meta.finalizers_without(FINALIZER))
+                await pieces.let_go(self._store, backup)
             case Make(backup, spec):
-                ours = {"ownerReferences": [to_wire(backup.owner)], "finalizers": [FINALIZER]}
-                try:
-                    await self._store.create(DISK_BACKUP, DISK_BACKUP.body(backup.key, spec=to_wire(spec), **ours))
-                except AlreadyExists:
-                    await self._store.get(DISK_BACKUP, backup.key)
-                    message = f"DiskBackup {backup.key} was there already"
-                    raise Problem(Retry("Retrying", message, after=0.1)) from None
+                await pieces.make(self._store, DISK_BACKUP, backup.key, spec, backup.owner)
             case Drop(mine):
                 await self._store.delete(DISK_BACKUP, mine.key, uid=mine.meta.uid)
 

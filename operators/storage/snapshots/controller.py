@@ -13,10 +13,10 @@ from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import DISK_SNAPSHOT, VOLUME_SNAPSHOT, VolumeSnapshotStatus
 from operators.contract.storage import DISK, VOLUME
-from operators.kernel import Blocked, Done, Outcome, Problem, Rejected, Report, Retry
+from operators.kernel import Blocked, Done, Outcome, Rejected, Report
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
-from operators.kernel.store import AlreadyExists
+from operators.storage import pieces
 from operators.storage.snapshots.model import (
     Action,
     BringBack,
@@ -28,7 +28,7 @@ from operators.storage.snapshots.model import (
     Take,
     Unprotect,
 )
-from operators.storage.snapshots.plan import FINALIZER, plan, reverted
+from operators.storage.snapshots.plan import plan, reverted
 from operators.storage.volumes import observe as volumes
 
 BY_VOLUME = "volume"
@@ -67,15 +67,14 @@ class Snapshots:
         if snapshot is None:
             return None
         where = Key(key.namespace, names.disk_snapshot(key.name))
-        namesake = self._cache.get(DISK_SNAPSHOT, where)
-        if namesake is None and snapshot.status.taken_at and not snapshot.meta.deleting:
-            await self._store.get(DISK_SNAPSHOT, where)
-            namesake = self._cache.get(DISK_SNAPSHOT, where)
+        known = bool(snapshot.status.taken_at) and not snapshot.meta.deleting
+        namesake = await pieces.look_up(self._cache, self._store, DISK_SNAPSHOT, where, known=known)
         mine = namesake if namesake is not None and namesake.spec.snapshot.uid == snapshot.meta.uid else None
         volume = self._cache.get(VOLUME, Key(key.namespace, snapshot.spec.volume))
         disk = volumes.disk_of(self._cache, volume) if volume is not None else None
         holders = volumes.holders_of(self._cache, volume) if volume is not None else ()
-        readers = self._readers(mine) if mine is not None and snapshot.meta.deleting else ()
+        gone = mine is not None and snapshot.meta.deleting
+        readers = pieces.readers(self._cache, BY_SNAPSHOT, mine.spec.path) if mine is not None and gone else ()
         reached = volumes.reached_by(self._cache, disk, holders) if disk is not None else frozenset()
         taken = namesake is not None and mine is None
         return snapshot, Seen(volume, disk, holders, reached, mine, taken, readers)
@@ -88,30 +87,18 @@ class Snapshots:
         """Do one action."""
         match action:
             case Protect(snapshot):
-                await self._store.finalize(VOLUME_SNAPSHOT, snapshot.meta, snapshot.meta.finalizers_with(FINALIZER))
+                await pieces.hold(self._store, snapshot)
             case Unprotect(snapshot):
-                if FINALIZER in snapshot.meta.finalizers:
-                    left = snapshot.meta.finalizers_without(FINALIZER)
-                    await self._store.finalize(VOLUME_SNAPSHOT, snapshot.meta, left)
-            case Take():
-                await self._take(action)
+                await pieces.let_go(self._store, snapshot)
+            case Take(snapshot, spec):
+                key = Key(snapshot.meta.namespace, names.disk_snapshot(snapshot.meta.name))
+                await pieces.make(self._store, DISK_SNAPSHOT, key, spec, snapshot.owner)
             case BringBack(mine, request):
                 guard = {"uid": mine.meta.uid, "resourceVersion": mine.meta.resource_version}
                 spec = replace(mine.spec, revert_request=request)
                 await self._store.apply(DISK_SNAPSHOT, DISK_SNAPSHOT.body(mine.key, spec=to_wire(spec), **guard))
             case Drop(mine):
                 await self._store.delete(DISK_SNAPSHOT, mine.key, uid=mine.meta.uid)
-
-    async def _take(self, action: Take) -> None:
-        owner = action.snapshot.owner
-        key = Key(owner_namespace := action.snapshot.meta.namespace, names.disk_snapshot(owner.name))
-        ours = {"ownerReferences": [to_wire(owner)], "finalizers": [FINALIZER]}
-        try:
-            await self._store.create(DISK_SNAPSHOT, DISK_SNAPSHOT.body(key, spec=to_wire(action.spec), **ours))
-        except AlreadyExists:
-            await self._store.get(DISK_SNAPSHOT, key)
-            message = f"DiskSnapshot {owner_namespace}/{key.name} was there already"
-            raise Problem(Retry(Reason.PROVISIONING, message, after=0.1)) from None
 
     def report(self, wanted: SnapshotObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """What there is of it; once it was taken, that stays said."""
@@ -123,13 +110,6 @@ class Snapshots:
             fields = _of(mine, fields)
         extra = reverted(wanted, seen)
         return (Report(wanted, fields, (extra,) if extra is not None else ()),)
-
-    def _readers(self, mine: DiskSnapshotObj) -> tuple[str, ...]:
-        return tuple(
-            f"{disk.meta.namespace}/{disk.spec.volume.name}"
-            for disk in self._cache.by(DISK, BY_SNAPSHOT, mine.spec.path)
-            if not disk.meta.deleting and not holds(disk.status.conditions, Type.PROVISIONED)
-        )
 
     def _moving(self, volume: Key) -> Iterator[Key]:
         for snapshot in self._cache.by(VOLUME_SNAPSHOT, BY_VOLUME, str(volume)):
