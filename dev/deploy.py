@@ -73,10 +73,12 @@ def wait_for_hosts(where: Target) -> None:
 
 def publish(where: Target, guest: Path) -> None:
     """Serve the tiny guest inside the cluster, and declare it as an Image of the catalogue."""
-    manifest = (REPO / "images/server/server.yaml").read_text().replace("@IMAGE@", where.server_image)
+    checksum = hashlib.sha256(guest.read_bytes()).hexdigest()
+    # The tag stays while what it serves changes: the checksum in an annotation makes the pod follow.
+    manifest = (REPO / "images/server/server.yaml").read_text()
+    manifest = manifest.replace("@IMAGE@", where.server_image).replace("@SHA256@", checksum)
     where.kubectl("apply", "--server-side", "-f", "-", input=manifest)
     where.kubectl("-n", CATALOG, "rollout", "status", "deployment/image-server", "--timeout=120s")
-    checksum = hashlib.sha256(guest.read_bytes()).hexdigest()
     text = (REPO / "examples/image-tiny.yaml").read_text().replace("@SHA256@", checksum)
     image = ("-n", CATALOG, "images.storage.cloudstack.dev", "tiny")
     there = where.kubectl(*image[:2], "get", *image[2:], "--ignore-not-found", "-o", "jsonpath={.spec.checksum}")
