@@ -348,7 +348,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         theme="swarm",
         scale="small",
     ),
-    Mutation("made-over", "what is to be made once is made over what is there", _made_over, 20, theme="rivals"),
+    Mutation("made-over", "what is to be made once is made over what is there", _made_over, 40, 50, theme="rivals"),
 )
 """The last ten have a second line of defence behind them: only runs with a theme meet what gets past both."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from sim.loop import Actor, VirtualLoop
 from sim.store.resources import resources
 from sim.store.schema import Json
-from sim.store.server import ApiServer, Event, Request, Table
+from sim.store.server import MERGE, ApiServer, Event, Request, Table
 
 FOREGROUND = "foregroundDeletion"
 
@@ -64,9 +64,13 @@ class Collector:
             return
         record = self.server.tables[where[0], where[1]].records.get(where[2:])
         owners = record.obj["metadata"].get("ownerReferences", ()) if record else ()
-        if record is None or not owners or any(self._there(owner, where[2]) for owner in owners):
+        if record is None or not owners:
             return
-        self._delete(where, record.obj["metadata"]["uid"])
+        there = [owner for owner in owners if self._there(owner, where[2])]
+        if not there:
+            self._delete(where, record.obj["metadata"]["uid"])
+        elif len(there) < len(owners):
+            self._patch(where, {"ownerReferences": there})
 
     def _there(self, owner: Json, namespace: str) -> bool:
         found = self._find(owner, namespace)
@@ -84,6 +88,11 @@ class Collector:
         resource = self.server.tables[where[0], where[1]].resource
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         self.server.answer(Request("DELETE", resource, where[2:], body=body, user=self.actor.name))
+
+    def _patch(self, where: tuple[str, str, str, str], metadata: Json) -> None:
+        resource = self.server.tables[where[0], where[1]].resource
+        body = {"metadata": metadata}
+        self.server.answer(Request("PATCH", resource, where[2:], body=body, content=MERGE, user=self.actor.name))
 
     def _owner(self, owner: Json, namespace: str) -> None:
         found = self._find(owner, namespace)
@@ -106,10 +115,7 @@ class Collector:
             if not meta.get("deletionTimestamp"):
                 self._delete(each, meta["uid"])
         if not blocked:
-            rest = [each for each in record.obj["metadata"]["finalizers"] if each != FOREGROUND]
-            resource = self.server.tables[where[0], where[1]].resource
-            body = {"metadata": {"finalizers": rest}}
-            self.server.answer(Request("PATCH", resource, where[2:], body=body, user=self.actor.name))
+            self._patch(where, {"finalizers": [e for e in record.obj["metadata"]["finalizers"] if e != FOREGROUND]})
 
 
 @dataclass

@@ -118,6 +118,19 @@ class ControlPlane:
                 raise RuntimeError(f"the API server does not get ready:\n{log[-3000:]}")
             time.sleep(0.1)
 
+    def start_controllers(self, *controllers: str) -> None:
+        """Start some of kube-controller-manager's controllers, which most tests are better off without."""
+        self._start(
+            "kube-controller-manager",
+            [
+                str(programs(KUBERNETES) / "kube-controller-manager"),
+                f"--kubeconfig={self.kubeconfig}",
+                f"--controllers={','.join(controllers)}",
+                "--leader-elect=false",
+                "--secure-port=0",
+            ],
+        )
+
     def ready(self) -> bool:
         """Whether the API server says that it is ready."""
         context = ssl.create_default_context(cafile=str(self.pki.path("ca.crt")))
@@ -129,7 +142,7 @@ class ControlPlane:
             return False
 
     def stop(self, name: str, *, kill: bool = False) -> None:
-        """End `etcd` or `kube-apiserver`."""
+        """End one of the processes."""
         process = self._processes.pop(name, None)
         if process is None:
             return
@@ -144,7 +157,8 @@ class ControlPlane:
             process.wait(10)
 
     def down(self) -> None:
-        """End both, the API server first: its own end hangs when etcd goes before it."""
+        """End all, the API server before etcd: its own end hangs when etcd goes before it."""
+        self.stop("kube-controller-manager")
         self.stop("kube-apiserver")
         self.stop("etcd")
 
