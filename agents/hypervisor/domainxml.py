@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from agents.hypervisor.driver import Attached, DiskDevice, DomainSpec, NicDevice, Record
+from agents.hypervisor.driver import Attached, DiskDevice, DomainSpec, NicDevice, Record, medium
 
 METADATA = "https://cloudstack.dev/xmlns/instance/1"
 """XML namespace of the record."""
@@ -24,6 +24,8 @@ TB_CACHE_TO_GROW = 256
 PERIOD = 100_000
 """Microseconds over which a limit of processor time is held."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+DRIVE = "sdb"
+"""The CD drive for media that come and go; `sda` is the NoCloud disk."""
 
 ET.register_namespace(PREFIX, METADATA)
 
@@ -55,7 +57,6 @@ def domain(spec: DomainSpec, machine: Machine) -> str:
             _text(tune, "global_quota", str(spec.cpu_limit * PERIOD // 100))
     os = ET.SubElement(root, "os")
     _text(os, "type", "hvm", arch="x86_64", machine="pc")
-    ET.SubElement(os, "boot", dev="hd")
     features = ET.SubElement(root, "features")
     ET.SubElement(features, "acpi")
     ET.SubElement(features, "apic")
@@ -75,10 +76,15 @@ def domain(spec: DomainSpec, machine: Machine) -> str:
 
 
 def _devices(devices: ET.Element, spec: DomainSpec) -> None:
-    for number, disk in enumerate(spec.disks):
-        _disk(devices, disk, f"vd{LETTERS[number]}")
+    first, second = ("2", "1") if spec.boots_cdrom else ("1", "2")
+    for number, disk in enumerate(each for each in spec.disks if not each.cdrom):
+        element = _disk(devices, disk, f"vd{LETTERS[number]}")
+        if number == 0:
+            ET.SubElement(element, "boot", order=first)
+    ET.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
+    drive = _drive(devices, next((disk for disk in spec.disks if disk.cdrom), None))
+    ET.SubElement(drive, "boot", order=second)
     if spec.seed:
-        ET.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
         cdrom = ET.SubElement(devices, "disk", type="file", device="cdrom")
         ET.SubElement(cdrom, "driver", name="qemu", type="raw")
         ET.SubElement(cdrom, "source", file=spec.seed)
@@ -102,7 +108,18 @@ def _devices(devices: ET.Element, spec: DomainSpec) -> None:
     ET.SubElement(devices, "panic", model="isa")
 
 
-def _disk(devices: ET.Element, disk: DiskDevice, target: str) -> None:
+def _drive(devices: ET.Element, disk: DiskDevice | None) -> ET.Element:
+    """The CD drive, which every domain has, for media come and go while a drive cannot."""
+    element = ET.SubElement(devices, "disk", type="file", device="cdrom")
+    ET.SubElement(element, "driver", name="qemu", type=disk.format if disk is not None else "raw")
+    if disk is not None:
+        ET.SubElement(element, "source", file=disk.path)
+    ET.SubElement(element, "target", dev=DRIVE, bus="scsi")
+    ET.SubElement(element, "readonly")
+    return element
+
+
+def _disk(devices: ET.Element, disk: DiskDevice, target: str) -> ET.Element:
     element = ET.SubElement(devices, "disk", type="file", device="disk")
     ET.SubElement(element, "driver", name="qemu", type=disk.format, cache="none", discard="unmap")
     ET.SubElement(element, "source", file=disk.path)
@@ -112,6 +129,7 @@ def _disk(devices: ET.Element, disk: DiskDevice, target: str) -> None:
         for name, value in limits(disk).items():
             _text(tune, name, str(value))
     _text(element, "serial", disk.serial)
+    return element
 
 
 def limits(disk: DiskDevice) -> dict[str, int]:
@@ -128,24 +146,42 @@ def disk_text(disk: DiskDevice, taken: Iterable[str]) -> str:
     return ET.tostring(root[0], encoding="unicode")
 
 
+def drive_text(disk: DiskDevice | None) -> str:
+    """The CD drive with a medium, or empty."""
+    return ET.tostring(_drive(ET.Element("devices"), disk), encoding="unicode")
+
+
+def has_drive(text: str) -> bool:
+    """Whether a guest has the CD drive; one that was started by an earlier release has not."""
+    return ET.fromstring(text).find(f"devices/disk/target[@dev='{DRIVE}']") is not None  # noqa: S314 - libvirt's own
+
+
 def attached(text: str) -> tuple[Attached, ...]:
-    """The disks in a guest's XML (no CD-ROMs), without their sizes."""
+    """The disks in a guest's XML, and the medium in its CD drive, without their sizes."""
     root = ET.fromstring(text)  # noqa: S314 - libvirt's own
-    found = (element for element in root.iterfind("devices/disk") if element.get("device") == "disk")
-    return tuple(_attached(element) for element in found)
+    return tuple(_attached(element) for element in root.iterfind("devices/disk") if _counts(element))
+
+
+def _counts(element: ET.Element) -> bool:
+    """Whether it is a disk, or a medium in the drive that is for them."""
+    target, source = element.find("target"), element.find("source")
+    inserted = source is not None and bool(source.get("file"))
+    return element.get("device") == "disk" or (inserted and target is not None and target.get("dev") == DRIVE)
 
 
 def _attached(element: ET.Element) -> Attached:
     source, driver, target = (element.find(name) for name in ("source", "driver", "target"))
+    path, cdrom = source.get("file", "") if source is not None else "", element.get("device") == "cdrom"
     mirror, copy = element.find("mirror"), element.find("mirror/source")
     return Attached(
         target=target.get("dev", "") if target is not None else "",
         device=DiskDevice(
-            path=source.get("file", "") if source is not None else "",
-            serial=element.findtext("serial", ""),
+            path=path,
+            serial=medium(path) if cdrom else element.findtext("serial", ""),
             format=driver.get("type", "") if driver is not None else "",
             iops=int(element.findtext("iotune/total_iops_sec", "0")),
             throughput=int(element.findtext("iotune/total_bytes_sec", "0")),
+            cdrom=cdrom,
         ),
         mirror=copy.get("file", "") if copy is not None else "",
         mirrored=mirror is not None and mirror.get("ready") == "yes",

@@ -63,6 +63,13 @@ class DiskDevice:
     """Operations a second; 0 is no limit."""
     throughput: int = 0
     """Bytes a second; 0 is no limit."""
+    cdrom: bool = False
+    """Whether it is a medium in the CD drive, which a guest only reads."""
+
+
+def medium(path: str) -> str:
+    """What stands for the serial number of a medium in the CD drive: a drive's own would not change with it."""
+    return f"cd:{path.rpartition('/')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,8 @@ class DomainSpec:
     """Percent of one processor that it may use at most; 0 for no limit."""
     disks: tuple[DiskDevice, ...] = ()
     nics: tuple[NicDevice, ...] = ()
+    boots_cdrom: bool = False
+    """Whether it boots from the CD drive if it can, and not from its first disk."""
     seed: str = ""
     """Path of the NoCloud disk; none when empty."""
     console: str = ""

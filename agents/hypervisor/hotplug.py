@@ -35,7 +35,10 @@ def plan(want: Wanted, domain: Domain, seen: Seen) -> Plan:
         actions += _device(want, part, there.get(part.serial))
         actions += _move(want, domain, part, there.get(part.serial), seen)
     strays = [each for each in domain.disks if _stray(each, listed)]
+    inserted = any(isinstance(action, Attach) and action.disk.cdrom for action in actions)
     for each in strays:
+        if each.device.cdrom and inserted:
+            continue  # the new medium takes its place
         asked = seen.leaving.get(each.device.serial)
         if asked is None or asked.last >= ASK_AGAIN:
             actions.append(Detach(want.uuid, each.target, each.device.serial))

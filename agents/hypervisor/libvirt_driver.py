@@ -266,9 +266,19 @@ def _disks(found: Any) -> tuple[Attached, ...]:
 def _attach(connection: Any, uuid: str, disk: DiskDevice) -> None:
     found = connection.lookupByUUIDString(uuid)
     there = domainxml.attached(found.XMLDesc())
-    if all(each.device.serial != disk.serial for each in there):
+    if disk.cdrom:
+        _insert(found, disk)
+    elif all(each.device.serial != disk.serial for each in there):
         text = domainxml.disk_text(disk, (each.target for each in there))
         found.attachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def _insert(found: Any, disk: DiskDevice | None) -> None:
+    """Put a medium into the CD drive in place of what is in there, or take that out, mounted or not."""
+    if not domainxml.has_drive(found.XMLDesc()):
+        raise HypervisorError("the guest has no CD drive yet: stop and start it once")
+    how = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
+    found.updateDeviceFlags(domainxml.drive_text(disk), how)
 
 
 def _mirror(connection: Any, uuid: str, target: str, disk: DiskDevice) -> None:
@@ -293,6 +303,9 @@ def _unmirror(connection: Any, uuid: str, target: str) -> None:
 def _detach(connection: Any, uuid: str, target: str) -> None:
     """Ask, and return at once: `detachDeviceFlags` would hold a thread for the seconds that the guest takes."""
     found = connection.lookupByUUIDString(uuid)
+    if target == domainxml.DRIVE:
+        _insert(found, None)
+        return
     for element in ET.fromstring(found.XMLDesc()).iterfind("devices/disk"):  # noqa: S314
         where, alias = element.find("target"), element.find("alias")
         if where is not None and where.get("dev") == target and alias is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from agents.hypervisor import seed
-from agents.hypervisor.driver import DiskDevice, Domain, Hypervisor, HypervisorError, NicDevice
+from agents.hypervisor.driver import DiskDevice, Domain, Hypervisor, HypervisorError, NicDevice, medium
 from agents.hypervisor.files import Files
 from agents.hypervisor.model import Instance, Leaving, Part, Seen, Wanted
 from operators.contract import names
@@ -91,6 +91,9 @@ def _tuned(instance: Instance) -> bool:
 
 def _disk(cache: Cache, instance: Instance, wanted: InstanceDisk) -> Part:
     device, why = _device(cache, instance, wanted.disk, wanted.serial)
+    if wanted.cdrom and device is not None:
+        inserted = DiskDevice(device.path, medium(device.path), device.format, cdrom=True)
+        return Part(wanted.disk, inserted, inserted.serial)
     move = _device(cache, instance, wanted.move_to, wanted.serial)[0] if wanted.move_to else None
     disk = cache.get(DISK, Key(instance.meta.namespace, wanted.disk))
     return Part(wanted.disk, device, wanted.serial, move, why, _copy(disk.spec) if disk is not None else DiskCopy.NONE)

@@ -21,7 +21,7 @@ from agents.hypervisor.model import (
     Wanted,
     WriteSeed,
 )
-from operators.contract.compute import Power
+from operators.contract.compute import BootDevice, Power
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
 
@@ -203,6 +203,7 @@ def definition(want: Wanted, seen: Seen) -> DomainSpec:
         max_cpus=spec.most_cpus,
         cpu_limit=spec.cpu_limit,
         disks=hotplug.at_start(seen),
+        boots_cdrom=spec.boot_from is BootDevice.CDROM,
         nics=tuple(part.device for part in seen.nics if isinstance(part.device, NicDevice)),
         seed=seen.seed_path if spec.cloud_init else "",
         console=seen.console_path,

@@ -57,6 +57,8 @@ class VolumeView:
     disk: str = ""
     disk_host: str = ""
     move_to: str = ""
+    cdrom: bool = False
+    """Whether it is to be in the CD drive."""
     pool: str = ""
     asked_pool: str = ""
     """Where its user wants it, if that is said."""

@@ -169,6 +169,8 @@ def volumes_of(vm: VM, cache: Cache, ledger: Ledger, catalogue: str) -> Iterable
     yield _volume(vm, root, cache, ledger, catalogue, made=not vm.spec.root_volume)
     for name in vm.spec.volumes:
         yield _volume(vm, name, cache, ledger, catalogue, made=False)
+    if vm.spec.cdrom:
+        yield replace(_volume(vm, vm.spec.cdrom, cache, ledger, catalogue, made=False), cdrom=True)
 
 
 def _volume(vm: VM, name: str, cache: Cache, ledger: Ledger, catalogue: str, *, made: bool) -> VolumeView:

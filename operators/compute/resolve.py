@@ -117,6 +117,7 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         cpu_limit=offering.cpu_limit,
         disks=tuple(_disk(volume, host) for volume in seen.volumes),
         nics=tuple(InstanceNic(port, names.port_binding(port, host), offering.network_rate) for port in ports),
+        boot_from=vm.spec.boot_from,
         cloud_init=CloudInit(
             instance_id=vm.meta.uid,
             hostname=vm.spec.hostname or name,
@@ -157,7 +158,11 @@ def live_disks(seen: Seen, instance: InstanceSpec) -> tuple[InstanceDisk, ...]:
 def _disk(volume: VolumeView, host: str) -> InstanceDisk:
     there = volume.disk_host in ("", host)
     return InstanceDisk(
-        disk_on(volume, host), volume.name, serial(volume.name), move_to=volume.move_to if there else ""
+        disk_on(volume, host),
+        volume.name,
+        serial(volume.name),
+        move_to=volume.move_to if there else "",
+        cdrom=volume.cdrom,
     )
 
 
@@ -204,6 +209,8 @@ def differences(now: InstanceSpec, asked: InstanceSpec) -> str:
     before, after = ([disk.volume for disk in spec.disks] for spec in (now, asked))
     if before != after and set(before) == set(after):  # others come and go while it runs
         said.append("its Volumes in another order")
+    if now.boot_from != asked.boot_from:
+        said.append(f"booting from {asked.boot_from}")
     if now.cloud_init != asked.cloud_init:
         said.append("its host name, SSH keys or user data (which most guests read at their first boot only)")
     return ", ".join(said)

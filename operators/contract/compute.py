@@ -61,6 +61,13 @@ class UserData:
     """The Secret's key; `userdata` when left out."""
 
 
+class BootDevice(StrEnum):
+    """What a guest boots from where it can; else from the other."""
+
+    DISK = "Disk"
+    CDROM = "CDROM"
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualMachineSpec:
     """A virtual machine, as its user states it. Exactly one of `image` and `root_volume` is given."""
@@ -79,6 +86,9 @@ class VirtualMachineSpec:
     run_policy: RunPolicy = RunPolicy.RUNNING
     volumes: tuple[str, ...] = ()
     """Names of data Volumes in the same namespace, in the order the guest sees them."""
+    cdrom: str = ""
+    """A Volume of the same namespace that is in the guest's CD drive, such as one made from an ISO image."""
+    boot_from: BootDevice = BootDevice.DISK
     nics: tuple[Nic, ...] = ()
     ssh_keys: tuple[str, ...] = ()
     """Public keys in authorized_keys form."""
@@ -294,6 +304,8 @@ class InstanceDisk:
     """What the guest reads as the disk's serial number; at most 20 bytes."""
     move_to: str = ""
     """Name of a Disk that a running guest is to go over to, once all is copied there."""
+    cdrom: bool = False
+    """Whether it is in the CD drive, where a guest only reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +407,7 @@ class InstanceSpec:
     """Percent of one processor that it may use at most; 0 for no limit."""
     disks: tuple[InstanceDisk, ...] = ()
     nics: tuple[InstanceNic, ...] = ()
+    boot_from: BootDevice = BootDevice.DISK
     cloud_init: CloudInit | None = None
     power: Power = Power.RUNNING
     paused: bool = False
@@ -410,6 +423,11 @@ class InstanceSpec:
     offering: str = ""
     """What people call its size and, below, its zone: as they were at its start, for the metadata service."""
     zone: str = ""
+
+    @property
+    def has_cd(self) -> bool:
+        """Whether there is to be something in the guest's CD drive."""
+        return any(disk.cdrom for disk in self.disks)
 
     @property
     def most_cpus(self) -> int:

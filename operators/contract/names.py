@@ -21,6 +21,8 @@ FABRIC = f"fabric.{DOMAIN}"
 ORCHESTRATION = f"orchestration.{DOMAIN}"
 IDENTITY = f"identity.{DOMAIN}"
 
+LABEL_CD = f"{DOMAIN}/cd"
+"""On a Volume that the API made to be in a CD drive."""
 LABEL_VM_UID = f"{DOMAIN}/vm-uid"
 """On every object made for one VirtualMachine: its uid."""
 LABEL_FLOW = f"{DOMAIN}/flow"
@@ -156,6 +158,11 @@ def scheduled_snapshot(schedule: str, rule: str, moment: str) -> str:
 def source_image(volume: str) -> str:
     """The Image that Storage makes for a Volume whose source is a url."""
     return joined(volume, "source")
+
+
+def cd(vm: str, image_uid: str) -> str:
+    """The Volume by which the API puts a CD into the drive of a VirtualMachine."""
+    return joined(vm, "cd", digest(image_uid, length=5))
 
 
 def disk_moved(volume: str, pool: str) -> str:

@@ -125,7 +125,7 @@ class ImageSpec:
     checksum: str
     """`sha256:` and 64 hexadecimal digits, of the file behind the url."""
     format: str = "qcow2"
-    """`qcow2`, `raw`, `vmdk` or `vdi`; pools hold qcow2."""
+    """`qcow2`, `raw`, `vmdk`, `vdi`, or `iso` for a CD or DVD; pools hold qcow2."""
     os_type: str = ""
     display_name: str = ""
     bootable: bool = True

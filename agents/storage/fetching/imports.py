@@ -97,7 +97,7 @@ class Imports:
         try:
             limits = Limits(cpu=3600, output=self._settings.max_download + (1 << 30))
             async with self._conversions:
-                await self._qemu.convert(fetched.fd, target.fd, limits, job.format)
+                await self._qemu.convert(fetched.fd, target.fd, limits, "raw" if job.format == "iso" else job.format)
             await in_thread(target.publish, MODE)
         except BaseException:
             target.discard()

@@ -27,10 +27,15 @@ OTHERS = {
 """How files start that are surely no raw disk."""
 
 
+ISO = frozenset({b"CD001", b"BEA01", b"NSR02", b"NSR03"})
+"""What CDs (ISO 9660) and DVDs (UDF) have in their volume descriptors."""
+ISO_AT = range(32769, 32769 + 16 * 2048, 2048)
+
+
 async def inspect(fd: int, form: str, limit: int, qemu: QemuImg) -> None:
     """Check a file against the format it is declared to have. Raises Failed with UnsafeImage or ImageTooLarge."""
-    if form == "raw":
-        _check_raw(fd, limit)
+    if form in ("raw", "iso"):
+        _check_raw(fd, limit, form)
         return
     if form == "qcow2":
         _check_header(fd, limit)
@@ -43,11 +48,13 @@ async def inspect(fd: int, form: str, limit: int, qemu: QemuImg) -> None:
     _check_info(found, form, limit)
 
 
-def _check_raw(fd: int, limit: int) -> None:
+def _check_raw(fd: int, limit: int, form: str) -> None:
     start = os.pread(fd, 16, 0)
+    if form == "iso" and not any(os.pread(fd, 5, at) in ISO for at in ISO_AT):
+        raise Failed(Reason.UNSAFE_IMAGE, "the Image says iso, and the file has no file system of a CD or DVD")
     for magic, kind in OTHERS.items():
         if start.startswith(magic):
-            raise Failed(Reason.UNSAFE_IMAGE, f"the Image says raw, and the file is {kind}; correct its format")
+            raise Failed(Reason.UNSAFE_IMAGE, f"the Image says {form}, and the file is {kind}; correct its format")
     _check_size(os.fstat(fd).st_size, limit)
 
 

@@ -25,6 +25,7 @@ from operators.api.cloud import (
 from operators.api.commands.affinity_groups import members_of
 from operators.api.commands.instance_groups import group_called
 from operators.api.commands.key_pairs import named
+from operators.api.commands.templates import image_for
 from operators.api.commands.volume_creation import blank
 from operators.api.declare import Answer, Started, boolean, command, long, maps, string, uuid, uuids, words
 from operators.api.jobs import job_of
@@ -176,7 +177,7 @@ def _spec(call: Call, args: Deploy, namespace: str) -> VirtualMachineSpec:
         offering=args.serviceofferingid.meta.name,
         cpus=size.cpus,
         memory=size.memory,
-        image=_image(call, args.templateid, namespace),
+        image=image_for(call, args.templateid, namespace),
         root_disk_size=None if args.rootdisksize is None else Quantity(args.rootdisksize * GIB),
         root_disk_offering=args.overridediskofferingid.meta.name if args.overridediskofferingid else "",
         run_policy=RunPolicy.RUNNING if args.startvm else RunPolicy.STOPPED,
@@ -194,13 +195,6 @@ def _spec(call: Call, args: Deploy, namespace: str) -> VirtualMachineSpec:
 
 def _one(name: str) -> tuple[str, ...]:
     return (name,) if name else ()
-
-
-def _image(call: Call, image: Image, namespace: str) -> str:
-    """As a spec in that namespace must call it, so that no image of the tenant's own comes before it."""
-    name = image.meta.name
-    found = call.cloud.image(name, namespace)
-    return name if found is not None and found.meta.uid == image.meta.uid else f"{image.meta.namespace}/{name}"
 
 
 def _nics(call: Call, args: Deploy, namespace: str) -> tuple[Nic, ...]:

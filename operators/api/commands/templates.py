@@ -56,27 +56,44 @@ class ListTemplates(TaggedListArgs):
 )
 async def list_templates(call: Call, args: ListTemplates) -> Answer:
     """Those of the catalogue are featured and everybody's; others are their account's, unless public."""
-    filter_ = args.templatefilter.lower()
-    if filter_ not in FILTERS:
-        raise errors.invalid(f"Please specify a valid template filter: one of {', '.join(sorted(FILTERS))}")
-    if filter_ == "all" and not call.caller.root:
-        raise errors.denied("Only ROOT admins are allowed to specify template filter all")
+    filter_ = filter_of(call, args.templatefilter)
     zones = call.cloud.all(ZONE)
     zone = args.zoneid or (zones[0] if len(zones) == 1 else None)
     ids = {each.meta.uid for each in args.ids}
 
     def wanted(obj: Image) -> bool:
         return (
-            call.directory.sees(call.caller, obj)
+            obj.spec.format != "iso"
+            and visible(call, obj, filter_)
             and tagged(obj.meta, args.tags)
             and (not ids or obj.meta.uid in ids)
             and asked(args, obj, name_of(obj))
             and args.hypervisor.lower() in ("", HYPERVISOR.lower())
             and args.isready in (None, template(call, obj, zone).isready)
-            and _filtered(call, obj, filter_)
         )
 
     return listing(args, call.cloud.all(IMAGE, None, wanted), lambda obj: template(call, obj, zone))
+
+
+def filter_of(call: Call, text: str) -> str:
+    """Which images are asked for."""
+    if (filter_ := text.lower()) not in FILTERS:
+        raise errors.invalid(f"Please specify a valid template filter: one of {', '.join(sorted(FILTERS))}")
+    if filter_ == "all" and not call.caller.root:
+        raise errors.denied("Only ROOT admins are allowed to specify template filter all")
+    return filter_
+
+
+def visible(call: Call, obj: Image, filter_: str) -> bool:
+    """Whether the caller sees an image, and asked for such."""
+    return call.directory.sees(call.caller, obj) and _filtered(call, obj, filter_)
+
+
+def image_for(call: Call, image: Image, namespace: str) -> str:
+    """As a spec in that namespace must call it, so that no image of the tenant's own comes before it."""
+    name = image.meta.name
+    found = call.cloud.image(name, namespace)
+    return name if found is not None and found.meta.uid == image.meta.uid else f"{image.meta.namespace}/{name}"
 
 
 def _filtered(call: Call, obj: Image, filter_: str) -> bool:
@@ -128,11 +145,9 @@ async def register_template(call: Call, args: RegisterTemplate) -> Answer:
         raise errors.invalid(f"no host runs {args.hypervisor}: hypervisor must be {HYPERVISOR}")
     if args.format.lower() not in FORMATS:
         raise errors.invalid(f"format {args.format} is not supported: it must be QCOW2 or RAW")
-    if not args.checksum:
-        raise errors.invalid("checksum is needed: {SHA-256} and the digits of the file behind the url")
     spec = ImageSpec(
         url=args.url,
-        checksum=_checksum(args.checksum),
+        checksum=checksum_of(args.checksum),
         format=FORMATS[args.format.lower()],
         display_name=args.displaytext or args.name,
         public=args.ispublic,
@@ -142,8 +157,10 @@ async def register_template(call: Call, args: RegisterTemplate) -> Answer:
     return Listing(1, [template(call, IMAGE.parse(body), args.zoneid)])
 
 
-def _checksum(text: str) -> str:
+def checksum_of(text: str) -> str:
     """CloudStack writes `{SHA-256}digits`; bare digits of the right number are taken for the same."""
+    if not text:
+        raise errors.invalid("checksum is needed: {SHA-256} and the digits of the file behind the url")
     digits = text.lower().removeprefix("{sha-256}").removeprefix("sha256:")
     if len(digits) != 64 or any(each not in "0123456789abcdef" for each in digits):
         raise errors.invalid("checksum must be {SHA-256} and 64 hexadecimal digits: others are not supported")

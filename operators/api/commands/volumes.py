@@ -15,6 +15,7 @@ from operators.api.jobs import ATTACHING, CREATION, DELETION, DETACHING, changed
 from operators.api.limits import gib
 from operators.api.responses.done import Done
 from operators.api.responses.volume import DATA, VolumeResponse, type_of, user_of, volume
+from operators.contract import names
 from operators.contract.codec import Json
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import ZONE
@@ -58,7 +59,8 @@ async def list_volumes(call: Call, args: ListVolumes) -> Answer:
 
     def wanted(obj: Volume) -> bool:
         return (
-            (not ids or obj.meta.uid in ids)
+            names.LABEL_CD not in obj.meta.labels
+            and (not ids or obj.meta.uid in ids)
             and args.name in ("", name_of(obj))
             and contains(args.keyword, name_of(obj))
             and args.type.upper() in ("", type_of(obj))

@@ -48,6 +48,9 @@ def _unfit(migration: Migration, seen: Seen) -> Outcome | None:
     if seen.snapshot:
         message = f"VirtualMachineSnapshot {seen.snapshot} is being taken, and the guest stays meanwhile"
         return Blocked(Reason.WAITING_FOR_SNAPSHOT, message)
+    if source.spec.has_cd:
+        message = "what is in its CD drive does not move along: take spec.cdrom out of the VirtualMachine first"
+        return Blocked(Reason.STILL_ATTACHED, message)
     if source.spec.outgoing is not None:
         return Blocked(Reason.WAITING_FOR_MIGRATION, "an earlier move of its guest is being given up")
     if seen.source_host is not None and not seen.source_host.reachable:

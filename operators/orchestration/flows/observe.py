@@ -53,7 +53,8 @@ def _ours(labels: Mapping[str, str], uid: str) -> bool:
 
 
 def _volume_names(vm: VM) -> tuple[str, ...]:
-    return (*((vm.spec.root_volume,) if vm.spec.root_volume else ()), *vm.spec.volumes)
+    spec = vm.spec
+    return tuple(name for name in (spec.root_volume, *spec.volumes, spec.cdrom) if name)
 
 
 def _taken(cache: Cache, vm: VM, flow: Flow) -> frozenset[str]:

@@ -71,7 +71,7 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
         return (), Blocked(
             Reason.STILL_ATTACHED,
             f"VirtualMachine {holder.virtual_machine} on host {holder.host} still has it; "
-            "take it out of its spec.volumes, or delete the VirtualMachine",
+            "take it out of its spec, or delete the VirtualMachine",
         )
     if seen.clones:
         message = f"it is being copied to Volume {', '.join(seen.clones)}; it goes when that is done"

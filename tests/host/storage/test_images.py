@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import struct
 from pathlib import Path
 from unittest import mock
 
+import pycdlib
 import pytest
 
 from agents.storage import jobs
@@ -249,7 +251,7 @@ async def test_image_with_a_real_backing_or_data_file_or_password(host: Agent, t
         (
             ("-F", "qcow2", "-b", base),
             ("-o", f"data_file={tmp_path / 'data.raw'}"),
-            ("--object", "secret,id=s,data=abc", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"),
+            ("--object", "secret,id=s,data=abc", "-o", "encrypt.format=aes,encrypt.key-secret=s"),
         )
     ):
         made = tmp_path / f"bad{number}.qcow2"
@@ -361,3 +363,25 @@ async def test_unused_copy_goes_when_told_and_comes_back(host: Agent, web_source
     await host.change(copy, evict=False)
     await host.verdict(DISK, "again", "AsSpecified")
     assert host.files() == {copy.spec.path, again.spec.path}
+
+
+@pytest.mark.parametrize("sound", [True, False])
+async def test_cd_is_taken_for_one_only_if_it_is(host: Agent, sound: bool) -> None:
+    made = pycdlib.PyCdlib()
+    made.new(vol_ident="SETUP")
+    made.add_fp(io.BytesIO(b"x" * 4096), 4096, "/FILE.;1")
+    out = io.BytesIO()
+    made.write_fp(out)
+    async with source(out.getvalue() if sound else b"x" * 200_000) as served:
+        copy = await host.copy(served.url, served.checksum, format="iso")
+        if not sound:
+            said = await host.verdict(IMAGE_COPY, "tiny", "UnsafeImage")
+            assert "no file system of a CD" in said.message and host.files() == set()
+            return
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+        await host.disk("cd", "1Mi", copy="tiny")
+        await host.verdict(DISK, "cd", "AsSpecified")
+    path = host.pool / copy.spec.path
+    back = path.with_suffix(".iso")
+    qemu_img("convert", "-O", "raw", path, back)
+    assert back.read_bytes()[: len(out.getvalue())] == out.getvalue()

@@ -76,6 +76,7 @@ def test_what_is_empty_is_left_out() -> None:
         "passwordRequest": 0,
         "image": "tiny",
         "runPolicy": "Running",
+        "bootFrom": "Disk",
         "haEnabled": False,
         "deleteProtection": False,
         "paused": False,
