@@ -1,0 +1,52 @@
+"""Snapshots of whole virtual machines by kubectl, seen from inside the guest."""
+
+from __future__ import annotations
+
+from tests.support.cluster import Body, Cloud, manifest, vm, volume
+from tests.support.guest import guest
+
+NOTE = "/data/note"
+LEDGER = "cd /sys/block; for disk in vd*; do [ $(cat $disk/size) = 32768 ] && echo /dev/$disk; done"
+"""16 MiB in sectors, which no other disk has."""
+
+
+def switch(cloud: Cloud, policy: str) -> None:
+    """Ask for a run policy, and wait until the hypervisor has done it."""
+
+    def done(body: Body | None) -> bool:
+        return body is not None and body.get("status", {}).get("power") == policy
+
+    instance = cloud.need("VirtualMachine", "web")["status"]["instance"]
+    cloud.patch("VirtualMachine", "web", {"spec": {"runPolicy": policy}})
+    cloud.wait("Instance", instance, policy, done)
+
+
+def test_what_a_guest_wrote_comes_back(cloud: Cloud) -> None:
+    """All disks of a running guest at once; brought back while it is off; gone with all that was made for it."""
+    cloud.apply(volume("ledger", "16Mi"), vm("web", nics=[], volumes=["ledger"]))
+    cloud.ready("vm/web", "volume/ledger")
+    web = guest(cloud, "web")
+    web.wait_booted()
+    ledger = web.sh(LEDGER)
+    web.sh(f"echo before > {NOTE}; printf before | dd of={ledger} conv=fsync 2>/dev/null")
+
+    cloud.apply(manifest("VirtualMachineSnapshot", "monday", {"virtualMachine": "web", "quiesce": "Required"}))
+    cloud.ready("vmsnap/monday")
+    status = cloud.need("VirtualMachineSnapshot", "monday")["status"]
+    assert status["quiesced"] and status["running"] and status["current"]
+    assert [part["volume"] for part in status["parts"]] == ["web-root", "ledger"]
+    web.sh(f"echo after > {NOTE}; printf after. | dd of={ledger} conv=fsync 2>/dev/null; sync")
+
+    cloud.patch("VirtualMachineSnapshot", "monday", {"spec": {"revertRequest": 1}})
+    said = cloud.condition("VirtualMachineSnapshot", "monday", "Reverted", "False", "StillAttached")
+    assert "stop VirtualMachine web first" in said["message"]
+    switch(cloud, "Stopped")
+    cloud.condition("VirtualMachineSnapshot", "monday", "Reverted", "True")
+    switch(cloud, "Running")
+    web.wait_booted()
+    assert web.sh(f"cat {NOTE}; dd if=$({LEDGER}) bs=6 count=1 2>/dev/null") == "before\nbefore"
+
+    row = cloud.kubectl("get", "vmsnap", "monday", "--no-headers").split()
+    assert row[:4] == ["monday", "web", "Ready", "true"], row
+    cloud.delete("VirtualMachineSnapshot", "monday")
+    assert cloud.list("VolumeSnapshot") == [] and cloud.list("DiskSnapshot") == []
