@@ -335,7 +335,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("retry-forgotten", "what failed is not tried again", _no_retry, 60, 8, theme="brownout"),
     Mutation("crash-is-an-end", "a run that fails is forgotten", _crash_is_an_end, 60, 3, theme="brownout"),
     Mutation("open-disk-removed", "a disk is removed under a running guest", _removes_what_is_open, 30, theme="ruin"),
-    Mutation("start-not-recorded", "the agent keeps no record of a start", _record_forgotten, 60, 28, theme="axe"),
+    Mutation("start-not-recorded", "the agent keeps no record of a start", _record_forgotten, 40, 1, theme="axe"),
     Mutation(
         "ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 60, 100, theme="rivals"
     ),
