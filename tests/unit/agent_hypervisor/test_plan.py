@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.hypervisor.driver import Attached, DiskDevice, Domain, NicDevice, Record
+from agents.hypervisor.driver import Attached, DiskDevice, Domain, NicDevice, Record, medium
 from agents.hypervisor.model import (
     AskToEnd,
     Attach,
@@ -84,6 +84,9 @@ def copying(ready: bool = False) -> Domain:
     return has(ROOT, ELSEWHERE.path, ready)
 
 
+CD = DiskDevice("/pool/cd.qcow2", medium("/pool/cd.qcow2"), cdrom=True)
+CD2 = DiskDevice("/pool/cd2.qcow2", medium("/pool/cd2.qcow2"), cdrom=True)
+READS = replace(UP, disks=(*HAS, Attached("sdb", replace(CD, size=1 << 20))))
 STOPPED = {"power": Power.STOPPED}
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     # name, Instance.spec, what is seen, actions, outcome
@@ -103,6 +106,10 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     ("the guest keeps a disk", {}, {"domain": BOTH, "leaving": {"data": Leaving(35, 5)}}, [], "DetachRefused"),
     ("one comes, one goes", {}, {"domain": UP, "disks": (MORE,)}, [Attach, Detach], "Attaching"),
     ("another disk of that name", {}, {"domain": BOTH, "disks": (DISK, OTHER)}, [Detach], "Detaching"),
+    ("a CD comes", {}, {"domain": UP, "disks": (DISK, Part("cd-d0", CD, CD.serial))}, [Attach], "Attaching"),
+    ("a CD is in the drive", {}, {"domain": READS, "disks": (DISK, Part("cd-d0", CD, CD.serial))}, [], "Running"),
+    ("another CD", {}, {"domain": READS, "disks": (DISK, Part("cd2-d0", CD2, CD2.serial))}, [Attach], "Attaching"),
+    ("a CD goes", {}, {"domain": READS}, [Detach], "Detaching"),
     ("a disk grows", {}, {"domain": UP, "disks": (changed(size=2 << 30),)}, [Grow], "Attaching"),
     ("a disk is never cut", {}, {"domain": UP, "disks": (changed(size=1 << 20),)}, [], "Running"),
     ("a disk is limited", {}, {"domain": UP, "disks": (changed(iops=100),)}, [Throttle], "Attaching"),

@@ -111,6 +111,24 @@ async def test_a_target_may_be_asked_for() -> None:
         assert at(cloud, uuid) == wanted
 
 
+@virtual
+async def test_a_guest_with_a_cd_in_its_drive_stays_until_that_is_taken_out() -> None:
+    async with world() as cloud:
+        uuid = await deployed(cloud)
+        host = at(cloud, uuid)
+        await cloud.put(VOLUME, "cd", {"size": "1Mi"}, NS)
+        await cloud.apply(cdrom="cd")
+        await cloud.settle(5)
+        assert [disk.cdrom for disk in cloud.instance().spec.disks] == [False, True]
+        await cloud.migrate()
+        await cloud.settle(5)
+        found = condition(cloud.migration().status.conditions, "Succeeded")
+        assert found and found.reason == "StillAttached" and at(cloud, uuid) == host
+        await cloud.apply()
+        await cloud.settle(10)
+        assert verdict(cloud)[0] == "True" and at(cloud, uuid) != host
+
+
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
