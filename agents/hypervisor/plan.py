@@ -102,8 +102,9 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
     spec, record = want.instance.spec, domain.record
     if domain.power is Power.PAUSED and _moved(want, domain):
         return [Resume(want.uuid)], Retry(Reason.STARTING, "the guest goes on after its move", 0.0)
-    if record is None or not record.started_at or record.start < spec.start_request or record.boot != seen.boot:
-        # It was started by a run that was cut off, or asked for while it ran already: nothing is left to do for that.
+    mine = record is not None and record.instance == want.instance.meta.uid and record.boot == seen.boot
+    if record is None or not mine or not record.started_at or record.start < spec.start_request:
+        # It was started by a run that was cut off, or elsewhere, or asked for while it ran: nothing is left to do.
         reboot = spec.reboot_request if record is None else record.reboot
         since = (record.started_at if record else "") or seen.now
         reset = spec.reset_request if record is None else record.reset

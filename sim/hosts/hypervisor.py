@@ -105,7 +105,7 @@ class Driver:
             machine.listeners.pop(listeners, None)
 
     async def boot(self) -> str:
-        return f"boot-{self._host.boots}"
+        return f"{self._host.name}-boot-{self._host.boots}"
 
     async def facts(self) -> Facts:
         return await self._do("", 0.001, lambda: self._host.facts)

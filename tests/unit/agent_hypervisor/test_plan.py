@@ -152,6 +152,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     ("a record of an earlier release", {}, {"domain": replace(UP, record=record(cpus=0))}, [Resize], "Starting"),
     ("pause", {"paused": True}, {"domain": UP}, [Suspend], "Paused"),
     ("paused", {"paused": True}, {"domain": PAUSED}, [], "Paused"),
+    ("pause after a move", {"paused": True}, {"domain": replace(UP, record=record(instance="other"))}, [Keep], "Starting"),
     ("goes on", {}, {"domain": PAUSED}, [Unpause], "Starting"),
     ("went on, unrecorded", {}, {"domain": replace(PAUSED, power=Power.RUNNING)}, [Keep], "Starting"),
     ("stop of what was paused here", STOPPED, {"domain": PAUSED}, [Unpause], "Stopping"),
