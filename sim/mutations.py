@@ -16,7 +16,8 @@ from agents.hypervisor import plan as hypervisor_plan
 from agents.storage import folders
 from agents.storage.disks import act as disk_act
 from operators.contract import names
-from operators.contract.compute import INSTANCE, Power
+from operators.contract.compute import Power
+from operators.contract.instances import INSTANCE
 from operators.contract.networking import CLAIM, ROUTER
 from operators.contract.reasons import Reason
 from operators.kernel.cache import Cache

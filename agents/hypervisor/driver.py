@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agents.hypervisor.guestinfo import Sample
-from operators.contract.compute import DiskCopy, GuestInfo, Power
+from operators.contract.compute import GuestInfo, Power
 from operators.contract.consoles import ConsoleType
+from operators.contract.migrations import DiskCopy
 
 
 class HypervisorError(Exception):

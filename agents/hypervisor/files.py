@@ -8,7 +8,7 @@ from typing import Protocol
 
 from agents.hypervisor import console, seed
 from agents.hypervisor.settings import Settings
-from operators.contract.compute import CloudInit
+from operators.contract.instances import CloudInit
 
 
 class Files(Protocol):

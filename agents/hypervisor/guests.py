@@ -10,7 +10,8 @@ from agents.hypervisor.driver import Hypervisor, HypervisorError
 from agents.hypervisor.guestinfo import told
 from agents.hypervisor.model import Instance
 from agents.hypervisor.statistics import Statistics
-from operators.contract.compute import INSTANCE, GuestInfo, Power
+from operators.contract.compute import GuestInfo, Power
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context

@@ -18,9 +18,9 @@ from agents.hypervisor.inventory import Inventory
 from agents.hypervisor.settings import Settings
 from agents.hypervisor.simulated import SimulatedFiles, SimulatedHypervisor, simulated_host
 from agents.hypervisor.statistics import Statistics, publish
-from operators.contract.compute import INSTANCE
 from operators.contract.consoles import CONSOLE_CHANNEL
 from operators.contract.fabric import HOST_REPORT
+from operators.contract.instances import INSTANCE
 from operators.contract.networking import PORT_BINDING
 from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK

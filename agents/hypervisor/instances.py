@@ -30,8 +30,9 @@ from agents.hypervisor.model import (
 from agents.hypervisor.observe import Timing, names_of, observe
 from agents.hypervisor.room import Limits, Room
 from agents.hypervisor.settings import Settings
-from operators.contract.compute import INSTANCE, AttachedDisk, GuestInfo, InstanceStatus, Power
+from operators.contract.compute import GuestInfo, Power
 from operators.contract.fabric import HOST_REPORT
+from operators.contract.instances import INSTANCE, AttachedDisk, InstanceStatus
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.networking import PORT_BINDING
 from operators.contract.reasons import Reason, Type

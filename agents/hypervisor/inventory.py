@@ -14,8 +14,8 @@ from agents.hypervisor.driver import Facts, Hypervisor, HypervisorError
 from agents.hypervisor.files import Files
 from agents.hypervisor.settings import Settings
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST_REPORT, HostReportSpec, HostReportStatus, HypervisorReport
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason

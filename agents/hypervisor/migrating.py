@@ -17,7 +17,7 @@ import libvirt
 import structlog
 
 from agents.hypervisor.driver import HypervisorError, Job, Move, Moved
-from operators.contract.compute import DiskCopy
+from operators.contract.migrations import DiskCopy
 
 log = structlog.get_logger()
 

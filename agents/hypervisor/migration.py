@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from agents.hypervisor.driver import DiskDevice, Domain, Move, Moved, MoveDisk
 from agents.hypervisor.model import Action, Depart, Instance, Part, Seen, Stay, Wanted, WriteSeed
-from operators.contract.compute import Arrival, Departure, DepartureState, MovedDisk, Power
+from operators.contract.compute import Power
+from operators.contract.migrations import Arrival, Departure, DepartureState, MovedDisk
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Outcome, Retry

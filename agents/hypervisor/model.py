@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, Job, Move, Moved, NicDevice, Record
-from operators.contract.compute import CloudInit, DiskCopy, InstanceSpec, InstanceStatus
+from operators.contract.instances import CloudInit, InstanceSpec, InstanceStatus
 from operators.contract.meta import Obj
+from operators.contract.migrations import DiskCopy
 
 Instance: TypeAlias = Obj[InstanceSpec, InstanceStatus]
 

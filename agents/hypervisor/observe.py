@@ -10,8 +10,9 @@ from agents.hypervisor.driver import DiskDevice, Domain, Hypervisor, HypervisorE
 from agents.hypervisor.files import Files
 from agents.hypervisor.model import Instance, Leaving, Part, Seen, Wanted
 from operators.contract import names
-from operators.contract.compute import DiskCopy, InstanceDisk, InstanceNic
+from operators.contract.instances import InstanceDisk, InstanceNic
 from operators.contract.meta import Condition, Key, Meta, condition
+from operators.contract.migrations import DiskCopy
 from operators.contract.networking import PORT_BINDING
 from operators.contract.reasons import Type
 from operators.contract.storage import DISK, DiskSpec

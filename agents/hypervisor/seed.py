@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pycdlib
 
-from operators.contract.compute import CloudInit
+from operators.contract.instances import CloudInit
 
 APPLICATION = 32768 + 574
 """Where the volume descriptor names the application that wrote the disk; here, the digest of its content."""

@@ -30,8 +30,9 @@ from agents.hypervisor.driver import (
 )
 from agents.hypervisor.guestinfo import Sample
 from agents.hypervisor.settings import Settings
-from operators.contract.compute import CloudInit, GuestInfo, Power
+from operators.contract.compute import GuestInfo, Power
 from operators.contract.consoles import ConsoleType
+from operators.contract.instances import CloudInit
 from operators.kernel.clock import Clock
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -11,8 +11,8 @@ from agents.network.rates.controller import Rates
 from agents.network.report.controller import HostReports
 from agents.network.routers.controller import Routers
 from agents.network.segments.controller import Segments
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST_REPORT
+from operators.contract.instances import INSTANCE
 from operators.contract.networking import HOST_NETWORK, PORT_BINDING, ROUTER
 from operators.kernel.component import Component, Env
 from operators.kernel.controller import Watch

@@ -13,9 +13,9 @@ from agents.simulator.made import RECIPES, Made, Reports
 from agents.simulator.settings import Settings
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE
 from operators.contract.consoles import CONSOLE_CHANNEL
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, HostSpec
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.contract.storage import DISK
 from operators.kernel.component import Component

@@ -11,15 +11,10 @@ from operators.api.prepared import Kept
 from operators.api.tags import tags_of
 from operators.contract import names
 from operators.contract.compute import (
-    AFFINITY_GROUP,
     COMPUTE_OFFERING,
-    MIGRATION,
     USER_DATA,
     VIRTUAL_MACHINE,
-    AffinityGroupSpec,
     ComputeOfferingSpec,
-    MigrationSpec,
-    MigrationStatus,
     UserDataSpec,
     VirtualMachineSpec,
     VirtualMachineStatus,
@@ -48,6 +43,7 @@ from operators.contract.identity import ACCESS_ROLE, ACCOUNT, DOMAIN, PROJECT, U
 from operators.contract.instancegroups import INSTANCE_GROUP, InstanceGroupSpec
 from operators.contract.keypairs import SSH_KEY_PAIR, SSHKeyPairSpec, SSHKeyPairStatus
 from operators.contract.meta import Key, Kind, Obj, SpecT, StatusT
+from operators.contract.migrations import MIGRATION, MigrationSpec, MigrationStatus
 from operators.contract.networking import (
     NETWORK,
     NETWORK_OFFERING,
@@ -62,6 +58,7 @@ from operators.contract.networking import (
     RouterSpec,
 )
 from operators.contract.orchestration import FLOW, FlowSpec, FlowState, FlowStatus, OnFailure, Operation
+from operators.contract.placement import AFFINITY_GROUP, AffinityGroupSpec
 from operators.contract.snapshots import (
     SNAPSHOT_SCHEDULE,
     VOLUME_SNAPSHOT,

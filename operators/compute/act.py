@@ -24,8 +24,9 @@ from operators.compute.model import (
 )
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, InstanceSpec, Power
+from operators.contract.compute import VIRTUAL_MACHINE, Power
 from operators.contract.core import SECRET
+from operators.contract.instances import INSTANCE, InstanceSpec
 from operators.contract.meta import Key
 from operators.contract.passwords import generate, secret_key, secret_of
 from operators.contract.reasons import Reason

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from operators.compute.model import Instance, Volume
 from operators.compute.scheduler import DiskNeed
-from operators.contract.compute import INSTANCE, InstanceSpec, Power
+from operators.contract.compute import Power
+from operators.contract.instances import INSTANCE, InstanceSpec
 from operators.contract.meta import Key
 from operators.contract.storage import VOLUME
 from operators.kernel.cache import Cache

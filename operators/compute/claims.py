@@ -14,7 +14,8 @@ from operators.compute.capacity import held
 from operators.compute.model import VM, Put
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.contract.reasons import Reason
 from operators.contract.storage import VOLUME

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from operators.compute.capacity import Ledger
 from operators.compute.model import VM
 from operators.compute.scheduler import GroupNeed
-from operators.contract.compute import AFFINITY_GROUP, INSTANCE, VIRTUAL_MACHINE, AffinityPolicy, AffinityType
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
+from operators.contract.placement import AFFINITY_GROUP, AffinityPolicy, AffinityType
 from operators.kernel.cache import Cache
 
 BY_GROUP = "affinity"

@@ -12,18 +12,14 @@ from operators.compute.observe import disk_need
 from operators.compute.placements import Placements
 from operators.compute.scheduler import Policy
 from operators.compute.snapshots.controller import Snapshots
-from operators.contract.compute import (
-    AFFINITY_GROUP,
-    COMPUTE_OFFERING,
-    INSTANCE,
-    MIGRATION,
-    PLACEMENT_PLAN,
-    VIRTUAL_MACHINE,
-)
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.keypairs import SSH_KEY_PAIR
+from operators.contract.migrations import MIGRATION
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
+from operators.contract.placement import AFFINITY_GROUP, PLACEMENT_PLAN
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT

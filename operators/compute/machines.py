@@ -16,12 +16,14 @@ from operators.compute.plan import plan
 from operators.compute.scheduler import Policy
 from operators.compute.waiting import silent
 from operators.contract import names
-from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE, Power
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, Power
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, FlowState
+from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.quantity import Duration
 from operators.contract.reasons import Reason
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME

@@ -7,13 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from operators.compute.scheduler import DiskNeed, GroupNeed, HostView, Policy
-from operators.contract.compute import (
-    ComputeOfferingSpec,
-    InstanceSpec,
-    InstanceStatus,
-    VirtualMachineSpec,
-    VirtualMachineStatus,
-)
+from operators.contract.compute import ComputeOfferingSpec, VirtualMachineSpec, VirtualMachineStatus
+from operators.contract.instances import InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Meta, Obj
 from operators.contract.storage import VolumeSpec, VolumeStatus
 

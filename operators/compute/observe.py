@@ -14,14 +14,9 @@ from operators.compute.scheduler import DiskNeed, Policy
 from operators.compute.sizes import live
 from operators.compute.snapshots.asked import brought_back
 from operators.contract import names
-from operators.contract.compute import (
-    COMPUTE_OFFERING,
-    INSTANCE,
-    VIRTUAL_MACHINE,
-    Power,
-    RunPolicy,
-)
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, Power, RunPolicy
 from operators.contract.fabric import HOST, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key, Meta, condition
 from operators.contract.networking import PORT

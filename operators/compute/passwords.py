@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from operators.compute.model import VM, Instance, Seen
 from operators.contract import names
-from operators.contract.compute import GuestPassword
+from operators.contract.instances import GuestPassword
 from operators.contract.passwords import ENTRY
 
 

@@ -12,15 +12,9 @@ from operators.compute.model import VM, Seen
 from operators.compute.observe import survey
 from operators.compute.resolve import missing, need
 from operators.compute.scheduler import HostView, Need, Policy, choose, refused, score
-from operators.contract.compute import (
-    PLACEMENT_PLAN,
-    VIRTUAL_MACHINE,
-    HostVerdict,
-    PlacementPlanSpec,
-    PlacementPlanStatus,
-    VirtualMachineSpec,
-)
+from operators.contract.compute import VIRTUAL_MACHINE, VirtualMachineSpec
 from operators.contract.meta import Key, Kind, Meta, Obj, condition
+from operators.contract.placement import PLACEMENT_PLAN, HostVerdict, PlacementPlanSpec, PlacementPlanStatus
 from operators.contract.reasons import Reason, Type
 from operators.kernel.clock import parse_stamp
 from operators.kernel.controller import Report

@@ -17,7 +17,8 @@ from operators.compute.scheduler import choose
 from operators.compute.sizes import live
 from operators.compute.waiting import addresses, hindrance, patient, plugging
 from operators.contract import names
-from operators.contract.compute import InstanceSpec, Power, RunPolicy
+from operators.contract.compute import Power, RunPolicy
+from operators.contract.instances import InstanceSpec
 from operators.contract.meta import condition, holds
 from operators.contract.orchestration import Operation
 from operators.contract.reasons import Reason, Type

@@ -8,14 +8,8 @@ from operators.compute.model import VM, Seen, VolumeView
 from operators.compute.scheduler import DiskNeed, Need
 from operators.compute.sizes import refusal, size_of
 from operators.contract import names
-from operators.contract.compute import (
-    CloudInit,
-    ComputeOfferingSpec,
-    InstanceDisk,
-    InstanceNic,
-    InstanceSpec,
-    Power,
-)
+from operators.contract.compute import ComputeOfferingSpec, Power
+from operators.contract.instances import CloudInit, InstanceDisk, InstanceNic, InstanceSpec
 from operators.contract.meta import ObjectRef
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from operators.compute.model import VM
-from operators.contract.compute import ComputeOfferingSpec, InstanceSpec, Power
+from operators.contract.compute import ComputeOfferingSpec, Power
+from operators.contract.instances import InstanceSpec
 from operators.contract.quantity import Quantity
 
 

@@ -1,4 +1,4 @@
-"""The compute group: virtual machines, the offerings they take, and the instances that run them."""
+"""The compute group: virtual machines, the offerings they take, and what users give them at their first boot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from operators.contract import names
-from operators.contract.meta import Condition, Kind, ObjectRef
+from operators.contract.meta import Condition, Kind
 from operators.contract.quantity import Duration, Quantity
 
 
@@ -214,316 +214,12 @@ class ComputeOfferingSpec:
     ha: bool = False
 
 
-PLAN_IS_KEPT = Duration(600)
-
-
-class AffinityType(StrEnum):
-    """Whether the members of a group share a host."""
-
-    AFFINITY = "Affinity"
-    ANTI_AFFINITY = "AntiAffinity"
-
-
-class AffinityPolicy(StrEnum):
-    """Whether a member waits rather than break its group's rule."""
-
-    STRICT = "Strict"
-    PREFERRED = "Preferred"
-
-
-@dataclass(frozen=True, slots=True)
-class AffinityGroupSpec:
-    """Virtual machines of one namespace that are to share a host, or to be on different ones."""
-
-    type: AffinityType = AffinityType.ANTI_AFFINITY
-    policy: AffinityPolicy = AffinityPolicy.STRICT
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PlacementPlanSpec:
-    """A question: where would this virtual machine go? Either one that there is, or one as it would be."""
-
-    virtual_machine: str = ""
-    """A VirtualMachine of the same namespace, as it is; then nothing else but `time_to_live` is stated."""
-    offering: str = ""
-    image: str = ""
-    root_disk_size: Quantity | None = None
-    root_disk_offering: str = ""
-    volumes: tuple[str, ...] = ()
-    placement: Placement = field(default_factory=Placement)
-    affinity_groups: tuple[str, ...] = ()
-    time_to_live: Duration = PLAN_IS_KEPT
-    """Seconds after which the plan is deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostVerdict:
-    """What one host is to the virtual machine."""
-
-    host: str
-    fits: bool
-    score: int = 0
-    """0 to 100, the higher the better; 0 where it does not fit."""
-    filter: str = ""
-    """The filter that refused it, one of the scheduler's."""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PlacementPlanStatus:
-    """The answer, as things were when it was given. Written by Compute, once for each generation."""
-
-    observed_generation: int = 0
-    host: str = ""
-    """Where it would go; empty where no host fits."""
-    fitting: int = 0
-    """How many hosts fit."""
-    hosts: tuple[HostVerdict, ...] = ()
-    """The best first, then those that do not fit; at most 64."""
-    conditions: tuple[Condition, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class CatalogueStatus:
     """Status of a kind that needs no work: an offering is what it says."""
 
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceDisk:
-    """A Disk that an Instance is to have, in the order of its devices (vda, vdb, …)."""
-
-    disk: str
-    """Name of a Disk in the Instance's namespace."""
-    volume: str
-    """Name of the Volume behind it."""
-    serial: str
-    """What the guest reads as the disk's serial number; at most 20 bytes."""
-    move_to: str = ""
-    """Name of a Disk that a running guest is to go over to, once all is copied there."""
-    cdrom: bool = False
-    """Whether it is in the CD drive, where a guest only reads it."""
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceNic:
-    """A PortBinding that an Instance is to have, in the order of its devices."""
-
-    port: str
-    port_binding: str
-    rate: int = 0
-    """Mbit/s at most, each way; 0 for no limit. It changes at any time."""
-
-
-@dataclass(frozen=True, slots=True)
-class CloudInit:
-    """What the NoCloud disk tells the guest."""
-
-    instance_id: str
-    hostname: str
-    ssh_keys: tuple[str, ...] = ()
-    user_data: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class GuestPassword:
-    """A password that the guest is to take; it stands here no longer than until it has."""
-
-    request: int
-    text: str = field(repr=False)
-
-
-class DiskCopy(StrEnum):
-    """What becomes of one disk's data in a migration."""
-
-    NONE = "None"
-    """Both hosts reach it."""
-    INCREMENTAL = "Incremental"
-    """What was written since it was made from an image that the target has too."""
-    FULL = "Full"
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """On an Instance that a guest is to arrive at. Written by Compute.
-
-    Until `committed` its agent gets everything ready and lets the guest in, but neither starts nor resumes it.
-    """
-
-    migration: ObjectRef
-    from_host: str
-    whole: bool = False
-    """Whether disks are copied whole, although an image that is here may hold most of them."""
-    source_lost: bool = False
-    """The source has nothing of the guest any more, so what is said of this host must be newer than that."""
-    committed: bool = False
-    """Written once the source can run it no more; from then on this Instance is like any other."""
-
-
-@dataclass(frozen=True, slots=True)
-class MovedDisk:
-    """Where one disk is on the host that a guest moves to, in the order of the Instance's disks."""
-
-    path: str
-    """Absolute, as that host's agent reports it."""
-    copy: DiskCopy = DiskCopy.NONE
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """On an Instance whose guest is to leave. Written by Compute; its agent neither starts nor resumes it meanwhile."""
-
-    migration: ObjectRef
-    to_host: str
-    address: str
-    """Of the other host's hypervisor."""
-    disks: tuple[MovedDisk, ...] = ()
-    cancel: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceSpec:
-    """A virtual machine on one host, fully resolved. Written by Compute.
-
-    `power`, `paused`, disks, the counters, and `cpus` and `memory` up to their maxima change at any time; other
-    sizes and cloud-init only together with a start; the rest never.
-    """
-
-    host_name: str
-    virtual_machine: ObjectRef
-    domain: str
-    """The libvirt domain's name. Its uuid is the VirtualMachine's uid."""
-    cpus: int
-    memory: Quantity
-    max_cpus: int = 0
-    """Up to how many processors the guest can have without a restart; as many as `cpus` when 0."""
-    max_memory: Quantity | None = None
-    """What the guest was started with, and so the most it can have without a restart; `memory` when left out."""
-    cpu_weight: int = 100
-    cpu_limit: int = 0
-    """Percent of one processor that it may use at most; 0 for no limit."""
-    disks: tuple[InstanceDisk, ...] = ()
-    nics: tuple[InstanceNic, ...] = ()
-    boot_from: BootDevice = BootDevice.DISK
-    cloud_init: CloudInit | None = None
-    power: Power = Power.RUNNING
-    paused: bool = False
-    stop_deadline: Duration | None = None
-    """How long the guest gets to end; the agent's own default when left out."""
-    reboot_request: int = 0
-    reset_request: int = 0
-    start_request: int = 0
-    """Raised by Compute to have a guest that ended by itself started again."""
-    incoming: Incoming | None = None
-    outgoing: Outgoing | None = None
-    password: GuestPassword | None = None
-    offering: str = ""
-    """What people call its size and, below, its zone: as they were at its start, for the metadata service."""
-    zone: str = ""
-
-    @property
-    def has_cd(self) -> bool:
-        """Whether there is to be something in the guest's CD drive."""
-        return any(disk.cdrom for disk in self.disks)
-
-    @property
-    def most_cpus(self) -> int:
-        """Up to how many processors it can have without a restart."""
-        return max(self.cpus, self.max_cpus)
-
-    @property
-    def most_memory(self) -> int:
-        """Bytes that the guest can make use of, whatever its balloon was asked to give back."""
-        return max(int(self.memory), int(self.max_memory or 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """How far a host is with letting a guest in."""
-
-    migration: str
-    """uid of the Migration."""
-    address: str
-    """Where its hypervisor takes guests."""
-    disks: tuple[MovedDisk, ...] = ()
-    """Its disks on this host, once all is ready."""
-    arrived: bool = False
-    """Whether the whole guest is here, running or not."""
-
-
-class DepartureState(StrEnum):
-    """Where the leaving of a guest is; all but `Running` are its agent's last word on that Migration."""
-
-    RUNNING = "Running"
-    COMPLETED = "Completed"
-    """It has left, which this agent saw: nothing of it is here any more."""
-    GONE = "Gone"
-    """It is not here any more, and nobody saw how."""
-    ENDED = "Ended"
-    """It is known here but has no power."""
-    FAILED = "Failed"
-    """It is still here, running or paused."""
-    CANCELLED = "Cancelled"
-    """The same, because that was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """How far the leaving of a guest is."""
-
-    migration: str
-    """uid of the Migration."""
-    state: DepartureState
-    message: str = ""
-    progress: int = 0
-    """Percent of the data."""
-    data_total: Quantity | None = None
-    data_processed: Quantity | None = None
-    downtime: int = 0
-    """Milliseconds for which the guest stood still, once it is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttachedDisk:
-    """A disk that the guest has, until it let go of it."""
-
-    volume: str
-    """Name of the Volume."""
-    device: str
-    """`vda`, `vdb`, …"""
-    size: Quantity
-    disk: str = ""
-    """Name of the Disk: the other one as soon as the guest went over to it, and from then on for good."""
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceStatus:
-    """Written by the hypervisor agent of `spec.hostName`."""
-
-    observed_generation: int = 0
-    domain_uuid: str = ""
-    power: str = ""
-    """One of Power, as the hypervisor last said."""
-    stop_reason: str = ""
-    """Why it is off: `Shutdown` (by the guest), `Destroyed` (by us), `Crashed` (QEMU died, or the guest panicked)."""
-    started_at: str = ""
-    start_observed: int = 0
-    reboot_observed: int = 0
-    reset_observed: int = 0
-    console_log: str = ""
-    disks: tuple[AttachedDisk, ...] = ()
-    """What the guest has now, while there is one."""
-    arrival: Arrival | None = None
-    departure: Departure | None = None
-    guest: GuestInfo | None = None
-    """What the guest's own agent says; a part of its own, written at a low rate."""
-    password_observed: int | None = None
-    """The last password that the guest has taken; a part of its own, written by the network agent."""
-    conditions: tuple[Condition, ...] = ()
-    """`Realised`, `Released`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -536,74 +232,14 @@ class UserDataSpec:
     """Names of the variables in it, for people."""
 
 
-class MigrateStorage(StrEnum):
-    """What a Migration may do about disks that only the source host reaches."""
-
-    AUTO = "Auto"
-    """Copy them; what an image holds that is at the target already is not sent."""
-    FULL = "Full"
-    """Copy them whole."""
-    SHARED = "Shared"
-    """Copy none: refuse unless the target reaches all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationSpec:
-    """Move a running VirtualMachine to another host. Everything but `cancel` is immutable."""
-
-    virtual_machine: str
-    target_host: str = ""
-    """Compute chooses when empty."""
-    storage: MigrateStorage = MigrateStorage.AUTO
-    begin_within: Duration | None = None
-    """Given up when no host has taken it in that time; it waits for as long as it takes when left out."""
-    cancel: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationStatus:
-    """Written by Compute."""
-
-    observed_generation: int = 0
-    phase: str = ""
-    """For printing only."""
-    uid: str = ""
-    """Of the VirtualMachine that it found under the name."""
-    source_host: str = ""
-    target_host: str = ""
-    storage: str = ""
-    """How the disks are moved: one of DiskCopy."""
-    progress: int = 0
-    """Percent of the data."""
-    data_total: Quantity | None = None
-    data_processed: Quantity | None = None
-    downtime: int = 0
-    """Milliseconds for which the guest stood still."""
-    called_off: str = ""
-    """Why it is being given up, once that is decided; it may still succeed if it was too late for that."""
-    started_at: str = ""
-    finished_at: str = ""
-    """Set once: nothing more happens then."""
-    conditions: tuple[Condition, ...] = ()
-    """`Succeeded`."""
-
-
 VIRTUAL_MACHINE = Kind(names.COMPUTE, "VirtualMachine", "virtualmachines", VirtualMachineSpec, VirtualMachineStatus)
 COMPUTE_OFFERING = Kind(
     names.COMPUTE, "ComputeOffering", "computeofferings", ComputeOfferingSpec, CatalogueStatus, namespaced=False
 )
-AFFINITY_GROUP = Kind(names.COMPUTE, "AffinityGroup", "affinitygroups", AffinityGroupSpec, CatalogueStatus)
-PLACEMENT_PLAN = Kind(names.COMPUTE, "PlacementPlan", "placementplans", PlacementPlanSpec, PlacementPlanStatus)
 USER_DATA = Kind(names.COMPUTE, "UserData", "userdata", UserDataSpec, CatalogueStatus)
-INSTANCE = Kind(names.COMPUTE, "Instance", "instances", InstanceSpec, InstanceStatus, host_side=True)
-MIGRATION = Kind(names.COMPUTE, "Migration", "migrations", MigrationSpec, MigrationStatus)
 
 KINDS: tuple[Kind[object, object], ...] = (
     VIRTUAL_MACHINE,
     COMPUTE_OFFERING,
-    AFFINITY_GROUP,
-    PLACEMENT_PLAN,
     USER_DATA,
-    INSTANCE,
-    MIGRATION,
 )

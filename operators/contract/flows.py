@@ -11,15 +11,9 @@ from dataclasses import replace
 
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import (
-    MIGRATION,
-    VIRTUAL_MACHINE,
-    MigrationSpec,
-    MigrationStatus,
-    VirtualMachineSpec,
-    VirtualMachineStatus,
-)
+from operators.contract.compute import VIRTUAL_MACHINE, VirtualMachineSpec, VirtualMachineStatus
 from operators.contract.meta import Key, Obj, ObjectRef
+from operators.contract.migrations import MIGRATION, MigrationSpec, MigrationStatus
 from operators.contract.orchestration import FLOW, FlowSpec, OnFailure, Operation
 from operators.contract.quantity import Duration
 

@@ -11,9 +11,12 @@ from operators.contract import (
     fabric,
     identity,
     instancegroups,
+    instances,
     keypairs,
+    migrations,
     networking,
     orchestration,
+    placement,
     snapshots,
     storage,
     vmsnapshots,
@@ -23,6 +26,9 @@ from operators.contract.meta import Kind
 
 ALL: tuple[Kind[Any, Any], ...] = (
     *compute.KINDS,
+    *instances.KINDS,
+    *migrations.KINDS,
+    *placement.KINDS,
     *keypairs.KINDS,
     *instancegroups.KINDS,
     *consoles.KINDS,

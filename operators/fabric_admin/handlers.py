@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE
 from operators.contract.core import NODE, POD
 from operators.contract.fabric import HOST, HOST_GROUP, HOST_REPORT, RACK, STORAGE_POOL, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.reasons import Type
 from operators.contract.storage import DISK

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, IP_RANGE, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.networking import (
     CLAIM,
     HOST_NETWORK,

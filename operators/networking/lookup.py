@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.fabric import HOST, HOST_REPORT
+from operators.contract.instances import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Obj, holds
 from operators.contract.networking import (
     CLAIM,

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.flows import key_of
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, Obj
+from operators.contract.migrations import MIGRATION
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.quantity import Duration

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from operators.contract.backups import DISK_BACKUP
 from operators.contract.backups import KINDS as BACKUP_KINDS
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, IMAGE_STORE, STORAGE_POOL
+from operators.contract.instances import INSTANCE
 from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.snapshots import KINDS as SNAPSHOT_KINDS
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME

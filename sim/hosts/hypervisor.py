@@ -29,8 +29,9 @@ from agents.hypervisor.driver import (
     Record,
 )
 from agents.hypervisor.guestinfo import Sample
-from operators.contract.compute import CloudInit, GuestInfo, Power
+from operators.contract.compute import GuestInfo, Power
 from operators.contract.consoles import ConsoleType
+from operators.contract.instances import CloudInit
 from sim.hosts.migration import Moving
 from sim.loop import ACTOR
 

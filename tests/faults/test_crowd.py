@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.kinds import HOST_SIDE
 from operators.contract.meta import Kind
 from operators.contract.networking import CLAIM, NETWORK, PORT

@@ -19,8 +19,9 @@ from typing import Any
 
 import yaml
 
-from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK, NETWORK_OFFERING
 from operators.contract.storage import DISK_OFFERING, IMAGE

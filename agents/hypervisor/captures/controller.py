@@ -11,7 +11,7 @@ import structlog
 from agents.hypervisor.captures.model import Action, Begin, End, Guest, Part, Seen, SnapshotObj, Thaw
 from agents.hypervisor.captures.plan import plan, wanted
 from agents.hypervisor.driver import Hypervisor, HypervisorError
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import DISK_SNAPSHOT, Capture, Quiesce

@@ -15,8 +15,8 @@ from agents.hypervisor.channels.carry import carry
 from agents.hypervisor.channels.model import Action, Channel, Connect, Ended, HangUp, Prepare, Seen, Wanted
 from agents.hypervisor.channels.plan import AGAIN, plan
 from agents.hypervisor.driver import Hypervisor, HypervisorError
-from operators.contract.compute import INSTANCE
 from operators.contract.consoles import CONSOLE_CHANNEL, ConsoleChannelStatus
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
 from operators.contract.reasons import Reason, Type
 from operators.kernel import Outcome, Report

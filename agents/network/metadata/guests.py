@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agents.network.metadata.tree import Guest
-from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
+from operators.contract.instances import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Obj
 from operators.contract.networking import HOST_NETWORK, PORT_BINDING, PortBindingSpec
 from operators.kernel.cache import Cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
+from operators.contract.instances import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Kind, Obj
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context

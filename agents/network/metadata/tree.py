@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from operators.contract.compute import InstanceSpec
+from operators.contract.instances import InstanceSpec
 from operators.contract.networking import PortBindingSpec
 
 VERSIONS = re.compile(r"latest|1\.0|20\d\d-\d\d-\d\d")

@@ -9,7 +9,7 @@ from agents.network import tools
 from agents.network.check import is_device
 from agents.network.rates import observe, plan
 from agents.network.rates.model import HOST, Action, Seen, Shape, Wanted
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT_BINDING
 from operators.kernel.controller import Report

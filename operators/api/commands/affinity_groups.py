@@ -15,14 +15,8 @@ from operators.api.responses.done import Done
 from operators.api.responses.owned import OwnedResponse, whose
 from operators.api.responses.virtualmachine import VirtualMachineResponse
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import (
-    AFFINITY_GROUP,
-    VIRTUAL_MACHINE,
-    AffinityGroupSpec,
-    AffinityPolicy,
-    AffinityType,
-    RunPolicy,
-)
+from operators.contract.compute import VIRTUAL_MACHINE, RunPolicy
+from operators.contract.placement import AFFINITY_GROUP, AffinityGroupSpec, AffinityPolicy, AffinityType
 
 TYPES: Mapping[str, tuple[AffinityType, AffinityPolicy]] = {
     "host anti-affinity": (AffinityType.ANTI_AFFINITY, AffinityPolicy.STRICT),

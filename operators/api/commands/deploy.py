@@ -36,7 +36,6 @@ from operators.api.userdata import decoded
 from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import (
-    AFFINITY_GROUP,
     COMPUTE_OFFERING,
     USER_DATA,
     VIRTUAL_MACHINE,
@@ -51,6 +50,7 @@ from operators.contract.identity import Resource
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import OnFailure, Operation
+from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.quantity import Quantity
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME, VolumeSpec
 from operators.kernel.store import AlreadyExists, NotFound, StoreError

@@ -48,7 +48,7 @@ from operators.api.responses.volume import volume
 from operators.api.wire import Date, plain
 from operators.api.wire import date as written
 from operators.contract import names
-from operators.contract.compute import AFFINITY_GROUP, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.core import SECRET
 from operators.contract.fabric import HOST, STORAGE_POOL
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
@@ -56,6 +56,7 @@ from operators.contract.meta import Kind, Obj
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import FLOW, FlowError, Operation
 from operators.contract.passwords import read, secret_key
+from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT

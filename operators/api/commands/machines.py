@@ -28,13 +28,14 @@ from operators.api.responses.done import Done
 from operators.api.responses.virtualmachine import VirtualMachineResponse, state_of, virtual_machine, written, zone_of
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
 from operators.contract.fabric import HOST, HOST_GROUP, RACK, ZONE
 from operators.contract.identity import Role
 from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK
 from operators.contract.orchestration import Operation
+from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.storage import IMAGE
 
 

@@ -16,9 +16,10 @@ from operators.api.jobs import job_of_migration
 from operators.api.responses.fabric import HostResponse, host
 from operators.api.responses.virtualmachine import VirtualMachineResponse
 from operators.contract.codec import to_wire
-from operators.contract.compute import MIGRATION, VIRTUAL_MACHINE, MigrationSpec, RunPolicy
+from operators.contract.compute import VIRTUAL_MACHINE, RunPolicy
 from operators.contract.fabric import HOST
 from operators.contract.meta import Key
+from operators.contract.migrations import MIGRATION, MigrationSpec
 from operators.contract.quantity import Duration
 
 BEGIN_WITHIN = Duration(120)

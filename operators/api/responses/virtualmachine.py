@@ -14,12 +14,13 @@ from operators.api.sizes import size_of
 from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, Long, Prepared, date
 from operators.contract import names
-from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, RunPolicy
+from operators.contract.compute import COMPUTE_OFFERING, RunPolicy
 from operators.contract.fabric import HOST, ZONE
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
 from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.meta import condition
 from operators.contract.networking import NETWORK, PORT
+from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import IMAGE
 

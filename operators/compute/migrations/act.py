@@ -12,8 +12,10 @@ from operators.compute.migrations.plan import FINALIZER
 from operators.compute.model import VM
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE, Outgoing
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
+from operators.contract.migrations import MIGRATION, Outgoing
 from operators.contract.reasons import Reason
 from operators.kernel.making import make
 from operators.kernel.outcome import Problem, Retry

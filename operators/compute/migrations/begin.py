@@ -10,7 +10,9 @@ from operators.compute.model import VM, Instance
 from operators.compute.scheduler import choose
 from operators.compute.scheduler.choose import refused
 from operators.contract import names
-from operators.contract.compute import Incoming, InstanceSpec, MigrateStorage, Power, RunPolicy
+from operators.contract.compute import Power, RunPolicy
+from operators.contract.instances import InstanceSpec
+from operators.contract.migrations import Incoming, MigrateStorage
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Outcome, Rejected
 

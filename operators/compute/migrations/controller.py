@@ -12,9 +12,11 @@ from operators.compute.migrations.observe import BY_VM, observe
 from operators.compute.migrations.plan import gives_up, plan
 from operators.compute.migrations.status import status
 from operators.compute.scheduler import Policy
-from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
+from operators.contract.migrations import MIGRATION
 from operators.contract.orchestration import FLOW, Operation
 from operators.contract.reasons import Type
 from operators.contract.storage import VOLUME

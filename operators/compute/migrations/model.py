@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from operators.compute.model import VM, HostNow, Instance
 from operators.compute.scheduler import HostView, Need, Policy
-from operators.contract.compute import Arrival, Departure, InstanceSpec, MigrationSpec, MigrationStatus, Outgoing
+from operators.contract.instances import InstanceSpec
 from operators.contract.meta import Obj
+from operators.contract.migrations import Arrival, Departure, MigrationSpec, MigrationStatus, Outgoing
 
 Migration: TypeAlias = Obj[MigrationSpec, MigrationStatus]
 

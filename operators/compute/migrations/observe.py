@@ -15,9 +15,11 @@ from operators.compute.resolve import disk_on, need
 from operators.compute.scheduler import HostView, Need, Policy
 from operators.compute.snapshots.asked import being_taken
 from operators.contract import flows
-from operators.contract.compute import INSTANCE, MIGRATION, VIRTUAL_MACHINE, MigrateStorage
+from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import HOST_REPORT
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
+from operators.contract.migrations import MIGRATION, MigrateStorage
 from operators.contract.orchestration import FLOW
 from operators.kernel.cache import Cache
 from operators.kernel.clock import parse_stamp

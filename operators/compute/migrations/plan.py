@@ -14,8 +14,9 @@ from operators.compute.migrations.begin import begin
 from operators.compute.migrations.model import Action, LetGo, Migration, Protect, Put, Remove, Seen, Unprotect
 from operators.compute.model import VM, Instance
 from operators.contract import names
-from operators.contract.compute import DepartureState, Outgoing, Power, RunPolicy
+from operators.contract.compute import Power, RunPolicy
 from operators.contract.meta import ObjectRef, condition, holds
+from operators.contract.migrations import DepartureState, Outgoing
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected, Retry
 

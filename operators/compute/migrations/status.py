@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from operators.compute.migrations.model import Migration, Seen
-from operators.contract.compute import DiskCopy, MigrationStatus, MovedDisk
+from operators.contract.migrations import DiskCopy, MigrationStatus, MovedDisk
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Done, Outcome, Rejected
 

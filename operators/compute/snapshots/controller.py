@@ -12,7 +12,8 @@ from operators.compute.snapshots.model import Action, BringBack, Drop, Protect, 
 from operators.compute.snapshots.observe import observe
 from operators.compute.snapshots.plan import FINALIZER, decide
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
 from operators.contract.reasons import Reason
 from operators.contract.snapshots import VOLUME_SNAPSHOT, Moment, VolumeSnapshotSpec

@@ -8,7 +8,8 @@ from operators.compute.observe import expects
 from operators.compute.snapshots.asked import BY_VM
 from operators.compute.snapshots.model import Seen, SnapshotObj
 from operators.contract import names
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import VOLUME

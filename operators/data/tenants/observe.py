@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from operators.contract import names
-from operators.contract.compute import AFFINITY_GROUP, USER_DATA, VIRTUAL_MACHINE
+from operators.contract.compute import USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import NAMESPACE, QUOTA, ROLE_BINDING
 from operators.contract.identity import ACCOUNT, DOMAIN, USER, ProjectSpec, Resource, Role
 from operators.contract.instancegroups import INSTANCE_GROUP
 from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK
+from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT

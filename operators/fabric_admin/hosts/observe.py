@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE
 from operators.contract.core import NODE, POD
 from operators.contract.fabric import HOST, HOST_GROUP, HOST_REPORT, RACK, STORAGE_POOL, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.contract.storage import DISK
 from operators.fabric_admin.hosts.model import Node, Seen, Wanted

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, IP_RANGE, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, condition, holds
 from operators.contract.networking import (
     CLAIM,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST_REPORT
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, condition, holds
 from operators.contract.networking import (
     HOST_NETWORK,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from operators.contract.compute import InstanceSpec, InstanceStatus
+from operators.contract.instances import InstanceSpec, InstanceStatus
 from operators.contract.meta import Condition, Obj
 from operators.contract.networking import (
     HostSideStatus,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from operators.contract.compute import InstanceSpec, InstanceStatus
+from operators.contract.instances import InstanceSpec, InstanceStatus
 from operators.contract.meta import Kind, Meta, Obj, ObjectRef
 from operators.contract.networking import PortSpec, PortStatus
 from operators.contract.orchestration import FlowError, FlowState, StepState

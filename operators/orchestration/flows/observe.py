@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, Operation

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.flows import flow_of, key_of
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Meta
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from operators.contract.compute import MIGRATION
 from operators.contract.flows import flow_of_migration, key_of_migration
 from operators.contract.meta import Key, Kind
+from operators.contract.migrations import MIGRATION
 from operators.contract.orchestration import FLOW, Operation
 from operators.contract.reasons import Type
 from operators.kernel.clock import stamp

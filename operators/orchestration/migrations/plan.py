@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from operators.contract.compute import MigrationSpec, MigrationStatus
 from operators.contract.meta import Obj, condition
+from operators.contract.migrations import MigrationSpec, MigrationStatus
 from operators.contract.orchestration import FlowError, FlowState, FlowStatus, Step, StepState
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected

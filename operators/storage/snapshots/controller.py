@@ -8,7 +8,7 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import DISK_SNAPSHOT, VOLUME_SNAPSHOT, VolumeSnapshotStatus

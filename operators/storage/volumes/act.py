@@ -7,7 +7,7 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Owner
 from operators.contract.reasons import Reason
 from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, VOLUME, ImageCopySpec, ImageSpec

@@ -7,7 +7,6 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.backups import VOLUME_BACKUP
-from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.fabric import (
     HOST,
     HOST_REPORT,
@@ -17,6 +16,7 @@ from operators.contract.fabric import (
     StoragePoolSpec,
     StoragePoolStatus,
 )
+from operators.contract.instances import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME

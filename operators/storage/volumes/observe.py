@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 from operators.contract import names
 from operators.contract.backups import VOLUME_BACKUP
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, InstanceSpec, InstanceStatus, Power
+from operators.contract.compute import VIRTUAL_MACHINE, Power
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, PoolReport, StoragePoolSpec, StoragePoolStatus
 from operators.contract.formats import DiskFormat
+from operators.contract.instances import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Obj, holds
 from operators.contract.pools import closed, reached
 from operators.contract.quantity import Quantity, factor

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW

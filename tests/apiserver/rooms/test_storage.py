@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, condition
 from operators.contract.names import finalizer
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import HOST_REPORT
+from operators.contract.instances import INSTANCE
 from operators.contract.networking import PORT_BINDING
 from operators.contract.storage import DISK
 from tests.apiserver.client import Client

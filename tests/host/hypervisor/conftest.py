@@ -24,16 +24,9 @@ from dev.lan import Lan
 from images.tiny.build import build
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import (
-    INSTANCE,
-    CloudInit,
-    InstanceDisk,
-    InstanceNic,
-    InstanceSpec,
-    InstanceStatus,
-    Power,
-)
+from operators.contract.compute import Power
 from operators.contract.fabric import HOST_REPORT, HypervisorReport
+from operators.contract.instances import INSTANCE, CloudInit, InstanceDisk, InstanceNic, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Obj, ObjectRef, condition
 from operators.contract.networking import PORT_BINDING, PortBindingSpec
 from operators.contract.quantity import Quantity

@@ -12,7 +12,8 @@ import pytest
 
 from images.tiny.build import build
 from operators.contract import names
-from operators.contract.compute import BootDevice, InstanceDisk
+from operators.contract.compute import BootDevice
+from operators.contract.instances import InstanceDisk
 from tests.host.hypervisor.conftest import World
 from tests.host.hypervisor.test_hotplug import disks, inside, volume
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import InstanceDisk
+from operators.contract.instances import InstanceDisk
 from operators.contract.meta import Key, ObjectRef, condition
 from operators.contract.quantity import Quantity
 from operators.contract.storage import DISK, DiskLimits, DiskSpec

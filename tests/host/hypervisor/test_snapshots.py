@@ -21,7 +21,8 @@ from agents.storage import jobs
 from agents.storage.snapshots import plan as snapshot_plan
 from images.tiny.build import build
 from operators.contract import names
-from operators.contract.compute import InstanceDisk, Power
+from operators.contract.compute import Power
+from operators.contract.instances import InstanceDisk
 from operators.contract.meta import Key, Obj, holds
 from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from operators.contract.compute import DepartureState
+from operators.contract.migrations import DepartureState
 from tests.host.migration.conftest import Worlds
 from tests.host.migration.harness import LIFE, Pinging, Two
 

@@ -20,8 +20,8 @@ from dev.lan import Lan
 from dev.paths import cache_dir
 from images.tiny import packages
 from operators.contract import names
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, IP_RANGE, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.kinds import ALL
 from operators.contract.meta import Key, Kind, Obj, holds
 from operators.contract.networking import HOST_NETWORK, NETWORK, NETWORK_OFFERING, PORT, PORT_BINDING, ROUTER

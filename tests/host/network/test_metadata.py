@@ -7,7 +7,7 @@ from pathlib import Path
 
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE, GuestPassword
+from operators.contract.instances import INSTANCE, GuestPassword
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK
 from tests.host.network.harness import NS, cloud

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from tests.host.network.harness import NS, Cloud, Guest, cloud
 

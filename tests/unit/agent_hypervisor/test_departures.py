@@ -12,8 +12,8 @@ from agents.hypervisor.departures import Departures
 from agents.hypervisor.driver import Hypervisor, HypervisorError, Job
 from agents.hypervisor.migration import INSIST, send
 from agents.hypervisor.model import Action, Stay
-from operators.contract.compute import Outgoing
 from operators.contract.meta import ObjectRef
+from operators.contract.migrations import Outgoing
 from tests.unit.agent_hypervisor.test_plan import READY, UP, wanted
 
 OUT = Outgoing(ObjectRef("move", "m1"), "b", "10.99.0.2")

@@ -15,7 +15,7 @@ from agents.hypervisor.accelerator import SECTOR
 from agents.hypervisor.domainxml import METADATA, Machine
 from agents.hypervisor.driver import DiskDevice, DomainSpec, NicDevice, Record
 from agents.hypervisor.settings import Settings
-from operators.contract.compute import CloudInit
+from operators.contract.instances import CloudInit
 
 KEY = "ssh-ed25519 AAAA somebody@example"
 TEXT = "#cloud-config\nruncmd: [true]\n"

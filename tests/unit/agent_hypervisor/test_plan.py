@@ -34,7 +34,8 @@ from agents.hypervisor.model import (
     WriteSeed,
 )
 from agents.hypervisor.plan import plan, silent
-from operators.contract.compute import INSTANCE, CloudInit, InstanceSpec, InstanceStatus, Power
+from operators.contract.compute import Power
+from operators.contract.instances import INSTANCE, CloudInit, InstanceSpec, InstanceStatus
 from operators.contract.meta import Meta, Obj, ObjectRef
 from operators.contract.quantity import Quantity
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from agents.hypervisor.model import Instance
 from agents.hypervisor.room import Limits, Room
-from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.fabric import HypervisorReport, Overcommit
+from operators.contract.instances import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.meta import Meta, Obj, ObjectRef
 from operators.contract.quantity import Quantity
 

@@ -12,7 +12,7 @@ from agents.network.metadata.passwords import Passwords
 from agents.network.metadata.tree import Guest, answer
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE, CloudInit, GuestPassword, InstanceNic, InstanceSpec, InstanceStatus
+from operators.contract.instances import INSTANCE, CloudInit, GuestPassword, InstanceNic, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Meta, Obj, ObjectRef
 from operators.contract.networking import HOST_NETWORK, PORT_BINDING, HostNetworkSpec, PortBindingSpec
 from operators.contract.quantity import Quantity

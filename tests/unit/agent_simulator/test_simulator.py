@@ -13,9 +13,9 @@ from agents.simulator.handlers import COMPONENT
 from agents.simulator.settings import Settings
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import INSTANCE, InstanceStatus
 from operators.contract.core import LEASE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
+from operators.contract.instances import INSTANCE, InstanceStatus
 from operators.contract.meta import Key, holds
 from operators.contract.storage import DISK, IMAGE_COPY
 from operators.kernel.manager import Manager

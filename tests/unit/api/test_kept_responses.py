@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from operators.api.prepared import MOST, Kept
-from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, VIRTUAL_MACHINE
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE
 from operators.contract.identity import ACCOUNT
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK, PORT
+from operators.contract.placement import AFFINITY_GROUP
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import World
 

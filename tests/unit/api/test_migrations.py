@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from operators.contract.codec import Json
-from operators.contract.compute import MIGRATION, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, HOST_REPORT
 from operators.contract.meta import Key
+from operators.contract.migrations import MIGRATION
 from operators.contract.orchestration import FLOW
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import World

@@ -10,7 +10,7 @@ import pytest
 from operators.api.commands import ALL
 from operators.api.declare import ROOT_ADMIN, Command
 from operators.contract.codec import Json
-from operators.contract.compute import AFFINITY_GROUP, COMPUTE_OFFERING, USER_DATA, VIRTUAL_MACHINE
+from operators.contract.compute import COMPUTE_OFFERING, USER_DATA, VIRTUAL_MACHINE
 from operators.contract.core import SECRET
 from operators.contract.fabric import HOST, HOST_GROUP, IMAGE_STORE, IP_RANGE, RACK, STORAGE_POOL, ZONE
 from operators.contract.identity import ACCESS_ROLE, ACCOUNT, DOMAIN, PROJECT, USER, Role
@@ -19,6 +19,7 @@ from operators.contract.keypairs import SSH_KEY_PAIR
 from operators.contract.meta import Key
 from operators.contract.networking import NETWORK, NETWORK_OFFERING, PORT
 from operators.contract.orchestration import FLOW
+from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT

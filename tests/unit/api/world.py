@@ -16,10 +16,11 @@ from operators.api.cloud import VM
 from operators.api.server import application, integration
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE
 from operators.contract.core import SECRET
 from operators.contract.fabric import HOST, HOST_GROUP, RACK, STORAGE_POOL, ZONE
 from operators.contract.identity import ACCOUNT, DOMAIN, PASSWORD, PROJECT, USER
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import NETWORK, NETWORK_OFFERING, PORT
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME

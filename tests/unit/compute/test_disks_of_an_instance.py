@@ -11,19 +11,10 @@ from operators.compute.plan import plan
 from operators.compute.resolve import live_disks
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import (
-    INSTANCE,
-    VIRTUAL_MACHINE,
-    ComputeOfferingSpec,
-    Incoming,
-    InstanceDisk,
-    InstanceSpec,
-    InstanceStatus,
-    Power,
-    RunPolicy,
-    VirtualMachineSpec,
-)
+from operators.contract.compute import VIRTUAL_MACHINE, ComputeOfferingSpec, Power, RunPolicy, VirtualMachineSpec
+from operators.contract.instances import INSTANCE, InstanceDisk, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, ObjectRef
+from operators.contract.migrations import Incoming
 from operators.contract.quantity import Quantity
 
 ROOT = VolumeView("root", root=True, disk="root-d0", bound=True, pool="shared", disk_host="a")

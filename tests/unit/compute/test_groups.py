@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from operators.contract.codec import Json
-from operators.contract.compute import AFFINITY_GROUP, PLACEMENT_PLAN, PlacementPlanStatus
 from operators.contract.meta import Key, condition
+from operators.contract.placement import AFFINITY_GROUP, PLACEMENT_PLAN, PlacementPlanStatus
 from tests.support.virtual_time import virtual
 from tests.unit.compute.world import NS, World, world
 

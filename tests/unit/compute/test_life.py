@@ -11,8 +11,9 @@ import pytest
 from agents.hypervisor.simulated import Faults
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, STORAGE_POOL, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Condition, Key, condition, holds
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW

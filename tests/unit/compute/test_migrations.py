@@ -10,8 +10,8 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from agents.hypervisor.simulated import Faults
-from operators.contract.compute import MIGRATION
 from operators.contract.meta import Key, condition
+from operators.contract.migrations import MIGRATION
 from operators.contract.storage import VOLUME
 from tests.support.virtual_time import virtual
 from tests.unit.compute.world import NS, World, world

@@ -6,8 +6,8 @@ import base64
 from typing import Any
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE
 from operators.contract.core import SECRET
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, condition
 from tests.support.virtual_time import virtual
 from tests.unit.compute.world import NS, World, world

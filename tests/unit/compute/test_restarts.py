@@ -6,7 +6,7 @@ import pytest
 
 from operators.compute import restarts
 from operators.compute.model import Restarts
-from operators.contract.compute import INSTANCE, InstanceSpec, InstanceStatus
+from operators.contract.instances import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.meta import Condition, Meta, Obj, ObjectRef
 from operators.contract.quantity import Quantity
 

@@ -11,7 +11,8 @@ from operators.compute.claims import PATIENCE, Claims
 from operators.compute.model import Put, Restarts
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, InstanceDisk
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE, InstanceDisk
 from operators.contract.meta import Key
 from operators.contract.storage import VOLUME
 from operators.kernel.cache import Cache

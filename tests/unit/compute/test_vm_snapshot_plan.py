@@ -9,7 +9,8 @@ import pytest
 from operators.compute.snapshots import tree
 from operators.compute.snapshots.model import Seen
 from operators.compute.snapshots.plan import ATTEMPTS, FINALIZER, decide
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Obj
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import VOLUME

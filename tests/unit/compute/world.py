@@ -19,9 +19,11 @@ from operators.compute.migrations.model import Migration
 from operators.compute.model import VM, Instance
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import COMPUTE_OFFERING, INSTANCE, MIGRATION, VIRTUAL_MACHINE
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Condition, Key, Kind, condition
+from operators.contract.migrations import MIGRATION
 from operators.contract.networking import PORT, PORT_BINDING
 from operators.contract.storage import DISK, DISK_OFFERING, VOLUME
 from operators.kernel.manager import Manager

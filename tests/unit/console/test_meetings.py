@@ -8,8 +8,8 @@ import hashlib
 import aiohttp
 import pytest
 
-from operators.contract.compute import INSTANCE
 from operators.contract.consoles import CONSOLE, CONSOLE_CHANNEL, ConsoleType
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from tests.unit.console.world import NS, world
 

@@ -19,8 +19,9 @@ from agents.hypervisor.driver import HypervisorError
 from operators.console.handlers import COMPONENT, Replica, replica
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.consoles import CONSOLE, CONSOLE_CHANNEL, PROTOCOL, TOKEN_PROTOCOL, ConsoleType
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.kernel.clock import SystemClock
 from operators.kernel.controller import Watch

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from operators.contract.codec import Json
-from operators.contract.compute import INSTANCE
 from operators.contract.core import NODE, POD
 from operators.contract.fabric import HOST, HOST_GROUP, HOST_REPORT, RACK, STORAGE_POOL, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Condition, Key, Kind, condition
 from operators.contract.storage import DISK
 from operators.fabric_admin.handlers import COMPONENT

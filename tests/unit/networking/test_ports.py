@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Condition, Key
 from operators.contract.networking import HOST_NETWORK, NETWORK, PORT, PORT_BINDING, ROUTER
 from tests.support.virtual_time import virtual

@@ -10,8 +10,8 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.codec import Json
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, IP_RANGE, ZONE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Condition, Key, Kind, Obj, condition
 from operators.contract.networking import (
     CLAIM,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FlowState

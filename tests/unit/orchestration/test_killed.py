@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.networking import PORT
 from operators.contract.storage import VOLUME
 from operators.orchestration.record import FINALIZER

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, condition
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW

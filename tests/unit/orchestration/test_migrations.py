@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from operators.contract.compute import MIGRATION
 from operators.contract.flows import key_of_migration
+from operators.contract.migrations import MIGRATION
 from operators.contract.orchestration import FLOW
 from operators.orchestration.migrations.controller import of_a_migration
 from operators.orchestration.migrations.plan import Begin, plan, status_of

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE, RunPolicy
+from operators.contract.compute import VIRTUAL_MACHINE, RunPolicy
+from operators.contract.instances import INSTANCE
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, OnFailure, Operation
 from operators.contract.storage import VOLUME

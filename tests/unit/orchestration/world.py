@@ -10,7 +10,8 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import INSTANCE, VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Condition, Key, Kind, condition
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, FlowState, OnFailure, Operation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Obj
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
 from operators.storage.volumes.model import Holder, Pool, Seen

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import STORAGE_POOL
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, condition
 from operators.contract.storage import DISK, IMAGE_COPY, VOLUME
 from tests.support.virtual_time import virtual

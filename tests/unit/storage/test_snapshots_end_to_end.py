@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from operators.contract.compute import INSTANCE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.contract.snapshots import DISK_SNAPSHOT, SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, VOLUME

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.contract import names
-from operators.contract.compute import INSTANCE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, Obj, condition, holds
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
 from operators.kernel.manager import Manager
