@@ -43,6 +43,11 @@ def admin(control_plane: ControlPlane) -> Client:
 @pytest.fixture(scope="module", autouse=True)
 def empty(admin: Client) -> None:
     """Each module begins with none of our objects, whatever those before it left: the toy and the components see every namespace."""
+    clear(admin)
+
+
+def clear(admin: Client) -> None:
+    """Take away all objects of our kinds."""
     until(lambda: served(admin), 60, "all our kinds are served")
     for kind in OURS:
         for body in every(admin, kind):

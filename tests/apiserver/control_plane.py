@@ -6,14 +6,17 @@ service account is just an object. The programs are the local cluster's (`dev/bu
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import random
 import socket
 import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dev.build import ETCD, KUBERNETES, programs
@@ -24,15 +27,25 @@ SERVICES = "10.97.0.0/16"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, for now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Ports that nobody listens on and nobody else is told: not the kernel's choice, which other workers and connections get too."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            found.append(port)
+    return found
+
+
+def _ports() -> Iterator[int]:
+    """The ports of this worker of pytest, round and round from a random one; below those that the kernel gives away."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    first, count = 16_000 + 2_000 * worker, 2_000
+    begin = random.randrange(count)
+    return (first + (begin + number) % count for number in itertools.count())
+
+
+_PORTS = _ports()
 
 
 class ControlPlane:

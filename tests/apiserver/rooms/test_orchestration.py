@@ -15,6 +15,7 @@ from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import VOLUME
 from tests.apiserver.client import Client, Refused
+from tests.apiserver.conftest import clear, every
 from tests.apiserver.kernel.processes import until
 from tests.apiserver.rooms.conftest import Start
 
@@ -83,11 +84,13 @@ class Cloud:
 
 @pytest.fixture
 def cloud(admin: Client) -> Cloud:
+    clear(admin)
     return Cloud(admin)
 
 
 def test_the_life_of_a_machine_in_few_writes(cloud: Cloud, start: Start) -> None:
     engine = start("orchestration")
+    assert every(cloud.admin, VIRTUAL_MACHINE) == []
     before = engine.writes()
     cloud.apply("web")
     until(lambda: all(cloud.get(PORT, f"web-nic{nic}") for nic in (0, 1)) and cloud.get(VOLUME, "web-root"))
