@@ -1,10 +1,12 @@
-"""The cluster as its user's kubeconfig has it, and the Consoles that are made there."""
+"""The cluster as its user's kubeconfig has it, and the objects that are made there."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -13,8 +15,9 @@ import kubernetes
 from urllib3.exceptions import HTTPError
 
 from operators.contract import names
+from operators.contract.codec import Json
 from operators.contract.consoles import CONSOLE, ConsoleType
-from operators.contract.meta import Key
+from operators.contract.meta import Key, Kind
 
 SERVICE = "cloudstack-console:http"
 """Name and port of Console's Service, as the API server's proxy has them."""
@@ -47,7 +50,7 @@ class Cluster:
             raise ClientError(f"no usable kubeconfig: {error}") from error
         chosen = next((each for each in contexts if each["name"] == context), active)
         self.namespace = namespace or chosen["context"].get("namespace") or "default"
-        self._objects = kubernetes.client.CustomObjectsApi(self._api)
+        self._objects: Any = kubernetes.client.CustomObjectsApi(self._api)
         self._system = system
 
     def close(self) -> None:
@@ -67,22 +70,57 @@ class Cluster:
         key = Key(self.namespace, names.joined(vm, secrets.token_hex(4)))
         sha = hashlib.sha256(token.encode()).hexdigest()
         spec = {"virtualMachine": vm, "type": type_.value, "tokenSha256": sha}
-        where = CONSOLE.group, CONSOLE.version, key.namespace, CONSOLE.plural
-        try:
-            body: Any = self._objects.create_namespaced_custom_object(
-                *where, CONSOLE.body(key, spec=spec), _request_timeout=TIMEOUT
-            )
-        except kubernetes.client.ApiException as error:
-            raise ClientError(f"the API server refused: {_said(error)}") from error
-        except HTTPError as error:
-            raise ClientError(f"the API server is not reached: {error}") from error
+        body = self.create(CONSOLE, CONSOLE.body(key, spec=spec))
         return Made(key, body["metadata"]["uid"], token)
 
+    def create(self, kind: Kind[Any, Any], body: Json) -> Json:
+        """Create an object."""
+        with _in_words():
+            where = kind.group, kind.version, body["metadata"]["namespace"], kind.plural
+            return dict(self._objects.create_namespaced_custom_object(*where, body, _request_timeout=TIMEOUT))
+
+    def get(self, kind: Kind[Any, Any], key: Key) -> Json | None:
+        """Read an object; None when there is none."""
+        with _in_words():
+            where = kind.group, kind.version, key.namespace, kind.plural, key.name
+            try:
+                return dict(self._objects.get_namespaced_custom_object(*where, _request_timeout=TIMEOUT))
+            except kubernetes.client.ApiException as error:
+                if error.status == 404 and _of_object(error):
+                    return None
+                raise
+
+    def watch(self, kind: Kind[Any, Any], key: Key, seconds: int) -> Iterator[Json]:
+        """An object as it is, and then as it becomes, for so long."""
+        with _in_words():
+            watch: Any = kubernetes.watch
+            found = watch.Watch().stream(
+                self._objects.list_namespaced_custom_object,
+                *(kind.group, kind.version, key.namespace, kind.plural),
+                field_selector=f"metadata.name={key.name}",
+                timeout_seconds=seconds,
+                _request_timeout=(TIMEOUT, seconds + TIMEOUT),
+            )
+            for event in found:
+                if event["type"] == "DELETED":
+                    raise ClientError(f"{kind.kind} {key} was deleted meanwhile")
+                yield event["object"]
+
+    @property
+    def http(self) -> Any:
+        """urllib3's pool of connections to the API server, with the kubeconfig's certificates."""
+        return self._api.rest_client.pool_manager
+
+    def service(self, service: str) -> str:
+        """Where a Service of CloudStack is through the API server: wherever kubectl works, this does."""
+        host = str(self.configuration.host).rstrip("/")
+        return f"{host}/api/v1/namespaces/{self._system}/services/{service}/proxy"
+
     def proxied(self, made: Made) -> str:
-        """Where a Console is opened through the API server: wherever kubectl works, this does."""
-        host = urlsplit(self.configuration.host)
-        path = f"{host.path.rstrip('/')}/api/v1/namespaces/{self._system}/services/{SERVICE}/proxy"
-        return str(urlunsplit(({"https": "wss"}.get(host.scheme, "ws"), host.netloc, path + path_of(made), "", "")))
+        """Where a Console is opened through the API server."""
+        host = urlsplit(self.service(SERVICE))
+        scheme = {"https": "wss"}.get(host.scheme, "ws")
+        return str(urlunsplit((scheme, host.netloc, host.path + path_of(made), "", "")))
 
     def authorization(self) -> str:
         """What the API server is to be told of who asks; empty where a certificate says it."""
@@ -92,6 +130,25 @@ class Cluster:
 def path_of(made: Made) -> str:
     """The path of a Console's WebSocket."""
     return f"/consoles/{made.key.namespace}/{made.key.name}"
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """What the API server refuses, or where it is not reached. Raises ClientError."""
+    try:
+        yield
+    except kubernetes.client.ApiException as error:
+        raise ClientError(f"the API server refused: {_said(error)}") from error
+    except HTTPError as error:
+        raise ClientError(f"the API server is not reached: {error}") from error
+
+
+def _of_object(error: Any) -> bool:
+    """Whether an object is missing, and not its whole kind: then CloudStack is not there, or is older."""
+    try:
+        return bool(json.loads(error.body)["details"]["name"])
+    except (TypeError, ValueError, KeyError):
+        return False
 
 
 def _said(error: Any) -> str:

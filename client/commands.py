@@ -1,4 +1,4 @@
-"""`cloudstack console VM` and `cloudstack vnc VM`."""
+"""`cloudstack console VM` and `cloudstack vnc VM`; `cloudstack image upload` is in `images`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import tty
 from collections.abc import Iterator
 from functools import partial
 
+from client import images
 from client.carry import carry
 from client.cluster import ClientError, Cluster
 from client.link import Link, opened
@@ -27,6 +28,8 @@ def run(chosen: argparse.Namespace) -> int:
     """Do what the command line says; the exit code."""
     try:
         with contextlib.closing(Cluster(chosen.context, chosen.namespace, chosen.system_namespace)) as cluster:
+            if chosen.command == "image":
+                return images.upload(cluster, images.asked_by(chosen), chosen.url)
             if chosen.command == "console":
                 return serial(cluster, chosen.vm, chosen.url)
             return screen(cluster, chosen.vm, chosen.url, chosen.port, chosen.proxy_only)

@@ -21,6 +21,7 @@ COMPONENTS = {
     "api": "operators.api.handlers",
     "console": "operators.console.handlers",
     "data": "operators.data.handlers",
+    "upload": "operators.upload.handlers",
     "agent-hypervisor": "agents.hypervisor.handlers",
     "agent-storage": "agents.storage.handlers",
     "agent-network": "agents.network.handlers",
@@ -29,6 +30,10 @@ COMPONENTS = {
 """Each component's name and the module that declares it as COMPONENT; imported only when it is run."""
 
 _URL_HELP = "wss://… where Console is published (default: $CLOUDSTACK_CONSOLE_URL, else through the API server)"
+
+_UPLOAD_HELP = "https://… where Upload is published (default: $CLOUDSTACK_UPLOAD_URL, else through the API server)"
+FORMATS = ("qcow2", "raw", "vmdk", "vdi", "iso")
+"""Formats of Images."""
 
 
 def version() -> str:
@@ -56,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "hash-password", help="read a password and print what goes into the Secret of a user of the API"
     )
     _declare_consoles(commands)
+    _declare_images(commands)
     chosen = parser.parse_args(argv)
     match chosen.command:
         case "version":
@@ -67,27 +73,48 @@ def main(argv: Sequence[str] | None = None) -> int:
             return hash_password()
         case "selftest":
             return self_test(chosen)
-        case "console" | "vnc":
-            return open_console(chosen)
+        case "console" | "vnc" | "image":
+            return at_a_desk(chosen)
         case _:
             return run_component(chosen.component)
 
 
 def _declare_consoles(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The two commands of the room `client`."""
+    """The two commands for guests of the room `client`."""
     serial = commands.add_parser("console", help="open the serial port of a virtual machine here; Ctrl-] ends it")
     screen = commands.add_parser("vnc", help="show the screen of a virtual machine in a VNC viewer")
     for each in (serial, screen):
         each.add_argument("vm", help="name of the VirtualMachine")
-        each.add_argument("-n", "--namespace", default="", help="its namespace (default: that of the context)")
-        each.add_argument("--context", default="", help="context of the kubeconfig (default: the current one)")
         each.add_argument("--url", default=os.environ.get("CLOUDSTACK_CONSOLE_URL", ""), help=_URL_HELP)
-        each.add_argument("--system-namespace", default="cloudstack-system", help="where CloudStack is installed")
+        _declare_cluster(each)
     screen.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 for the viewer (default: a free one)")
     screen.add_argument("--proxy-only", action="store_true", help="start no viewer, only say where it may connect")
 
 
-def open_console(chosen: argparse.Namespace) -> int:
+def _declare_images(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The command for images of the room `client`."""
+    image = commands.add_parser("image", help="what is done with images")
+    upload = image.add_subparsers(dest="action", required=True).add_parser(
+        "upload", help="make an Image of a file of this machine; done again, it goes on where it was"
+    )
+    upload.add_argument("file", help="a disk image or an ISO")
+    upload.add_argument("name", help="name of the Image")
+    upload.add_argument("--format", default="", choices=FORMATS, help="default: as its content shows")
+    upload.add_argument("--os-type", default="", help="the operating system in it, for people")
+    upload.add_argument("--display-name", default="", help="what people read in lists")
+    upload.add_argument("--public", action="store_true", help="other namespaces may use it")
+    upload.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    upload.add_argument("--url", default=os.environ.get("CLOUDSTACK_UPLOAD_URL", ""), help=_UPLOAD_HELP)
+    _declare_cluster(upload)
+
+
+def _declare_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-n", "--namespace", default="", help="its namespace (default: that of the context)")
+    parser.add_argument("--context", default="", help="context of the kubeconfig (default: the current one)")
+    parser.add_argument("--system-namespace", default="cloudstack-system", help="where CloudStack is installed")
+
+
+def at_a_desk(chosen: argparse.Namespace) -> int:
     """Hand over to the room `client`, which is not in the image and needs what the components do not have."""
     try:
         commands = importlib.import_module("client.commands")

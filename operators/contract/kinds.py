@@ -19,6 +19,7 @@ from operators.contract import (
     placement,
     snapshots,
     storage,
+    uploads,
     vmsnapshots,
     webhooks,
 )
@@ -33,6 +34,7 @@ ALL: tuple[Kind[Any, Any], ...] = (
     *instancegroups.KINDS,
     *consoles.KINDS,
     *storage.KINDS,
+    *uploads.KINDS,
     *snapshots.KINDS,
     *vmsnapshots.KINDS,
     *backups.KINDS,

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     PROVISIONING = "Provisioning"
     IMPORTING = "Importing"
+    UPLOADING = "Uploading"
     UNUSED = "Unused"
     STARTING = "Starting"
     STOPPING = "Stopping"
@@ -116,6 +117,7 @@ class Reason(StrEnum):
     SOURCE_REFUSED = "SourceRefused"
     UNSAFE_IMAGE = "UnsafeImage"
     IMAGE_TOO_LARGE = "ImageTooLarge"
+    FILE_LOST = "FileLost"
     SIZE_TOO_SMALL = "SizeTooSmall"
     POOL_FULL = "PoolFull"
     POOL_OFFLINE = "PoolOffline"
@@ -147,6 +149,7 @@ ON_THE_WAY = frozenset(
         Reason.PROGRESSING,
         Reason.PROVISIONING,
         Reason.IMPORTING,
+        Reason.UPLOADING,
         Reason.STARTING,
         Reason.STOPPING,
         Reason.ATTACHING,

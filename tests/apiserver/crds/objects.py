@@ -64,6 +64,7 @@ SPECS: dict[str, Json] = {
     "Volume": {"size": "1Gi"},
     "DiskOffering": {"tags": ["ssd"]},
     "Image": {"url": "http://example.org/tiny.qcow2", "checksum": CHECKSUM},
+    "ImageUpload": {"size": 1, "sha256": "0123456789abcdef" * 4, "tokenSha256": "fedcba9876543210" * 4},
     "Disk": {"hostName": "node1", "pool": "local-node1", "path": f"volumes/{UID}.qcow2", "volume": REF, "size": "1Gi"},
     "VolumeSnapshot": {"volume": "ledger"},
     "SnapshotSchedule": {"volume": "ledger", "daily": {"at": "02:30", "keep": 3}},

@@ -45,6 +45,7 @@ REFUSED: list[Change] = [
     ("Volume", {"spec.source.image": "tiny"}, {"source": None}, "source cannot change"),
     ("Volume", {}, {"diskOffering": "fast"}, "diskOffering cannot change"),
     ("Volume", {}, {"format": "raw"}, "format cannot change"),
+    ("ImageUpload", {}, {"size": 2}, "an ImageUpload is for one file and does not change"),
     ("Console", {}, {"virtualMachine": "other"}, "a Console is opened once and does not change"),
     ("Console", {}, {"tokenSha256": "f" * 64}, "a Console is opened once and does not change"),
     ("Image", {}, {"url": "http://example.org/other.qcow2"}, IMAGE),
