@@ -16,6 +16,7 @@ from operators.contract.networking import NETWORK
 from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.snapshots import SNAPSHOT_SCHEDULE, VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME
+from operators.contract.uploads import IMAGE_UPLOAD
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.contract.webhooks import WEBHOOK
 from operators.data.tenants.model import BINDING, QUOTA_NAME, Seen, Tenant, Wanted
@@ -36,6 +37,7 @@ BELONGINGS: tuple[Kind[Any, Any], ...] = (
     VOLUME,
     NETWORK,
     IMAGE,
+    IMAGE_UPLOAD,
     USER_DATA,
     AFFINITY_GROUP,
     INSTANCE_GROUP,

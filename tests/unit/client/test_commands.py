@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from aiohttp import web
 
 from client.carry import ESCAPE
@@ -22,6 +21,7 @@ from client.cluster import ClientError, Cluster
 from client.commands import screen, serial
 from operators.contract.codec import Json
 from operators.contract.consoles import PROTOCOL, TOKEN_PROTOCOL
+from tests.unit.client.kubeconfig import as_kubeconfig
 
 BASE = "/api/v1/namespaces/cloudstack-system/services/cloudstack-console:http/proxy"
 
@@ -105,23 +105,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def cluster(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    config = tmp_path / "kubeconfig"
-    context = {"cluster": "c", "user": "u", "namespace": "team-a"}
-    config.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "x",
-                "contexts": [{"name": "x", "context": context}],
-                "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}],
-                "users": [{"name": "u", "user": {"token": "ann"}}],
-            }
-        )
-    )
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(config))
+    as_kubeconfig(server.port, tmp_path, monkeypatch)
     with contextlib.closing(Cluster()) as made:
         yield made
 
