@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from client.cluster import ClientError, Cluster
 from client.progress import Bar, sized
 from client.tus import Link, carry
-from operators.contract.meta import Key, Obj, condition
+from operators.contract.meta import Key, Obj, condition, holds
 from operators.contract.reasons import Type
 from operators.contract.storage import IMAGE
 from operators.contract.uploads import IMAGE_UPLOAD, ImageUploadSpec, ImageUploadStatus
@@ -64,7 +64,7 @@ def _upload(cluster: Cluster, asked: Asked, source: BinaryIO, url: str) -> None:
         print(f"image {asked.name} is there already")
         return
     begun, token = _begun(cluster, key, ImageUploadSpec(size, sha256, ""))
-    if not begun.status.url:
+    if not _ready(begun):
         if not token:
             raise ClientError(
                 f"an upload of this file was begun elsewhere: go on there, or kubectl -n {key.namespace} delete "
@@ -108,6 +108,11 @@ def _begun(cluster: Cluster, key: Key, want: ImageUploadSpec) -> tuple[Obj[Image
         raise
 
 
+def _ready(upload: Obj[ImageUploadSpec, ImageUploadStatus]) -> bool:
+    """Whether an Image may name its url: that stays when the file is lost."""
+    return bool(upload.status.url) and holds(upload.status.conditions, Type.READY)
+
+
 def _checked(
     cluster: Cluster, key: Key, begun: Obj[ImageUploadSpec, ImageUploadStatus]
 ) -> Obj[ImageUploadSpec, ImageUploadStatus]:
@@ -116,7 +121,7 @@ def _checked(
         found = IMAGE_UPLOAD.parse(body)
         if found.meta.uid != begun.meta.uid:
             raise ClientError(f"the ImageUpload {key} was made anew meanwhile")
-        if found.status.url:
+        if _ready(found):
             return found
         if (stalled := condition(found.status.conditions, Type.STALLED)) is not None:
             raise ClientError(stalled.message)

@@ -116,7 +116,7 @@ class Uploads:
         fields = ImageUploadStatus(
             phase=_phase(outcome),
             received=received(upload, file.size) if file is not None else 0,
-            url=self.url(upload) if whole else upload.status.url,
+            url=self.url(upload) if whole or seen.images else "",
             expires="" if seen.images else stamp(expiry(seen)),
         )
         return (Report(upload, fields),)

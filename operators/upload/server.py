@@ -23,8 +23,8 @@ from operators.upload.plan import expiry, matches, received, refusal
 
 log = structlog.get_logger()
 
-IDLE = 60.0
-"""Seconds in which a piece of a request must come: a client that drips would hold a place for ever."""
+IDLE, SLOWEST = 60.0, 16 << 10
+"""Seconds that a request may take, and bytes a second beyond them: one that drips would hold a place for ever."""
 MOST = 32
 """Requests that bring bytes at a time."""
 NOBODY = "there is no such upload, or the token is not its own"
@@ -110,28 +110,17 @@ async def _entitled(desk: Desk, request: web.Request) -> Upload:
 
 async def _take(desk: Desk, files: Files, upload: Upload, request: web.Request) -> int:
     """Take the bytes of one request; where the next ones go. What came of a request that broke off stays."""
-    seen, uid = desk.seen(upload), upload.meta.uid
-    if why := refusal(upload, seen):
-        raise Refused(*why)
-    at = seen.file.size if seen.file is not None else 0
-    before, coming = received(upload, at), _announced(request)
-    if request.headers.get(OFFSET_HEADER, "") != str(at):
-        raise Refused(409, f"{at} bytes are here, and the next ones go there: ask by HEAD")
-    if at + coming > upload.spec.size:
-        raise Refused(413, f"the file was to have {upload.spec.size} bytes, and would have {at + coming}")
-    if (upload.spec.size - at) > (room := files.room()):
-        missing = Quantity(upload.spec.size - at)
-        raise Refused(507, f"{missing} are to come, and Upload's volume has room for {Quantity(max(0, room))}")
+    at, coming = _place(desk.seen(upload), files, upload, request)
+    before, uid = received(upload, at), upload.meta.uid
     try:
-        while coming:
-            async with asyncio.timeout(IDLE):
-                data = await request.content.read(min(CHUNK, coming))
-            if not data:
-                break
-            await asyncio.to_thread(files.append, uid, at, data)
-            at, coming = at + len(data), coming - len(data)
+        async with asyncio.timeout(IDLE + coming / SLOWEST):
+            while coming and (data := await request.content.read(min(CHUNK, coming))):
+                await asyncio.to_thread(files.append, uid, at, data)
+                at, coming = at + len(data), coming - len(data)
     except TimeoutError as error:
-        raise Refused(408, f"nothing came for {IDLE:.0f} seconds") from error
+        raise Refused(408, "the bytes come too slowly; what came of them stays") from error
+    except ConnectionError as error:
+        raise Refused(400, "the request broke off") from error  # nobody reads this
     except OSError as error:
         log.warning("not_written", upload=str(upload.key), error=str(error))
         raise Refused(507, "Upload's volume cannot take it; go on in a while") from error
@@ -140,6 +129,21 @@ async def _take(desk: Desk, files: Files, upload: Upload, request: web.Request) 
         if received(upload, at) != before or at >= upload.spec.size:
             desk.wake(upload.key)
     return at
+
+
+def _place(seen: Seen, files: Files, upload: Upload, request: web.Request) -> tuple[int, int]:
+    """Where the bytes of a request go, and how many they are. Raises Refused."""
+    if why := refusal(upload, seen):
+        raise Refused(*why)
+    at, coming = seen.file.size if seen.file is not None else 0, _announced(request)
+    if request.headers.get(OFFSET_HEADER, "") != str(at):
+        raise Refused(409, f"{at} bytes are here, and the next ones go there: ask by HEAD")
+    if at + coming > upload.spec.size:
+        raise Refused(413, f"the file was to have {upload.spec.size} bytes, and would have {at + coming}")
+    if (missing := upload.spec.size - at) > (room := files.room()):
+        sizes = Quantity(missing), Quantity(max(0, room))
+        raise Refused(507, f"{sizes[0]} are to come, and Upload's volume has room for {sizes[1]}")
+    return at, coming
 
 
 def _announced(request: web.Request) -> int:

@@ -17,6 +17,7 @@ from operators.contract.uploads import CONTENT_TYPE, IMAGE_UPLOAD
 from tests.apiserver.client import Client
 from tests.apiserver.control_plane import HOST, ControlPlane, free_ports
 from tests.apiserver.kernel.processes import until
+from tests.apiserver.policies.conftest import SYSTEM
 from tests.apiserver.rooms.conftest import Room, as_account
 
 NS = "rooms"
@@ -94,3 +95,32 @@ def test_an_upload_survives_its_server_and_goes_with_its_object(upload: Upload, 
     admin.delete(IMAGE_UPLOAD, "debian", namespace=NS)
     until(lambda: not any((tmp_path / "volume").iterdir()), 60, f"the file of {uid} is gone")
     admin.delete(IMAGE, "debian", namespace=NS)
+
+
+REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+PROXY = {"namespace": SYSTEM, "resource": "services", "subresource": "proxy"}
+STORAGE = {"namespace": NS, "group": "storage.cloudstack.dev"}
+ANN, ACCOUNT = ("ann", ["system:authenticated"]), (f"system:serviceaccount:{SYSTEM}:cloudstack-upload", [])
+
+
+@pytest.mark.parametrize(
+    ("who", "what", "allowed"),
+    [
+        (ANN, PROXY | {"name": "cloudstack-upload:http", "verb": "get"}, True),
+        (ANN, PROXY | {"name": "cloudstack-upload:http", "verb": "patch"}, True),
+        (ANN, PROXY | {"name": "cloudstack-upload:http", "verb": "create"}, False),
+        (ANN, PROXY | {"name": "cloudstack-upload:images", "verb": "get"}, False),
+        (ANN, PROXY | {"name": "cloudstack-upload", "verb": "get"}, False),
+        (ANN, STORAGE | {"resource": "imageuploads", "verb": "create"}, False),
+        (ACCOUNT, STORAGE | {"resource": "imageuploads", "subresource": "status", "verb": "patch"}, True),
+        (ACCOUNT, STORAGE | {"resource": "imageuploads", "verb": "patch"}, False),
+        (ACCOUNT, STORAGE | {"resource": "imageuploads", "verb": "create"}, False),
+        (ACCOUNT, STORAGE | {"resource": "images", "verb": "create"}, False),
+        (ACCOUNT, STORAGE | {"resource": "images", "verb": "delete"}, False),
+        (ACCOUNT, {"namespace": NS, "resource": "secrets", "verb": "get"}, False),
+    ],
+)
+def test_rights(admin: Client, rights: None, who: tuple[str, list[str]], what: dict[str, str], allowed: bool) -> None:
+    review = {"user": who[0], "groups": who[1], "resourceAttributes": what}
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": review}
+    assert admin.ask("POST", REVIEW, body)["status"].get("allowed", False) is allowed
