@@ -112,12 +112,12 @@ async def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             yield made
 
 
-async def run(tmp_path: Path, name: str = "debian", **more: Any) -> None:
+async def run(tmp_path: Path, name: str = "debian", url: str = "", **more: Any) -> None:
     """As typed in a shell."""
 
     def typed() -> None:
         with contextlib.closing(Cluster()) as cluster:
-            upload(cluster, Asked(tmp_path / "debian.qcow2", name, **more))
+            upload(cluster, Asked(tmp_path / "debian.qcow2", name, **more), url)
 
     await asyncio.to_thread(typed)
 
@@ -139,6 +139,13 @@ async def test_a_file_becomes_an_image(front: Front, tmp_path: Path, capsys: pyt
     assert "uploading 100% of 16.0 KiB" in said.err
     await run(tmp_path)
     assert "there already" in capsys.readouterr().out
+
+
+async def test_where_it_is_published_the_api_server_sees_no_byte(front: Front, tmp_path: Path) -> None:
+    assert front.cloud.running is not None
+    await run(tmp_path, url=f"http://127.0.0.1:{front.cloud.running.port}/")
+    assert len(list(front.cloud.server.all(IMAGE))) == 1
+    assert front.passed == []
 
 
 async def test_the_same_command_goes_on_where_it_was(front: Front, tmp_path: Path) -> None:
