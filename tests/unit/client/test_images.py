@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import io
@@ -17,8 +18,9 @@ from aiohttp import web
 import client.images
 import client.tus
 from client.cluster import ClientError, Cluster
-from client.images import Asked, recognised, upload
+from client.images import Asked, asked_by, recognised, upload
 from client.progress import Bar, sized
+from operators import launch
 from operators.contract.codec import Json
 from operators.contract.meta import Key, Kind
 from operators.contract.storage import IMAGE
@@ -254,3 +256,18 @@ def test_the_bar_fills() -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert sized(count) == text
+
+
+def test_an_upload_is_handed_over_as_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[argparse.Namespace] = []
+
+    def run(chosen: argparse.Namespace) -> int:
+        handed.append(chosen)
+        return 7
+
+    monkeypatch.delenv("CLOUDSTACK_UPLOAD_URL", raising=False)
+    monkeypatch.setattr("client.commands.run", run)
+    assert launch.main(["image", "upload", "debian.iso", "debian", "-n", "team-a", "--format", "iso", "--public"]) == 7
+    (chosen,) = handed
+    assert asked_by(chosen) == Asked(Path("debian.iso"), "debian", format="iso", public=True)
+    assert (chosen.command, chosen.namespace, chosen.url) == ("image", "team-a", "")
