@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -21,7 +20,7 @@ from operators.contract.consoles import CONSOLE, CONSOLE_CHANNEL
 from operators.contract.meta import Key, Kind
 from operators.kernel import Outcome, Report, health
 from operators.kernel.clock import parse_stamp
-from operators.kernel.component import Component
+from operators.kernel.component import Component, shared
 from operators.kernel.controller import Watch
 from operators.kernel.manager import AnyController, Context
 
@@ -113,14 +112,7 @@ class Replica:
                 await asyncio.Event().wait()
 
 
-_REPLICAS: WeakKeyDictionary[Context, Replica] = WeakKeyDictionary()
-
-
-def replica(context: Context) -> Replica:
-    """The one replica of a context: the kernel asks for its controllers and for its background apart."""
-    if context not in _REPLICAS:
-        _REPLICAS[context] = Replica(context)
-    return _REPLICAS[context]
+replica = shared(Replica)
 
 
 def _build(context: Context) -> Sequence[AnyController]:

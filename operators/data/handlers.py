@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from weakref import WeakKeyDictionary
 
 import aiohttp
 import structlog
@@ -32,7 +31,7 @@ from operators.data.webhooks.controller import Webhooks
 from operators.data.webhooks.deliver import Courier, Target
 from operators.data.webhooks.guard import Guarded
 from operators.kernel import health
-from operators.kernel.component import Component, Env
+from operators.kernel.component import Component, Env, shared
 from operators.kernel.controller import Watch
 from operators.kernel.manager import AnyController, Context
 
@@ -129,14 +128,7 @@ class Service:
             await asyncio.Event().wait()
 
 
-_SERVICES: WeakKeyDictionary[Context, Service] = WeakKeyDictionary()
-
-
-def service_of(context: Context) -> Service:
-    """The one of a process."""
-    if context not in _SERVICES:
-        _SERVICES[context] = Service(context)
-    return _SERVICES[context]
+service_of = shared(Service)
 
 
 def build(context: Context) -> Sequence[AnyController]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from operators.contract import names
 from operators.contract.core import LEASE
@@ -20,7 +19,7 @@ from operators.fabric_monitoring.pools import model as pool_model
 from operators.fabric_monitoring.pools import observe as pool_observe
 from operators.fabric_monitoring.pools import plan as pool_plan
 from operators.fabric_monitoring.sweep import sweep
-from operators.kernel.component import Component, Env
+from operators.kernel.component import Component, Env, shared
 from operators.kernel.controller import Report, Watch
 from operators.kernel.manager import AnyController, Context
 from operators.kernel.outcome import Outcome
@@ -116,14 +115,7 @@ def watches(env: Env) -> Sequence[Watch]:
     return [heartbeats, Watch(HOST), Watch(HOST_REPORT), Watch(STORAGE_POOL)]
 
 
-_BEATS: WeakKeyDictionary[Context, Heartbeats] = WeakKeyDictionary()
-
-
-def beats_of(context: Context) -> Heartbeats:
-    """The heartbeats of one process, which its controllers and its background share."""
-    if context not in _BEATS:
-        _BEATS[context] = Heartbeats(context.clock)
-    return _BEATS[context]
+beats_of = shared(lambda context: Heartbeats(context.clock))
 
 
 COMPONENT = Component(name="fabric-monitoring", watches=watches, build=build, background=background)

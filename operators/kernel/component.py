@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 from operators.kernel.controller import Watch
 from operators.kernel.manager import AnyController, Context
 
 Env: TypeAlias = Mapping[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,15 @@ class Component:
     """Whether one replica works while the others stand by. Agents do not lead: each has its host."""
     beats: bool = False
     """Whether it renews the heartbeat Lease of its node (agents do)."""
+
+
+def shared(make: Callable[[Context], T]) -> Callable[[Context], T]:
+    """Of a process, the one thing that `make` makes: its controllers and its background are asked for apart."""
+    made: WeakKeyDictionary[Context, T] = WeakKeyDictionary()
+
+    def get(context: Context) -> T:
+        if context not in made:
+            made[context] = make(context)
+        return made[context]
+
+    return get
