@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +133,9 @@ def _disk(obj: AnyObj, settings: Settings) -> DiskStatus:
 
 
 def _copy(obj: AnyObj, settings: Settings) -> ImageCopyStatus:
-    return ImageCopyStatus(path=_path(obj), virtual_size=settings.image, progress=100)
+    first = obj.spec.source is not None and not obj.spec.checksum
+    checksum = f"sha256:{hashlib.sha256(obj.meta.uid.encode()).hexdigest()}" if first else ""
+    return ImageCopyStatus(path=_path(obj), virtual_size=settings.image, progress=100, checksum=checksum)
 
 
 def _snapshot(obj: AnyObj, settings: Settings) -> DiskSnapshotStatus:

@@ -46,8 +46,6 @@ _WHY = {
         addImageStore""",
     "a root disk cannot be made anew under its virtual machine yet": """
         restoreVirtualMachine""",
-    "templates are made from urls alone yet": """
-        createTemplate""",
     "a volume that is destroyed is gone for good": """
         recoverVolume""",
 }

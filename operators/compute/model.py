@@ -61,6 +61,8 @@ class VolumeView:
     bound: bool = False
     settling: bool = False
     """Its place does not depend on ours, and is not known yet."""
+    image_on: frozenset[str] | None = None
+    """The pools that have its image, where it is not made yet and only such a host fits that reaches one of them."""
     size: int = 0
     tags: frozenset[str] = frozenset()
     offering: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from operators.compute import images
 from operators.compute.capacity import Ledger
 from operators.compute.groups import group_needs, unknown_group
 from operators.compute.hosts import host_views
@@ -22,7 +23,7 @@ from operators.contract.meta import Key, Meta, condition
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW, FlowState, OnFailure, Operation
 from operators.contract.reasons import Reason, Type
-from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.contract.storage import DISK_OFFERING, VOLUME
 from operators.kernel.cache import Cache
 
 
@@ -186,6 +187,7 @@ def _volume(vm: VM, name: str, cache: Cache, ledger: Ledger, catalogue: str, *, 
     offering = cache.get(DISK_OFFERING, Key("", offering_name))
     if volume is None:
         size = int(vm.spec.root_disk_size or 0) if made else 0
+        image = images.find(vm.spec.image, vm.meta.namespace, cache, catalogue) if made else None
         return VolumeView(
             name,
             root,
@@ -193,7 +195,8 @@ def _volume(vm: VM, name: str, cache: Cache, ledger: Ledger, catalogue: str, *, 
             exists=False,
             used_by=used_by,
             disk=names.disk(name),
-            size=max(size, _image_size(vm.spec.image, vm.meta.namespace, cache, catalogue) if made else 0),
+            size=max(size, images.size(image)),
+            image_on=images.pools(image),
             tags=offering.spec.tags if offering else frozenset(),
             offering=offering_name if made and offering is None else "",
         )
@@ -217,6 +220,7 @@ def _volume(vm: VM, name: str, cache: Cache, ledger: Ledger, catalogue: str, *, 
         host=asks.host,
         bound=asks.bound,
         size=asks.size,
+        image_on=asks.image_on,
         tags=asks.tags,
         offering=offering_name if offering is None and not status.pool else "",
     )
@@ -227,14 +231,16 @@ def disk_need(volume: Volume, cache: Cache, catalogue: str) -> DiskNeed:
     spec, status = volume.spec, volume.status
     offering = cache.get(DISK_OFFERING, Key("", spec.disk_offering))
     size = int(status.size or spec.size or (offering.spec.size if offering else 0) or 0)
+    image = images.find(spec.source.image, volume.meta.namespace, cache, catalogue)
     return DiskNeed(
         volume.meta.name,
-        max(size, _image_size(spec.source.image, volume.meta.namespace, cache, catalogue)),
+        max(size, images.size(image)),
         offering.spec.tags if offering else frozenset(),
         status.pool or spec.pool,
         bound=bool(status.pool),
         host=status.host_name,
         namespace=volume.meta.namespace,
+        image_on=None if status.pool else images.pools(image),
     )
 
 
@@ -247,16 +253,6 @@ def _strange(meta: Meta, vm: VM) -> bool:
     """Whether a VirtualMachine owns the object, and not this one."""
     owners = [owner.uid for owner in meta.owner_references if owner.kind == vm.kind.kind]
     return bool(owners) and vm.meta.uid not in owners
-
-
-def _image_size(name: str, namespace: str, cache: Cache, catalogue: str) -> int:
-    """Bytes that an image needs at least, as far as is known."""
-    if not name:
-        return 0
-    space, _, short = name.rpartition("/")
-    places = (space,) if space else (namespace, catalogue)
-    image = next((found for place in places if (found := cache.get(IMAGE, Key(place, short))) is not None), None)
-    return int(image.status.virtual_size or image.spec.minimum_disk or 0) if image else 0
 
 
 def _port(vm: VM, number: int, cache: Cache) -> PortView:

@@ -65,6 +65,9 @@ def unusable(volume: VolumeView, host: str = "") -> Blocked | None:
     if volume.settling:
         message = f"Volume {name} is being made from its snapshot, on the host where that is"
         return Blocked(Reason.WAITING_FOR_VOLUMES, message)
+    if volume.image_on is not None and not volume.image_on:
+        message = f"the Image of Volume {name} is not made yet, so nobody knows where it will be; see its conditions"
+        return Blocked(Reason.WAITING_FOR_IMAGE, message)
     if volume.offering:
         message = f"there is no DiskOffering {volume.offering} for Volume {name}: make it, or name another"
         return Blocked(Reason.OFFERING_NOT_FOUND, message)
@@ -90,7 +93,7 @@ def need(vm: VM, offering: ComputeOfferingSpec, seen: Seen) -> Need:
 def disks(vm: VM, seen: Seen) -> tuple[DiskNeed, ...]:
     """What its Volumes ask of pools."""
     return tuple(
-        DiskNeed(each.name, each.size, each.tags, each.pool, each.bound, each.host, vm.meta.namespace)
+        DiskNeed(each.name, each.size, each.tags, each.pool, each.bound, each.host, vm.meta.namespace, each.image_on)
         for each in seen.volumes
     )
 

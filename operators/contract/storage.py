@@ -117,13 +117,25 @@ class DiskOfferingSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSource:
+    """What an Image is made of that no url leads to: one of both, in its namespace."""
+
+    volume: str = ""
+    """A Volume, on which no guest runs meanwhile; it is copied on its pool."""
+    snapshot: str = ""
+    """A VolumeSnapshot; it is copied on its pool."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSpec:
     """A template of a root disk, immutable: a new version is a new Image."""
 
-    url: str
-    """http:// or https://."""
-    checksum: str
+    url: str = ""
+    """http:// or https://; either this, or `source`."""
+    checksum: str = ""
     """`sha256:` and 64 hexadecimal digits, of the file behind the url."""
+    source: ImageSource | None = None
+    """Copied once, as it is at that moment; the Image then needs it no longer."""
     format: str = "qcow2"
     """`qcow2`, `raw`, `vmdk`, `vdi`, or `iso` for a CD or DVD; pools hold qcow2."""
     os_type: str = ""
@@ -157,6 +169,8 @@ class ImageStatus:
     observed_generation: int = 0
     phase: str = ""
     virtual_size: Quantity | None = None
+    checksum: str = ""
+    """Of the file that was made of `spec.source`; on other pools there are copies of that very file."""
     copies: tuple[ImageCopySummary, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
@@ -244,8 +258,13 @@ class ImageCopySpec:
     path: str
     """Beneath the pool's folder: `images/<image uid>.qcow2`."""
     image: ObjectRef
-    url: str
-    checksum: str
+    url: str = ""
+    """Either this, or `source`."""
+    checksum: str = ""
+    """Of the file behind the url, or of `source`, which is then an image that is copied as it is."""
+    source: PoolFile | None = None
+    """A file on a pool that the host reaches. Without a `checksum` it is a disk, copied with all behind it into an
+    image that stands on its own, once: what the disk holds later is none of the Image's."""
     format: str = "qcow2"
     evict: bool = False
     """Whether its file goes until somebody needs it again. It stays as long as a Disk is made from it."""
@@ -260,6 +279,8 @@ class ImageCopyStatus:
     virtual_size: Quantity | None = None
     progress: int = 0
     """Percent, in steps of ten while fetching."""
+    checksum: str = ""
+    """Of the file that was made of a disk, once there is one."""
     conditions: tuple[Condition, ...] = ()
     """`Provisioned`, `Released`."""
 

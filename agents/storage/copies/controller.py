@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.storage import folders
 from agents.storage.copies.model import Action, CopyObj, Fetch, Remove, Seen, Tidy
-from agents.storage.copies.plan import plan
+from agents.storage.copies.plan import is_first, plan
 from agents.storage.disks.controller import BY_COPY, BY_POOL
 from agents.storage.fetching.imports import Imports, Job, temporaries
 from agents.storage.folders import Place, PoolOffline, Strange, off_loop
@@ -64,12 +64,16 @@ class Copies:
             file = await off_loop(header_at, place)
             if copy.spec.evict:
                 return copy, Seen(place, file=file, disks=await self._disks(copy, place))
+            checksum = copy.status.checksum or self._imports.checksum(copy.meta.uid)
+            source = self._source(copy) if file is None or (is_first(copy) and not checksum) else None
             leftovers = await off_loop(present, place, *temporaries(copy.meta.uid)) if file is not None else ()
         except PoolOffline as error:
             return copy, Seen(place, offline=str(error))
         except Strange as error:
             return copy, Seen(place, strange=str(error))
-        return copy, Seen(place, file=file, leftovers=leftovers, importing=self._imports.state(copy.meta.uid))
+        now = self._imports.state(copy.meta.uid)
+        checksum = checksum or self._imports.checksum(copy.meta.uid)
+        return copy, Seen(place, file=file, source=source, checksum=checksum, leftovers=leftovers, importing=now)
 
     def plan(self, wanted: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""
@@ -79,8 +83,8 @@ class Copies:
         """Begin an import, or remove files."""
         try:
             match action:
-                case Fetch(copy, place):
-                    job = Job(copy.meta.uid, place, copy.spec.url, copy.spec.checksum, copy.spec.format)
+                case Fetch(copy, place, source):
+                    job = Job(copy.meta.uid, place, copy.spec.url, copy.spec.checksum, copy.spec.format, source)
                     self._imports.start(job, lambda: self._context.poke(self.name, copy.key))
                 case Tidy(place, files):
                     await off_loop(folders.remove, place, *files)
@@ -98,15 +102,27 @@ class Copies:
         fields = wanted.status
         if not wanted.meta.deleting:
             if isinstance(outcome, Done) and seen.place is not None and seen.file is not None:
-                fields = ImageCopyStatus(
-                    path=seen.place.absolute, virtual_size=Quantity(seen.file.virtual_size), progress=100
-                )
+                size = Quantity(seen.file.virtual_size)
+                checksum = seen.checksum if is_first(wanted) else ""
+                fields = ImageCopyStatus(path=seen.place.absolute, virtual_size=size, progress=100, checksum=checksum)
             else:
                 # Never back: an attempt that begins anew after a failure, or a restart, has nothing new to tell.
                 known = wanted.status.progress % 100  # One that was there and is lost begins at nought.
                 progress = max(known, seen.importing.progress if seen.importing else 0)
-                fields = ImageCopyStatus(virtual_size=wanted.status.virtual_size, progress=progress)
+                fields = ImageCopyStatus(
+                    virtual_size=wanted.status.virtual_size, progress=progress, checksum=wanted.status.checksum
+                )
         return (Report(wanted, fields, verdict=verdict),)
+
+    def _source(self, copy: CopyObj) -> Place | None:
+        """The file that it is made of. Raises PoolOffline and Strange."""
+        source = copy.spec.source
+        if source is None:
+            return None
+        try:
+            return Place.at(self._pools.folder(source.pool), source.path)
+        except PoolOffline as error:
+            raise PoolOffline(f"it is to be made of what is on pool {source.pool}: {error}") from error
 
     async def _disks(self, copy: CopyObj, place: Place) -> tuple[str, ...]:
         """Every Disk that names it, made or not yet, and every file that is made from it, kept ones too."""

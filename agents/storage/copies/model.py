@@ -24,6 +24,10 @@ class Seen:
     strange: str = ""
     """What is there that is not ours."""
     file: Header | None = None
+    source: Place | None = None
+    """The file that it is made of, as long as it is not made."""
+    checksum: str = ""
+    """What the file's bytes add up to, where that is known."""
     leftovers: tuple[str, ...] = ()
     """Files of an earlier import that ended before it could clear up."""
     importing: State | None = None
@@ -37,6 +41,7 @@ class Fetch:
 
     copy: CopyObj
     place: Place
+    source: Place | None = None
 
     def __str__(self) -> str:
         return f"{self.copy.spec.image.name} to {self.place.absolute}"

@@ -33,7 +33,14 @@ def plan(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         # Even without a file: what an import had fetched by then goes, too.
         again = "it is fetched again when a Volume needs it on this pool"
         return (Remove(copy, seen.place),), Blocked(Reason.UNUSED, f"nothing is made from it; {again}")
-    if seen.file is not None:
+    first = is_first(copy)
+    if seen.file is None and first and copy.status.checksum:
+        # What it was made of may have changed since, and disks here and elsewhere rest on what it was.
+        message = (
+            f"its file {seen.place.absolute} is gone; bring it back from a backup of the pool, or make a new Image"
+        )
+        return (), Retry(Reason.STORAGE_ERROR, message, after=BROKEN)
+    if seen.file is not None and (seen.checksum or not first):
         tidy = (Tidy(seen.place, seen.leftovers),) if seen.leftovers and seen.importing is None else ()
         return tidy, Done()
     return _import(copy, seen)
@@ -45,16 +52,29 @@ def _import(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     So does one that an earlier agent met: after a restart, too, nothing is news but a success or another failure."""
     assert seen.place is not None
     now = seen.importing
-    importing = Blocked(Reason.IMPORTING, f"it is being fetched to pool {copy.spec.pool}")
+    fetch = Fetch(copy, seen.place, seen.source)
+    importing = Blocked(Reason.IMPORTING, _how(copy))
     said = condition(copy.status.conditions, Type.PROVISIONED)
     before = Blocked(said.reason, said.message) if said is not None and not said.true else importing
     if before.reason in (Reason.POOL_OFFLINE, Reason.STORAGE_ERROR):
         before = importing  # Of the pool, not of the source, and the pool is well by now.
     if now is None:
-        return (Fetch(copy, seen.place),), before
+        return (fetch,), before
     failed = Blocked(now.reason, now.message) if now.reason else before
     if now.running:
         return (), failed
     if now.again_in > 0:
         return (), Retry(failed.reason, failed.message, after=now.again_in)
-    return (Fetch(copy, seen.place),), failed
+    return (fetch,), failed
+
+
+def _how(copy: CopyObj) -> str:
+    pool, source = copy.spec.pool, copy.spec.source
+    if source is None:
+        return f"it is being fetched to pool {pool}"
+    return f"it is being copied from {'a disk on ' if is_first(copy) else ''}pool {source.pool} to pool {pool}"
+
+
+def is_first(copy: CopyObj) -> bool:
+    """Whether it is the one that is made of a disk, and so the one that says what all others must be."""
+    return copy.spec.source is not None and not copy.spec.checksum

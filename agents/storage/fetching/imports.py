@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agents.storage import exporting
 from agents.storage.failure import Failed
 from agents.storage.fetching.download import Download, Wanted
 from agents.storage.fetching.inspection import inspect
@@ -33,6 +34,8 @@ class Job:
     url: str
     checksum: str
     format: str
+    source: Place | None = None
+    """The file on a pool that it is made of in place of a url's."""
 
     @property
     def temporaries(self) -> tuple[str, str]:
@@ -53,10 +56,15 @@ class Imports:
         self._qemu = qemu
         self._jobs = Jobs(clock, PARALLEL, "import")
         self._conversions = asyncio.Semaphore(CONVERSIONS)
+        self._checksums: dict[str, str] = {}
 
     def state(self, uid: str) -> State | None:
         """How the import for an ImageCopy stands; None when there was none, or it has succeeded."""
         return self._jobs.state(uid)
+
+    def checksum(self, uid: str) -> str:
+        """What was made of a disk for an ImageCopy adds up to; empty until it is known."""
+        return self._checksums.get(uid, "")
 
     def start(self, job: Job, wake: Callable[[], None]) -> None:
         """Begin, or begin again after a failure. `wake` is called when there is news."""
@@ -65,10 +73,18 @@ class Imports:
     async def stop(self, uid: str) -> None:
         """End and forget an import."""
         await self._jobs.stop(uid)
+        self._checksums.pop(uid, None)
 
     async def _import(self, job: Job, progress: Told) -> None:
         """Fetch, check, convert, and only then give it its name. A broken-off download stays to be resumed."""
         part, _ = job.temporaries
+        if job.source is not None and job.checksum:
+            await exporting.duplicate(job.source, job.place, part, job.checksum, MODE, progress)
+            return
+        if job.source is not None:
+            await exporting.export(job.source, job.place, part, self._qemu, MODE)
+            self._checksums[job.uid] = await exporting.checksum(job.place, progress)
+            return
         draft = await off_loop(Draft, job.place, part, keep=True)
         try:
             wanted = Wanted(

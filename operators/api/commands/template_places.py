@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from operators.api import errors
 from operators.api.call import Call
-from operators.api.cloud import Zone
+from operators.api.cloud import Zone, name_of
 from operators.api.commands.templates import One, own_template
 from operators.api.declare import Answer, Started, command, string, uuid, uuids
 from operators.api.jobs import CREATION, EXTRACTION, job_id
@@ -58,4 +58,7 @@ async def extract_template(call: Call, args: ExtractTemplate) -> Answer:
     """The Image's own url."""
     if args.mode.upper() != MODE:
         raise errors.invalid(f"Invalid mode {args.mode}: it must be {MODE}")
-    return Started(job_id(own_template(call, args.id).meta.uid, EXTRACTION))
+    image = own_template(call, args.id)
+    if image.spec.source is not None:
+        raise errors.invalid(f"template {name_of(image)} was made of a disk, and there is no url that it is behind")
+    return Started(job_id(image.meta.uid, EXTRACTION))

@@ -83,7 +83,7 @@ class TemplateResponse(OwnedResponse):
     format: str
     hypervisor: str = HYPERVISOR
     ostypename: str
-    checksum: str
+    checksum: str | None
     url: str | None
     bootable: bool
     templatetype: str = "USER"
@@ -160,7 +160,7 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
     owner = whose(call, obj.meta.namespace)
     in_catalogue = obj.meta.namespace == call.cloud.catalogue
     ready = condition(obj.status.conditions, Type.READY)
-    usable = ready is None or ready.true
+    usable = ready.true if ready is not None else obj.spec.source is None
     return TemplateResponse(
         id=obj.meta.uid,
         name=name_of(obj),
@@ -176,7 +176,7 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
         size=Long(int(obj.status.virtual_size)) if obj.status.virtual_size is not None else None,
         format=obj.spec.format.upper(),
         ostypename=obj.spec.os_type or "Other (64-bit)",
-        checksum=obj.spec.checksum,
+        checksum=obj.spec.checksum or obj.status.checksum or None,
         url=_address(call, obj),
         bootable=obj.spec.bootable,
         tags=tag_responses(obj.meta),
@@ -202,4 +202,5 @@ def extract(call: Call, obj: Image) -> ExtractResponse:
 
 def _address(call: Call, obj: Image) -> str | None:
     """Where an image comes from, which may hold a password, is its owner's to know."""
-    return obj.spec.url if call.caller.root or obj.meta.namespace == call.caller.account.meta.name else None
+    mine = call.caller.root or obj.meta.namespace == call.caller.account.meta.name
+    return obj.spec.url if mine and obj.spec.url else None

@@ -99,6 +99,9 @@ def volumes_on_host(need: Need, host: HostView) -> str:
             return f"volume {disk.volume} is on pool {disk.pool}, which it does not reach"
         if disk.bound and disk.pool in reach and reach[disk.pool].maintenance:
             return f"volume {disk.volume} is on pool {disk.pool}, which is in maintenance"
+        if disk.image_on is not None and not disk.image_on & reach.keys():
+            have = ", ".join(sorted(disk.image_on))
+            return f"the image of volume {disk.volume} is only on pool {have}, which it does not reach"
     return ""
 
 

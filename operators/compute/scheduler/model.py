@@ -31,6 +31,8 @@ class DiskNeed:
     """The only host that reaches it, if there is only one."""
     namespace: str = ""
     """The Volume's; with its name, what tells two disks apart."""
+    image_on: frozenset[str] | None = None
+    """The pools that have the image which it is to be made from; None where that can be had on any."""
 
 
 @dataclass(frozen=True, slots=True)

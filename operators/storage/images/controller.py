@@ -9,18 +9,21 @@ from typing import Any
 
 from operators.contract.codec import to_wire
 from operators.contract.fabric import HOST_REPORT, STORAGE_POOL
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, holds
-from operators.contract.reasons import Reason, Type
-from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, ImageCopySummary, ImageStatus
+from operators.contract.reasons import ON_THE_WAY, Type
+from operators.contract.snapshots import VOLUME_SNAPSHOT
+from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, VOLUME, ImageCopySummary, ImageStatus
 from operators.kernel import Blocked, Done, Outcome, Report
 from operators.kernel.clock import stamp
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
-from operators.storage.images import lookup
+from operators.storage.images import lookup, source
 from operators.storage.images.lookup import CopyObj, ImageObj
 from operators.storage.images.model import Action, DeleteCopy, Evict, Fetch, Protect, Seen, Unprotect
 from operators.storage.images.plan import FINALIZER, plan
 from operators.storage.images.unused import Use, sort_out
+from operators.storage.volumes import observe as volumes
 from operators.storage.volumes.act import act as make
 from operators.storage.volumes.model import DiskObj, MakeCopy
 
@@ -46,13 +49,17 @@ class Images:
         self._used: set[str] = set()
         """Copies of which this process knows that something was made from them when it last looked."""
         self._cache.index(DISK, BY_COPY, lambda disk: (disk.spec.image_copy,) if disk.spec.image_copy else ())
+        source.add_indexes(self._cache)
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
-        """A Disk concerns only an Image that waits to go, or one of whose copies it is the last or the first."""
+        """A Disk concerns only an Image that waits to go, gains or loses its first, or is made of it."""
         return {
             IMAGE: lambda image: (image.key,),
             IMAGE_COPY: lambda copy: (Key(copy.meta.namespace, copy.spec.image.name),),
             DISK: self._by_disk,
+            INSTANCE: lambda instance: (key for each in volumes.volumes_of(instance) for key in self._made_of(each)),
+            VOLUME: lambda volume: self._made_of(volume.key),
+            VOLUME_SNAPSHOT: lambda snapshot: source.waiting(self._cache, VOLUME_SNAPSHOT.kind, snapshot.key),
             STORAGE_POOL: self._on_pool,
             HOST_REPORT: self._seeded_by,
         }
@@ -66,7 +73,9 @@ class Images:
         now = self._clock.now()
         uses = [self._use(image, copy, stamp(now)) for copy in copies]
         sorting, again_in = sort_out(uses, now, self._retention)
-        seeds = {pool: self._seeder(pool) for pool in sorted(image.spec.preseed)}
+        original = lookup.original(copies)
+        seeds = {pool: self._seeder(pool, original) for pool in sorted(image.spec.preseed)}
+        to_make = image.spec.source is not None and original is None and not image.meta.deleting
         return image, Seen(
             copies,
             self._users(copies) if image.meta.deleting else (),
@@ -75,12 +84,16 @@ class Images:
             tuple(sorting),
             again_in,
             {use.copy.spec.pool: use.since for use in uses},
+            original,
+            source.material(self._cache, image) if to_make else None,
         )
 
     def _use(self, image: ImageObj, copy: CopyObj, now: str) -> Use:
         """How one copy is used. Only that it is no longer is noted: a deployment shall not cost a write more."""
         key, pool = str(copy.key), copy.spec.pool
         said = next((each.unused_since for each in image.status.copies if each.pool == pool), "")
+        if lookup.is_first(copy):
+            return Use(copy, wanted=True)  # Nothing else could bring it back.
         if pool in image.spec.preseed or self._cache.by(DISK, BY_COPY, key):
             self._used.add(key)
             return Use(copy, wanted=True, since=said)
@@ -96,19 +109,26 @@ class Images:
             return False
         return (status.capacity - status.free) * 100 > pool.spec.threshold * status.capacity
 
-    def _seeder(self, name: str) -> str:
-        """The host that brings an image to a pool: one that reports it online; empty while there is none."""
+    def _seeder(self, name: str, original: CopyObj | None) -> str:
+        """The host that brings an image to a pool: one that reports it online; empty while there is none.
+
+        Where it is copied from another pool, the host must report that one, too."""
         pool = self._cache.get(STORAGE_POOL, Key("", name))
         if pool is None or pool.meta.deleting:
             return ""
-        online = sorted(
+        hosts = {host for host in self._online(name) if pool.spec.host_name in ("", host)}
+        if original is not None:
+            hosts &= self._online(original.spec.pool)
+        return min(hosts, default="")
+
+    def _online(self, pool: str) -> set[str]:
+        """The hosts that report a pool online."""
+        return {
             report.spec.host_name
             for report in self._cache.all(HOST_REPORT)
             for each in (report.status.storage.pools if report.status.storage else ())
-            if each.pool == name and each.online
-        )
-        hosts = [host for host in online if pool.spec.host_name in ("", host)]
-        return hosts[0] if hosts else ""
+            if each.pool == pool and each.online
+        }
 
     def plan(self, wanted: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""
@@ -139,6 +159,7 @@ class Images:
         fields = ImageStatus(
             phase=_phase(wanted, outcome),
             virtual_size=sizes[0] if sizes else wanted.status.virtual_size,
+            checksum=_checksum(seen) or wanted.status.checksum,
             copies=tuple(_summary(copy, seen) for copy in sorted(seen.copies, key=lambda each: each.spec.pool)),
         )
         return (Report(wanted, fields),)
@@ -164,7 +185,14 @@ class Images:
             if (wanted := image.spec.preseed & pools) and wanted - {each.pool for each in image.status.copies}:
                 yield image.key
 
+    def _made_of(self, volume: Key) -> Iterable[Key]:
+        return source.waiting(self._cache, VOLUME.kind, volume)
+
     def _by_disk(self, disk: DiskObj) -> Iterable[Key]:
+        yield from self._made_of(Key(disk.meta.namespace, disk.spec.volume.name))
+        yield from self._from_copy(disk)
+
+    def _from_copy(self, disk: DiskObj) -> Iterable[Key]:
         copy = self._cache.get(IMAGE_COPY, Key(*disk.spec.image_copy.split("/", 1))) if disk.spec.image_copy else None
         if copy is None:
             return ()
@@ -182,13 +210,18 @@ def _summary(copy: CopyObj, seen: Seen) -> ImageCopySummary:
     return ImageCopySummary(pool, ready, 100 if ready else copy.status.progress, seen.since.get(pool, ""))
 
 
+def _checksum(seen: Seen) -> str:
+    """Of what was made of a disk; where an Image has a url, its spec says it."""
+    return seen.original.spec.checksum or seen.original.status.checksum if seen.original is not None else ""
+
+
 def _phase(image: ImageObj, outcome: Outcome) -> str:
     match outcome:
         case Done():
             return "Ready"
         case _ if image.meta.deleting:
             return "Deleting"
-        case Blocked(reason=Reason.IMPORTING):
+        case Blocked(reason=reason) if reason in ON_THE_WAY:
             return "Importing"
         case _:
             return "Failed"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
-from operators.contract.meta import Key, Obj
+from operators.contract.meta import Key, Obj, holds
+from operators.contract.reasons import Type
 from operators.contract.storage import IMAGE, IMAGE_COPY, ImageCopySpec, ImageCopyStatus, ImageSpec, ImageStatus
 from operators.kernel import Cache
 
@@ -31,6 +33,25 @@ def find(cache: Cache, reference: str, namespace: str, catalogue: str) -> ImageO
         if shared or key.namespace in (namespace, catalogue):
             return image
     return None
+
+
+def is_first(copy: CopyObj) -> bool:
+    """Whether a copy is made of a disk: the one that all others of its Image are copied from."""
+    return copy.spec.source is not None and not copy.spec.checksum
+
+
+def original(found: Iterable[CopyObj]) -> CopyObj | None:
+    """Of an Image's copies, the one that more can be copied from; None while there is none, or none is needed."""
+    whole = (
+        copy
+        for copy in found
+        if copy.spec.source is not None
+        and (copy.spec.checksum or copy.status.checksum)
+        and not copy.meta.deleting
+        and not copy.spec.evict
+        and holds(copy.status.conditions, Type.PROVISIONED)
+    )
+    return min(whole, key=lambda copy: (not is_first(copy), copy.meta.name), default=None)
 
 
 def copies(cache: Cache, image: ImageObj) -> tuple[CopyObj, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from operators.storage.images.lookup import CopyObj, ImageObj
+from operators.storage.images.source import Material
 from operators.storage.volumes.model import MakeCopy
 
 
@@ -27,6 +28,10 @@ class Seen:
     """Seconds until another one may go."""
     since: Mapping[str, str] = field(default_factory=dict)
     """Of each pool's copy, since when nothing is made from it."""
+    original: CopyObj | None = None
+    """The copy that all others are made from, of an Image that no url leads to."""
+    material: Material | None = None
+    """What such an Image is to be made of, as long as there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from operators.contract import names
 from operators.contract.meta import Condition, condition
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome
-from operators.storage.images.lookup import CopyObj, ImageObj
+from operators.storage.images.lookup import CopyObj, ImageObj, is_first
 from operators.storage.images.model import Action, DeleteCopy, Protect, Seen, Unprotect
+from operators.storage.images.source import Material
 from operators.storage.volumes.model import MakeCopy
 
 FINALIZER = names.finalizer("storage")
@@ -22,17 +23,51 @@ def plan(image: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     """The next steps for one Image, and how it stands."""
     if image.meta.deleting:
         return _end(image, seen)
-    there = {copy.spec.pool for copy in seen.copies}
     actions: list[Action] = [] if FINALIZER in image.meta.finalizers else [Protect(image)]
-    actions += (MakeCopy(image, pool, host) for pool, host in seen.seeds if pool not in there)
+    if seen.material is not None:
+        steps, outcome = _make(image, seen, seen.material)
+        return [*actions, *steps], outcome
+    there = {copy.spec.pool for copy in seen.copies}
+    actions += (MakeCopy.like(image, pool, host, seen.original) for pool, host in seen.seeds if pool not in there)
     actions += seen.sorting
     outcome = _standing(seen)
     if isinstance(outcome, Done) and seen.again_in is not None:
         outcome = replace(outcome, after=seen.again_in)
     if isinstance(outcome, Done) and seen.unknown:
         message = f"it cannot be brought to pools: {', '.join(seen.unknown)}; are they there, and online?"
+        if seen.original is not None:
+            message += f" It has no url, so it takes a host that reaches pool {seen.original.spec.pool}, too"
         return actions, Done(Reason.WAITING_FOR_HOST, message, after=seen.again_in)
     return actions, outcome
+
+
+def _make(image: ImageObj, seen: Seen, material: Material) -> tuple[Sequence[Action], Outcome]:
+    """Have the first copy made of a disk: once, and never again, since what the disk holds later is another image."""
+    first = next((copy for copy in seen.copies if is_first(copy)), None)
+    if first is None and image.status.checksum:
+        message = "the copy that all others are made from was deleted by someone; make a new Image"
+        return (), Blocked(Reason.STORAGE_ERROR, message)
+    if first is None:
+        return _begin(image, material)
+    verdict = _verdict(first)
+    said = Blocked(verdict.reason, f"on pool {first.spec.pool}: {verdict.message or 'it is being copied'}")
+    if first.meta.deleting:
+        return (), Blocked(Reason.RETRYING, f"an attempt on pool {first.spec.pool} is being cleared up")
+    if image.status.checksum or first.status.checksum:
+        return (), said
+    if material.file not in (None, first.spec.source):
+        return (DeleteCopy(first),), Blocked(Reason.RETRYING, f"the disk is on pool {first.spec.pool} no longer")
+    if material.lack is not None and verdict.reason == Reason.STILL_ATTACHED:
+        # A guest was faster. Another attempt begins when that is stopped, and not at the agent's next look.
+        return (DeleteCopy(first),), material.lack
+    return (), said
+
+
+def _begin(image: ImageObj, material: Material) -> tuple[Sequence[Action], Outcome]:
+    if material.lack is not None or material.file is None:
+        return (), material.lack or Blocked(Reason.WAITING_FOR_VOLUMES, "there is no disk yet")
+    make = MakeCopy(image, material.file.pool, material.host, material.file)
+    return (make,), Blocked(Reason.IMPORTING, f"host {material.host} copies it on pool {material.file.pool}")
 
 
 def _end(image: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
@@ -60,12 +95,20 @@ def _standing(seen: Seen) -> Outcome:
     if not verdicts:
         return Done(message="fetched and checked when a Volume needs it")
     if any(verdict.true for _, verdict in verdicts):
-        return Done()
+        return Done(message=_whereabouts(seen))
     for copy, verdict in verdicts:
         if verdict.reason != Reason.IMPORTING:
             return Blocked(verdict.reason, f"on pool {copy.spec.pool}: {verdict.message}")
     pools = ", ".join(copy.spec.pool for copy, _ in verdicts)
     return Blocked(Reason.IMPORTING, f"it is being fetched to pools: {pools}")
+
+
+def _whereabouts(seen: Seen) -> str:
+    """Where alone an Image can be had that cannot be fetched."""
+    if seen.original is None:
+        return ""
+    pools = ", ".join(sorted(copy.spec.pool for copy in seen.copies))
+    return f"it is on pool {pools}; having no url, it comes to others only by a host that reaches one of these, too"
 
 
 def _verdict(copy: CopyObj) -> Condition:

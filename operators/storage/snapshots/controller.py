@@ -12,7 +12,7 @@ from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import DISK_SNAPSHOT, VOLUME_SNAPSHOT, VolumeSnapshotStatus
-from operators.contract.storage import DISK, VOLUME
+from operators.contract.storage import DISK, IMAGE_COPY, VOLUME
 from operators.kernel import Blocked, Done, Outcome, Rejected, Report
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
@@ -30,6 +30,7 @@ from operators.storage.snapshots.model import (
 )
 from operators.storage.snapshots.plan import plan, reverted
 from operators.storage.volumes import observe as volumes
+from operators.storage.volumes import origins
 
 BY_VOLUME = "volume"
 """Index of VolumeSnapshots: `namespace/volume`."""
@@ -58,6 +59,7 @@ class Snapshots:
             DISK_SNAPSHOT: lambda mine: (Key(mine.meta.namespace, mine.spec.snapshot.name),),
             VOLUME: lambda volume: self._moving(volume.key),
             DISK: self._of_disk,
+            IMAGE_COPY: lambda copy: self._taken_as(copy.spec.source.path) if copy.spec.source else (),
             INSTANCE: lambda instance: (key for each in volumes.volumes_of(instance) for key in self._moving(each)),
         }
 
@@ -74,7 +76,10 @@ class Snapshots:
         disk = volumes.disk_of(self._cache, volume) if volume is not None else None
         holders = volumes.holders_of(self._cache, volume) if volume is not None else ()
         gone = mine is not None and snapshot.meta.deleting
-        readers = pieces.readers(self._cache, BY_SNAPSHOT, mine.spec.path) if mine is not None and gone else ()
+        readers: tuple[str, ...] = ()
+        if mine is not None and gone:
+            images = origins.images(self._cache, mine.spec.pool, mine.spec.path)
+            readers = (*pieces.readers(self._cache, BY_SNAPSHOT, mine.spec.path), *images)
         reached = volumes.reached_by(self._cache, disk, holders) if disk is not None else frozenset()
         taken = namesake is not None and mine is None
         return snapshot, Seen(volume, disk, holders, reached, mine, taken, readers)
@@ -120,9 +125,12 @@ class Snapshots:
     def _of_disk(self, disk: Any) -> Iterator[Key]:
         yield from self._moving(Key(disk.meta.namespace, disk.spec.volume.name))
         if disk.spec.snapshot:
-            for mine in self._cache.all(DISK_SNAPSHOT):
-                if mine.spec.path == disk.spec.snapshot:
-                    yield Key(mine.meta.namespace, mine.spec.snapshot.name)
+            yield from self._taken_as(disk.spec.snapshot)
+
+    def _taken_as(self, path: str) -> Iterator[Key]:
+        for mine in self._cache.all(DISK_SNAPSHOT):
+            if mine.spec.path == path:
+                yield Key(mine.meta.namespace, mine.spec.snapshot.name)
 
 
 def _of(mine: DiskSnapshotObj, before: VolumeSnapshotStatus) -> VolumeSnapshotStatus:

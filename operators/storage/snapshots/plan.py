@@ -159,9 +159,7 @@ def reverted(snapshot: SnapshotObj, seen: Seen) -> Condition | None:
 def _end(snapshot: SnapshotObj, seen: Seen) -> Plan:
     if seen.readers:
         listed = ", ".join(seen.readers)
-        return (), Blocked(
-            Reason.STILL_IN_USE, f"Volumes are being made from it: {listed}. It goes when they are there"
-        )
+        return (), Blocked(Reason.STILL_IN_USE, f"it is being copied for: {listed}. It goes when they are there")
     if seen.mine is None:
         return (Unprotect(snapshot),), Done(Reason.RELEASED)
     if not seen.mine.meta.deleting:

@@ -83,7 +83,8 @@ async def _(action: MakeCopy, store: Store) -> None:
         path=f"images/{image.meta.uid}.qcow2",
         image=image.ref,
         url=image.spec.url,
-        checksum=image.spec.checksum,
+        checksum=action.checksum or image.spec.checksum,
+        source=action.source,
         format=image.spec.format,
     )
     try:

@@ -39,6 +39,7 @@ BY_ORIGIN = "origin"
 """Index of Volumes: the key of the Volume that they are made from."""
 BY_BACKUP = "backup"
 """Index of Volumes: the key of the VolumeBackup that they are made from."""
+BY_UID = "uid"
 BY_OFFERING = "offering"
 BY_POOL = "pool"
 """Index of Volumes: `spec.pool`."""
@@ -64,6 +65,7 @@ class Volumes:
         self._cache.index(VOLUME, BY_BACKUP, lambda volume: _beside(volume, volume.spec.source.backup))
         self._cache.index(VOLUME, BY_ORIGIN, lambda volume: _beside(volume, volume.spec.source.volume))
         self._cache.index(VOLUME, BY_OFFERING, lambda volume: (volume.spec.disk_offering,))
+        self._cache.index(VOLUME, BY_UID, lambda volume: (volume.meta.uid,))
         self._cache.index(VOLUME, BY_POOL, lambda volume: (volume.spec.pool,) if volume.spec.pool else ())
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
@@ -73,7 +75,7 @@ class Volumes:
             DISK: self._by_disk,
             INSTANCE: self._by_instance,
             IMAGE: lambda image: self._made_from(image.key),
-            IMAGE_COPY: lambda copy: self._made_from(_image_of(copy)),
+            IMAGE_COPY: lambda copy: (*self._made_from(_image_of(copy)), *self._copied_to(copy)),
             VOLUME_SNAPSHOT: lambda snapshot: self._unplaced(BY_SNAPSHOT, str(snapshot.key)),
             VOLUME_BACKUP: lambda backup: self._unplaced(BY_BACKUP, str(backup.key)),
             DISK_OFFERING: lambda offering: (v.key for v in self._cache.by(VOLUME, BY_OFFERING, offering.meta.name)),
@@ -132,6 +134,12 @@ class Volumes:
 
     def _made_from(self, image: Key) -> Iterator[Key]:
         return self._unplaced(BY_IMAGE, str(image))
+
+    def _copied_to(self, copy: CopyObj) -> Iterator[Key]:
+        """The Volume that waits to go until an Image was made of it."""
+        if copy.spec.source is not None and not copy.spec.checksum:
+            uid = copy.spec.source.path.rpartition("/")[2].partition(".")[0]
+            yield from (volume.key for volume in self._cache.by(VOLUME, BY_UID, uid) if volume.meta.deleting)
 
     def _unplaced(self, index: str, value: str) -> Iterator[Key]:
         for volume in self._cache.by(VOLUME, index, value):

@@ -20,6 +20,7 @@ from operators.contract.storage import (
     ImageCopyStatus,
     ImageSpec,
     ImageStatus,
+    PoolFile,
     VolumeSpec,
     VolumeStatus,
 )
@@ -109,7 +110,7 @@ class Seen:
     origin: Origin | None = None
     """The Volume that it is made from, while it is not."""
     clones: tuple[str, ...] = ()
-    """Disks that are being copied from its own; looked for only when it is to go."""
+    """Volumes and Images that are being copied from its Disk; looked for only when it is to go."""
     stranger: bool = False
     """Whether somebody has an Image of the name that its own is to have."""
     holders: tuple[Holder, ...] = ()
@@ -133,6 +134,8 @@ class Seen:
     """Looked up only when a Disk is to be placed."""
     virtual_size: Quantity | None = None
     """The image's, as soon as any pool has a copy."""
+    original: CopyObj | None = None
+    """The copy that all others are made from, of an image that no url leads to."""
     moves: Moves = field(default_factory=Moves)
     quiet: float = 0.0
     """Seconds for which a state that passes by itself is not worth a write."""
@@ -150,11 +153,23 @@ class Protect:  # Actions say in the log what they are about; the whole object w
 
 @dataclass(frozen=True, slots=True)
 class MakeCopy:
-    """Have the image fetched to a pool."""
+    """Have the image fetched to a pool, or copied from another one."""
 
     image: ImageObj
     pool: str
     executor: str
+    source: PoolFile | None = None
+    """What it is copied from, where it has no url."""
+    checksum: str = ""
+    """What that adds up to, where it is an image already."""
+
+    @classmethod
+    def like(cls, image: ImageObj, pool: str, executor: str, original: CopyObj | None) -> MakeCopy:
+        """From its url, or from another copy if there is none."""
+        if original is None:
+            return cls(image, pool, executor)
+        checksum = original.spec.checksum or original.status.checksum
+        return cls(image, pool, executor, PoolFile(original.spec.pool, original.spec.path), checksum)
 
     def __str__(self) -> str:
         return f"of {self.image.key} on pool {self.pool} by host {self.executor}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, V
 from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
 from operators.storage.images import lookup
+from operators.storage.volumes import origins
 from operators.storage.volumes.capacity import Promises
 from operators.storage.volumes.model import Arriving, DiskObj, Holder, ImageObj, Moves, Origin, Pool, Seen, VolumeObj
 
@@ -32,8 +34,6 @@ QUIET = 3.0
 
 BY_VOLUME = "volume"
 """Index of Instances: `namespace/volume` for each Volume that they list."""
-BY_ORIGIN = "origin"
-"""Index of Disks: pool and path of the file that they are copied from."""
 BY_HOST = "host"
 """Index of Instances and HostReports: `spec.hostName`."""
 
@@ -42,7 +42,7 @@ def add_indexes(cache: Cache) -> None:
     """Keep the indexes that `observe` and the triggers look things up in."""
     cache.index(INSTANCE, BY_VOLUME, lambda instance: tuple(map(str, volumes_of(instance))))
     cache.index(INSTANCE, BY_HOST, lambda instance: (instance.spec.host_name,))
-    cache.index(DISK, BY_ORIGIN, lambda disk: (f"{disk.spec.pool}/{disk.spec.snapshot}",) if disk.spec.snapshot else ())
+    origins.add_indexes(cache)
     cache.index(HOST_REPORT, BY_HOST, lambda report: (report.spec.host_name,))
 
 
@@ -96,6 +96,8 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
     if volume.spec.source.url and disk is None:
         image = cache.get(IMAGE, Key(volume.meta.namespace, names.source_image(volume.meta.name)))
         stranger = image is not None and all(each.uid != volume.meta.uid for each in image.meta.owner_references)
+    original = lookup.original(lookup.copies(cache, image)) if image is not None and image.spec.source else None
+    apart = origins.apart(cache, image, original, executor)
     origin, backup = volume.spec.source.snapshot, volume.spec.source.backup
     return Seen(
         backup=cache.get(VOLUME_BACKUP, Key(volume.meta.namespace, backup)) if backup else None,
@@ -103,7 +105,7 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         offering=cache.get(DISK_OFFERING, Key("", volume.spec.disk_offering)),
         image=image,
         origin=_origin(cache, volume) if volume.spec.source.volume and disk is None else None,
-        clones=_clones(cache, disk) if volume.meta.deleting and disk is not None else (),
+        clones=origins.clones(cache, disk) if volume.meta.deleting and disk is not None else (),
         stranger=stranger,
         holders=holders,
         disk=disk,
@@ -114,8 +116,9 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         reached=within,
         shared=pool is not None and not pool.spec.host_name,
         name_taken=namesake is not None and namesake.spec.volume.uid != volume.meta.uid,
-        pools=tuple(_pools(cache, volume, executor, image, promises)) if executor and places else (),
+        pools=tuple(_pools(cache, volume, executor, image, promises, apart)) if executor and places else (),
         virtual_size=_virtual_size(cache, image) if image is not None else None,
+        original=original,
         moves=_moves(cache, volume, disk, instances, within, promises) if disk is not None else Moves(),
         quiet=_quiet(_moments(cache, volume, disk), now),
     )
@@ -134,15 +137,6 @@ def _origin(cache: Cache, volume: VolumeObj) -> Origin | None:
         return None
     runs = next((holder.virtual_machine for holder in holders_of(cache, origin) if holder.running), "")
     return Origin(origin.meta.deleting, disk_of(cache, origin), runs)
-
-
-def _clones(cache: Cache, disk: DiskObj) -> tuple[str, ...]:
-    """The Disks that are still being copied from a Disk."""
-    return tuple(
-        each.spec.volume.name
-        for each in cache.by(DISK, BY_ORIGIN, f"{disk.spec.pool}/{disk.spec.path}")
-        if not each.meta.deleting and not holds(each.status.conditions, Type.PROVISIONED)
-    )
 
 
 def holders_of(cache: Cache, volume: VolumeObj) -> tuple[Holder, ...]:
@@ -226,8 +220,10 @@ def _reached(cache: Cache, disk: DiskObj, pool: PoolObj | None, users: Iterable[
     return frozenset(within | {disk.spec.host_name})
 
 
-def _pools(cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None, promises: Promises) -> Iterator[Pool]:
-    """The pools that a host may reach, or that the Volume asks for."""
+def _pools(
+    cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None, promises: Promises, apart: str = ""
+) -> Iterator[Pool]:
+    """The pools that a host may reach, or that the Volume asks for; `apart` tells why the image comes to no more."""
     reports = {
         pool.pool: pool
         for report in cache.by(HOST_REPORT, BY_HOST, host)
@@ -239,7 +235,8 @@ def _pools(cache: Cache, volume: VolumeObj, host: str, image: ImageObj | None, p
         within = reached(pool.spec, host, spec)
         if within or pool.meta.name == volume.spec.pool:
             elsewhere = "" if within else f"host {host} does not reach it"
-            yield _pool(cache, pool, elsewhere, reports.get(pool.meta.name), host, image, promises.of(pool.meta.name))
+            found = _pool(cache, pool, elsewhere, reports.get(pool.meta.name), host, image, promises.of(pool.meta.name))
+            yield replace(found, problem=apart) if apart and found.copy is None and not found.problem else found
 
 
 def _pool(

@@ -74,7 +74,7 @@ def _end(volume: VolumeObj, seen: Seen) -> Plan:
             "take it out of its spec, or delete the VirtualMachine",
         )
     if seen.clones:
-        message = f"it is being copied to Volume {', '.join(seen.clones)}; it goes when that is done"
+        message = f"it is being copied to {', '.join(seen.clones)}; it goes when that is done"
         return (), Blocked(Reason.STILL_IN_USE, message)
     others = (*seen.sights, *seen.retired, *seen.moves.copies, *((seen.heir,) if seen.heir else ()))
     if others:
@@ -114,11 +114,14 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
     size = _size(volume, seen, least)
     if not seen.holders:
         return (), Blocked(Reason.WAITING_FOR_FIRST_CONSUMER, "it is placed once a VirtualMachine lists it")
+    if seen.image is not None and seen.image.spec.source is not None and seen.original is None:
+        message = f"Image {seen.image.meta.name} is not made yet; its conditions say what it waits for"
+        return (), Blocked(Reason.WAITING_FOR_IMAGE, message)
     pool = choose(volume, seen, size or least)
     actions: list[Action] = []
     if seen.image is not None:
         if pool.copy is None:
-            actions.append(MakeCopy(seen.image, pool.name, pool.executor))
+            actions.append(MakeCopy.like(seen.image, pool.name, pool.executor, seen.original))
         elif pool.copy.spec.image.uid != seen.image.meta.uid or pool.copy.meta.deleting:
             message = f"an earlier copy of image {seen.image.meta.name} on pool {pool.name} is still being removed"
             return (), Blocked(Reason.WAITING_FOR_IMAGE, message)

@@ -20,6 +20,8 @@ IMAGE = "an Image cannot change but for displayName, public, sharedWith and pres
 POOL = "type, hostName and path cannot change, since disks lie there"
 RANGE = "only start and end can change"
 
+OF_A_DISK: Json = {"spec.url": None, "spec.checksum": None, "spec.source": {"volume": "data"}}
+
 Change = tuple[str, Json, Json, str]
 REFUSED: list[Change] = [
     # kind, how the object differs from the good one, the change, the sentence
@@ -51,6 +53,9 @@ REFUSED: list[Change] = [
     ("Image", {}, {"url": "http://example.org/other.qcow2"}, IMAGE),
     ("Image", {}, {"checksum": "sha256:" + "f" * 64}, IMAGE),
     ("Image", {}, {"format": "raw"}, IMAGE),
+    ("Image", {}, {"url": None, "checksum": None, "source": {"volume": "data"}}, IMAGE),
+    ("Image", OF_A_DISK, {"source": {"volume": "other"}}, IMAGE),
+    ("Image", OF_A_DISK, {"source": {"volume": None, "snapshot": "then"}}, IMAGE),
     ("Image", {}, {"bootable": False}, IMAGE),
     ("Image", {}, {"osType": "Debian"}, IMAGE),
     ("Image", {}, {"minimumDisk": "1Gi"}, IMAGE),
@@ -100,6 +105,7 @@ ALLOWED: list[tuple[str, Json, Json]] = [
     ("Volume", {"spec.size": None, "spec.source.image": "tiny"}, {"size": "1Gi"}),
     ("Volume", {}, {"reclaimPolicy": "Retain"}),
     ("Image", {}, {"displayName": "Tiny", "public": True}),
+    ("Image", OF_A_DISK, {"displayName": "Tiny", "public": True}),
     ("Network", {}, {"dns": ["10.9.9.8"], "dhcpRange": None, "domain": "example.org"}),
     ("Port", {}, {"virtualMachine": "other", "hostname": "other"}),
     ("Host", {}, {"schedulable": False, "maintenance": True, "tags": ["ssd"], "group": "other"}),

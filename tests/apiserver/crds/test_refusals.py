@@ -8,10 +8,14 @@ import pytest
 
 from operators.contract.kinds import ALL, HOST_SIDE
 from tests.apiserver.client import Client, Refused
-from tests.apiserver.crds.objects import SPECS, bent, good
+from tests.apiserver.crds.objects import CHECKSUM, SPECS, bent, good
 
 NIC = {"network": "backplane"}
 LONG = "x" * 11_000
+MADE: dict[str, Any] = {"spec.url": None, "spec.checksum": None, "spec.source": {"volume": "data"}}
+"""What makes of an Image one of a disk."""
+BOTH = {"volume": "data", "snapshot": "then"}
+FILE = {"pool": "local-a", "path": "volumes/uid.qcow2"}
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     # A console.
@@ -148,12 +152,26 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("Image", {"spec.url": "http://" + "x" * 3000}, "spec.url: Too long: may not be more than 2048 bytes"),
     ("Image", {"spec.checksum": "md5:0123"}, "must be sha256: followed by 64 lower-case hexadecimal digits"),
     ("Image", {"spec.checksum": "sha256:0123"}, "must be sha256: followed by 64 lower-case hexadecimal digits"),
-    ("Image", {"spec.checksum": None}, "spec.checksum: Required value"),
+    ("Image", {"spec.checksum": None}, "checksum is of the file behind url: say both, or source alone"),
+    ("Image", {"spec.url": None}, "say what it is made of: either url with checksum, or source"),
+    ("Image", {"spec.source": {"volume": "data"}}, "say what it is made of: either url with checksum, or source"),
+    ("Image", MADE | {"spec.checksum": CHECKSUM}, "checksum is of the file behind url: say both, or source alone"),
+    ("Image", MADE | {"spec.source": {}}, "say what it is copied from: either volume or snapshot"),
+    ("Image", MADE | {"spec.source": BOTH}, "say what it is copied from: either volume or snapshot"),
+    ("Image", MADE | {"spec.format": "raw"}, "what is made of a source is qcow2: leave format out"),
     ("Image", {"spec.format": "vhd"}, 'supported values: "qcow2", "raw", "vmdk", "vdi"'),
     ("Disk", {"spec.path": "/etc/passwd"}, "path must stay beneath the pool's folder"),
     ("Disk", {"spec.path": "volumes/../../etc/passwd"}, "path must stay beneath the pool's folder"),
     ("ImageCopy", {"spec.path": "images/./x"}, "path must stay beneath the pool's folder"),
     ("ImageCopy", {"spec.url": "ftp://example.org"}, "spec.url in body should match"),
+    ("ImageCopy", {"spec.url": None}, "it is fetched from one place: either url or source"),
+    ("ImageCopy", {"spec.source": FILE}, "it is fetched from one place: either url or source"),
+    ("ImageCopy", {"spec.checksum": None}, "what is fetched from a url needs its checksum"),
+    (
+        "ImageCopy",
+        {"spec.url": None, "spec.source": FILE | {"path": "a/../b"}},
+        "path must stay beneath the pool's folder",
+    ),
     # Networks.
     ("Network", {"spec.cidr": None}, "spec.cidr: Required value"),
     ("Network", {"spec.cidr": "10.1.1.0"}, "must be an IPv4 network such as 10.1.1.0/24"),
@@ -234,6 +252,10 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("VirtualMachine", {"spec.rootDiskSize": "1.5G"}),
     ("Volume", {"spec": {"source": {"image": "tiny"}}}),
     ("Volume", {"spec.size": 10737418240}),
+    ("Image", MADE),
+    ("Image", MADE | {"spec.source": {"snapshot": "then"}}),
+    ("ImageCopy", {"spec.url": None, "spec.checksum": None, "spec.source": FILE}),
+    ("ImageCopy", {"spec.url": None, "spec.source": FILE}),
     ("Volume", {"spec.size": "64Ti"}),
     ("Network", {"spec": {"cidr": "10.0.0.0/8"}}),
     ("Network", {"spec": {"cidr": "192.168.7.8/29", "gateway": "192.168.7.14"}}),

@@ -39,17 +39,22 @@ def disk(size: str = "8Mi", *, deleting: bool = False, made: bool = False, relea
     return DISK.parse({"metadata": meta, "spec": said | spec, "status": status})
 
 
-def copy(*, deleting: bool = False) -> Any:
-    spec = {
-        "hostName": "h",
-        "pool": "local",
-        "path": "images/i.qcow2",
-        "image": {"name": "tiny", "uid": "i"},
-        "url": "http://x/y",
-        "checksum": "sha256:" + "0" * 64,
-    }
+SUM = "sha256:" + "0" * 64
+
+
+def copy(*, deleting: bool = False, status: Any = None, **said: Any) -> Any:
+    spec = {"hostName": "h", "pool": "local", "path": "images/i.qcow2", "image": {"name": "tiny", "uid": "i"}}
     meta = {"name": "c", "uid": "cuid", "generation": 1} | ({"deletionTimestamp": "now"} if deleting else {})
-    return IMAGE_COPY.parse({"metadata": meta, "spec": spec})
+    source = said or {"url": "http://x/y", "checksum": SUM}
+    return IMAGE_COPY.parse({"metadata": meta, "spec": spec | source, "status": status or {}})
+
+
+FILE = {"pool": "local", "path": "volumes/u.qcow2"}
+
+
+def first(**more: Any) -> Any:
+    """The copy that is made of a disk."""
+    return copy(source=FILE, **more)
 
 
 def at(**said: Any) -> Seen:
@@ -106,6 +111,22 @@ def test_disk(want: Any, seen: Seen, actions: str, outcome: type, reason: str) -
         (copy(), CopySeen(offline="unplugged"), "", Retry, "PoolOffline"),
         (copy(deleting=True), CopySeen(IMAGE_PLACE, disks=("team/d",)), "", Retry, "StillInUse"),
         (copy(deleting=True), CopySeen(IMAGE_PLACE), "Remove", Done, "Released"),
+        (first(), CopySeen(IMAGE_PLACE, source=PLACE), "Fetch", Blocked, "Importing"),
+        (first(), CopySeen(IMAGE_PLACE, importing=State(True)), "", Blocked, "Importing"),
+        (
+            first(),
+            CopySeen(IMAGE_PLACE, importing=State(False, 0, "StillAttached", "m", 3)),
+            "",
+            Retry,
+            "StillAttached",
+        ),
+        (first(), CopySeen(IMAGE_PLACE, file=Header(MIB), source=PLACE), "Fetch", Blocked, "Importing"),
+        (first(), CopySeen(IMAGE_PLACE, file=Header(MIB), importing=State(True)), "", Blocked, "Importing"),
+        (first(), CopySeen(IMAGE_PLACE, file=Header(MIB), checksum=SUM), "", Done, "AsSpecified"),
+        (first(status={"checksum": SUM}), CopySeen(IMAGE_PLACE, checksum=SUM), "", Retry, "StorageError"),
+        (first(deleting=True, status={"checksum": SUM}), CopySeen(IMAGE_PLACE), "Remove", Done, "Released"),
+        (copy(source=FILE, checksum=SUM), CopySeen(IMAGE_PLACE, source=PLACE), "Fetch", Blocked, "Importing"),
+        (copy(source=FILE, checksum=SUM), CopySeen(IMAGE_PLACE, file=Header(MIB)), "", Done, "AsSpecified"),
     ],
 )
 def test_copy(want: Any, seen: CopySeen, actions: str, outcome: type, reason: str) -> None:

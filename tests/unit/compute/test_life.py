@@ -17,7 +17,7 @@ from operators.contract.instances import INSTANCE
 from operators.contract.meta import Condition, Key, condition, holds
 from operators.contract.networking import PORT
 from operators.contract.orchestration import FLOW
-from operators.contract.storage import VOLUME
+from operators.contract.storage import IMAGE, VOLUME
 from operators.kernel.store import StoreError
 from tests.support.virtual_time import virtual
 from tests.unit.compute.world import NS, WEB, World, world
@@ -664,6 +664,23 @@ async def test_pool_that_is_full_or_offline_refuses() -> None:
         await cloud.apply("large", rootDiskSize="200Gi")
         await cloud.settle(1)
         assert "needs 200Gi, its largest pool has 90Gi free" in cloud.ready("large").message
+
+
+@virtual
+async def test_it_goes_where_an_image_is_that_was_made_of_a_disk() -> None:
+    async with world(("a", "b", "c")) as cloud:
+        await cloud.put(IMAGE, "golden", {"source": {"volume": "data"}}, NS)
+        await cloud.apply(image="golden")
+        await cloud.settle(5)
+        assert cloud.ready().reason == "WaitingForImage" and cloud.instances() == []
+        there = {"copies": [{"pool": "local-c", "ready": True}, {"pool": "local-b", "ready": False}]}
+        await cloud.admin.apply_status(IMAGE, Key(NS, "golden"), there, resource_version="")
+        await cloud.settle(10)
+        assert cloud.ready().true and cloud.instance().spec.host_name == "c"
+        await cloud.apply("other", image="golden", placement={"host": "b"})
+        await cloud.settle(10)
+        said = cloud.ready("other")
+        assert said.reason == "NoHostFits" and "the image of volume other-root is only on pool local-c" in said.message
 
 
 @pytest.mark.parametrize("fatal", [True, False], ids=["killed", "unanswered"])
