@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from operators.api.call import Call
 from operators.api.cloud import VM, Host, name_of
 from operators.api.sizes import MIB, size_of
-from operators.contract import names
 from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, RunPolicy
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
 from operators.contract.meta import holds
@@ -56,7 +55,7 @@ def verdicts(call: Call, vm: VM) -> list[Verdict]:
 
 def needs_copies(call: Call, vm: VM) -> bool:
     """Whether one of its disks is on a pool of its host alone, and so goes along with the guest."""
-    for name in (names.root_volume(vm.meta.name), vm.spec.root_volume, *vm.spec.volumes):
+    for name in (vm.spec.root_of(vm.meta.name), *vm.spec.volumes):
         volume = call.cloud.named(VOLUME, name, vm.meta.namespace) if name else None
         pool = call.cloud.named(STORAGE_POOL, volume.status.pool) if volume is not None else None
         if pool is not None and pool.spec.host_name:

@@ -21,7 +21,6 @@ from operators.api.call import Call
 from operators.api.cloud import Image, Volume
 from operators.api.directory import Account, Domain, Project
 from operators.api.sizes import Size, size_of
-from operators.contract import names
 from operators.contract.codec import to_wire
 from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT, ROOT, Reservation, Resource
@@ -74,7 +73,7 @@ def used(call: Call, holder: Holder) -> Counter[str]:
     where = frozenset(tenant.meta.name for tenant in tenants(call, holder))
     for vm in call.cloud.all(VIRTUAL_MACHINE, where):
         total.update(of_machine(size_of(call.cloud.named(COMPUTE_OFFERING, vm.spec.offering), vm.spec)))
-        if vm.spec.image and call.cloud.named(VOLUME, names.root_volume(vm.meta.name), vm.meta.namespace) is None:
+        if vm.spec.image and call.cloud.named(VOLUME, vm.spec.root_of(vm.meta.name), vm.meta.namespace) is None:
             image = call.cloud.image(vm.spec.image, vm.meta.namespace)
             total.update(of_root_disk(image, int(vm.spec.root_disk_size or 0)))
     for volume in call.cloud.all(VOLUME, where):

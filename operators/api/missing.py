@@ -44,8 +44,6 @@ _WHY = {
         createStorageNetworkIpRange listStorageNetworkIpRange deleteStorageNetworkIpRange""",
     "a store's keys are in a Secret that the API may not write: state an ImageStore by kubectl": """
         addImageStore""",
-    "a root disk cannot be made anew under its virtual machine yet": """
-        restoreVirtualMachine""",
     "a volume that is destroyed is gone for good": """
         recoverVolume""",
 }

@@ -89,7 +89,7 @@ def _needed(action: Put, cache: Cache) -> Iterator[str]:
     before = cache.get(INSTANCE, action.now.key) if action.now is not None else None
     had = held(before) if before is not None else frozenset()
     for disk in action.spec.disks:
-        made = not vm.spec.root_volume and disk.volume == names.root_volume(vm.meta.name)
+        made = not vm.spec.root_volume and disk.volume == vm.spec.root_of(vm.meta.name)
         if disk.volume not in had and not made:
             yield disk.volume
 

@@ -229,5 +229,5 @@ def _of_snapshot(snapshot: Any) -> Iterable[Key]:
 
 
 def _volumes_of(vm: VM) -> Iterable[str]:
-    root = vm.spec.root_volume or names.root_volume(vm.meta.name)
+    root = vm.spec.root_of(vm.meta.name)
     return (f"{vm.meta.namespace}/{name}" for name in (root, *vm.spec.volumes, vm.spec.cdrom) if name)

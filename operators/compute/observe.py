@@ -161,7 +161,7 @@ def host_now(cache: Cache, name: str) -> HostNow:
 
 def volumes_of(vm: VM, cache: Cache, ledger: Ledger, catalogue: str) -> Iterable[VolumeView]:
     """The Volumes that a virtual machine lists, its root disk first."""
-    root = vm.spec.root_volume or names.root_volume(vm.meta.name)
+    root = vm.spec.root_of(vm.meta.name)
     yield _volume(vm, root, cache, ledger, catalogue, made=not vm.spec.root_volume)
     for name in vm.spec.volumes:
         yield _volume(vm, name, cache, ledger, catalogue, made=False)

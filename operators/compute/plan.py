@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from operators.compute import firstboot, grace, passwords, restarts
+from operators.compute import firstboot, grace, passwords, reinstall, restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
-from operators.compute.resolve import disks, instance_spec, kept_disks, live_disks, missing, need, unusable
+from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, unusable
 from operators.compute.scheduler import choose
 from operators.compute.sizes import live
 from operators.compute.waiting import addresses, hindrance, patient, plugging
@@ -146,9 +146,14 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
         stop: list[Action] = []
         if running:
             stop = [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=deadline)]
-        elif (kept := kept_disks(seen, instance.spec)) != instance.spec.disks and not _unsaid(instance):
+        elif (kept := reinstall.at_rest(vm, seen, instance)) != instance.spec.disks and not _unsaid(instance):
             stop = [_put(vm, instance, restarts.kept(instance.meta.annotations), disks=kept)]
         return stop, _stopped(seen, instance)
+    if (anew := reinstall.due(vm, seen, instance)) is not None:
+        if running and anew.reason == Reason.STOPPING:
+            wait = vm.spec.stop_deadline
+            return [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=wait)], anew
+        return [], anew
     if not running:
         return _start(vm, seen, instance)
     if vm.spec.reboot_request > instance.spec.reboot_request or vm.spec.reset_request > instance.spec.reset_request:

@@ -112,7 +112,7 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         max_memory=size.memory,
         cpu_weight=offering.cpu_weight,
         cpu_limit=offering.cpu_limit,
-        disks=tuple(_disk(volume, host) for volume in seen.volumes),
+        disks=tuple(disk_of(volume, host) for volume in seen.volumes),
         nics=tuple(InstanceNic(port, names.port_binding(port, host), offering.network_rate) for port in ports),
         boot_from=vm.spec.boot_from,
         cloud_init=CloudInit(
@@ -146,13 +146,14 @@ def live_disks(seen: Seen, instance: InstanceSpec) -> tuple[InstanceDisk, ...]:
     host, now = instance.host_name, {disk.volume: disk for disk in instance.disks}
     asked = {volume.name: volume for volume in seen.volumes}
     kept = [disk for disk in instance.disks if disk.volume in asked]
-    moved = {name: _disk(volume, host) for name, volume in asked.items()}
+    moved = {name: disk_of(volume, host) for name, volume in asked.items()}
     had = (disk if unusable(asked[disk.volume], host) else moved[disk.volume] for disk in kept)
     new = (moved[name] for name, volume in asked.items() if name not in now and unusable(volume, host) is None)
     return (*had, *new)
 
 
-def _disk(volume: VolumeView, host: str) -> InstanceDisk:
+def disk_of(volume: VolumeView, host: str) -> InstanceDisk:
+    """A Volume as an Instance on a host lists it."""
     there = volume.disk_host in ("", host)
     return InstanceDisk(
         disk_on(volume, host),

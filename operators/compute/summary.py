@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operators.compute import grace, passwords, restarts, waiting
+from operators.compute import grace, passwords, reinstall, restarts, waiting
 from operators.compute.model import VM, Seen
 from operators.compute.resolve import differences, instance_spec, unusable
 from operators.compute.sizes import refusal
@@ -21,6 +21,7 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
             addresses=_addresses(seen),
             reboot_observed=before.reboot_observed,
             reset_observed=before.reset_observed,
+            reinstall_observed=reinstall.observed(vm, seen),
             password_observed=before.password_observed,
             password_secret=before.password_secret,
             destroyed_at=grace.since(vm, seen),
@@ -34,6 +35,7 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
         addresses=_addresses(seen),
         reboot_observed=max(before.reboot_observed, told.reboot_observed),
         reset_observed=max(before.reset_observed, told.reset_observed),
+        reinstall_observed=reinstall.observed(vm, seen),
         password_observed=passwords.taken(vm, instance),
         password_secret=passwords.told(vm, instance),
         guest=told.guest if told.power in (Power.RUNNING, Power.PAUSED) else None,

@@ -115,8 +115,15 @@ class VirtualMachineSpec:
     password_request: int = 0
     """Raised by one, a new password is made, kept in the Secret that `status.passwordSecret` names, and handed to the
     guest at its next start; compare `status.passwordObserved`."""
+    reinstall_request: int = 0
+    """Raised by one, the root disk is made anew from `image`, which may change with it; all that is on it is lost.
+    Compare `status.reinstallObserved`."""
     destroyed: bool = False
     """Off, and removed for good once its grace period is over; until then, taking this back recovers it."""
+
+    def root_of(self, name: str) -> str:
+        """The Volume that a VirtualMachine of that name boots from."""
+        return self.root_volume or names.root_volume(name, self.reinstall_request)
 
     @property
     def wanted(self) -> RunPolicy:
@@ -170,6 +177,8 @@ class VirtualMachineStatus:
     """The addresses of its NICs, first NIC first."""
     reboot_observed: int = 0
     reset_observed: int = 0
+    reinstall_observed: int = 0
+    """The last request whose root disk is there, in the place of the former one."""
     password_observed: int = 0
     """The last request whose password the guest has taken."""
     password_secret: str = ""

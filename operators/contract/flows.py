@@ -19,6 +19,7 @@ from operators.contract.quantity import Duration
 
 RUN_POLICY = "runPolicy"
 REBOOT_REQUEST = "rebootRequest"
+REINSTALL_REQUEST = "reinstallRequest"
 
 
 def key_of(vm: Obj[VirtualMachineSpec, VirtualMachineStatus], operation: Operation) -> Key:
@@ -29,7 +30,8 @@ def key_of(vm: Obj[VirtualMachineSpec, VirtualMachineStatus], operation: Operati
 
 def inputs_of(spec: VirtualMachineSpec) -> Mapping[str, str]:
     """The intent that a Flow records, as its `spec.inputs` says it."""
-    return {RUN_POLICY: spec.wanted.value, REBOOT_REQUEST: str(spec.reboot_request)}
+    said = {RUN_POLICY: spec.wanted.value, REBOOT_REQUEST: str(spec.reboot_request)}
+    return said | ({REINSTALL_REQUEST: str(spec.reinstall_request)} if spec.reinstall_request else {})
 
 
 def flow_of(vm: Obj[VirtualMachineSpec, VirtualMachineStatus], operation: Operation) -> Json:

@@ -105,9 +105,9 @@ def joined(*parts: str) -> str:
     return f"{name[: MAX_NAME - 9].rstrip('-')}-{digest(name)}"
 
 
-def root_volume(vm: str) -> str:
-    """The Volume that Orchestration makes from a VirtualMachine's image."""
-    return joined(vm, "root")
+def root_volume(vm: str, reinstall: int = 0) -> str:
+    """The Volume that Orchestration makes from a VirtualMachine's image; anew for each `spec.reinstallRequest`."""
+    return joined(vm, f"root{reinstall}" if reinstall else "root")
 
 
 def port(vm: str, nic: int) -> str:

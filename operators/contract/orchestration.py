@@ -18,6 +18,7 @@ class Operation(StrEnum):
     START = "Start"
     STOP = "Stop"
     REBOOT = "Reboot"
+    REINSTALL = "Reinstall"
     DESTROY = "Destroy"
     MIGRATE = "Migrate"
 

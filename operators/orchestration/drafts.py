@@ -49,5 +49,5 @@ def drafts(vm: VM, flow: str) -> tuple[Draft, ...]:
         disk_offering=vm.spec.root_disk_offering or DEFAULT_DISK_OFFERING,
         source=VolumeSource(image=vm.spec.image),
     )
-    key = Key(vm.meta.namespace, names.root_volume(vm.meta.name))
+    key = Key(vm.meta.namespace, vm.spec.root_of(vm.meta.name))
     return (*ports, Draft(VOLUME, key, root, vm.owner, flow, names.finalizer("storage")))

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from operators.contract import names
 from operators.contract.compute import RunPolicy, VirtualMachineSpec, VirtualMachineStatus
-from operators.contract.flows import REBOOT_REQUEST, RUN_POLICY
+from operators.contract.flows import REBOOT_REQUEST, REINSTALL_REQUEST, RUN_POLICY
 from operators.contract.meta import Key, Obj
 from operators.contract.orchestration import FlowSpec, FlowState, FlowStatus, Operation
 
@@ -29,6 +29,7 @@ class Intent:
 
     run_policy: RunPolicy
     reboot_request: int
+    reinstall_request: int = 0
 
 
 def intent_of(flow: Flow) -> Intent | None:
@@ -36,7 +37,8 @@ def intent_of(flow: Flow) -> Intent | None:
     policy, reboot = flow.spec.inputs.get(RUN_POLICY, ""), flow.spec.inputs.get(REBOOT_REQUEST, "")
     if policy not in tuple(RunPolicy) or not reboot.isdecimal():
         return None
-    return Intent(RunPolicy(policy), int(reboot))
+    reinstall = flow.spec.inputs.get(REINSTALL_REQUEST, "0")
+    return Intent(RunPolicy(policy), int(reboot), int(reinstall)) if reinstall.isdecimal() else None
 
 
 def genuine(flow: Flow) -> bool:

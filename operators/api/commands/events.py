@@ -19,7 +19,7 @@ NOBODY = "no-namespace-has-this-name-"
 """Asks for nothing, where no namespace at all would ask for everything."""
 RESOURCES = {"VirtualMachine": "UserVm", "Image": "Template", "VolumeSnapshot": "Snapshot"}
 TYPES = (
-    *(f"VM.{each}" for each in ("CREATE", "START", "STOP", "REBOOT", "DESTROY")),
+    *(f"VM.{each}" for each in ("CREATE", "START", "STOP", "REBOOT", "RESTORE", "DESTROY")),
     *(
         f"{kind}.{each}"
         for kind in ("VOLUME", "SNAPSHOT", "NETWORK", "TEMPLATE", "USER.DATA", "ACCOUNT", "PROJECT", "USER", "DOMAIN")

@@ -67,6 +67,7 @@ COMMAND_OF = {
     "Start": "startVirtualMachine",
     "Stop": "stopVirtualMachine",
     "Reboot": "rebootVirtualMachine",
+    "Reinstall": "restoreVirtualMachine",
     "Destroy": "destroyVirtualMachine",
     "Migrate": "migrateVirtualMachine",
 }

@@ -218,7 +218,7 @@ async def _power(call: Call, vm: VM, operation: Operation) -> Answer:
     """Write the spec as it was seen with the one change, then make the Flow of that very generation."""
 
     def make(now: VM) -> Json:
-        _must_be_settled(call, now)
+        must_be_settled(call, now)
         if now.spec.destroyed:
             raise errors.invalid(f"Virtual machine {name_of(now)} is destroyed: recover it first")
         if operation is Operation.REBOOT:
@@ -233,13 +233,14 @@ async def _reset(call: Call, vm: VM) -> Answer:
     """No Flow is made of this: the virtual machine itself tells when it is done."""
 
     def make(now: VM) -> Json:
-        _must_be_settled(call, now)
+        must_be_settled(call, now)
         return {"spec": {"resetRequest": now.spec.reset_request + 1}}
 
     return Started(changed(await change(call, vm, make)))
 
 
-def _must_be_settled(call: Call, vm: VM) -> None:
+def must_be_settled(call: Call, vm: VM) -> None:
+    """Raise ApiError for a virtual machine that is not deployed yet, or never will be, or goes."""
     if vm.meta.deleting:
         raise errors.invalid(f"Virtual machine {name_of(vm)} is being destroyed")
     if (flow := call.cloud.deploying(vm)) is not None:

@@ -62,6 +62,8 @@ def gives_up(migration: Migration, seen: Seen) -> str:
     now = seen.source.spec if seen.source is not None else target.spec
     if vm.spec.reboot_request > now.reboot_request or vm.spec.reset_request > now.reset_request:
         return "the VirtualMachine is to be rebooted"
+    if vm.spec.reinstall_request > vm.status.reinstall_observed:
+        return "the VirtualMachine is to have its root disk made anew"
     if vm.spec.paused:
         return "the VirtualMachine is to be paused"
     if target.meta.deleting:

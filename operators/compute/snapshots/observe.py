@@ -7,7 +7,6 @@ from operators.compute.model import VM, Instance
 from operators.compute.observe import expects
 from operators.compute.snapshots.asked import BY_VM
 from operators.compute.snapshots.model import Seen, SnapshotObj
-from operators.contract import names
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
@@ -52,4 +51,4 @@ def _uid(snapshot: SnapshotObj) -> str:
 
 def volumes_of(vm: VM) -> tuple[str, ...]:
     """Names of the Volumes that a VirtualMachine lists, its root disk first."""
-    return (vm.spec.root_volume or names.root_volume(vm.meta.name), *vm.spec.volumes)
+    return (vm.spec.root_of(vm.meta.name), *vm.spec.volumes)

@@ -97,6 +97,7 @@ OPERATIONS = {
     "Start": "VM.START",
     "Stop": "VM.STOP",
     "Reboot": "VM.REBOOT",
+    "Reinstall": "VM.RESTORE",
     "Destroy": "VM.DESTROY",
 }
 DOING = {

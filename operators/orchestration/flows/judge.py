@@ -62,6 +62,7 @@ INSTEAD = {
     Operation.START: "set spec.runPolicy of the VirtualMachine to Running",
     Operation.STOP: "set spec.runPolicy of the VirtualMachine to Stopped",
     Operation.REBOOT: "raise spec.rebootRequest of the VirtualMachine by one",
+    Operation.REINSTALL: "raise spec.reinstallRequest of the VirtualMachine by one",
     Operation.DESTROY: "delete the VirtualMachine",
     Operation.MIGRATE: "make a Migration",
 }

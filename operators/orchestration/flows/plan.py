@@ -8,9 +8,10 @@ from datetime import timedelta
 from operators.contract import names
 from operators.contract.orchestration import FlowState, OnFailure, Operation
 from operators.contract.reasons import Reason
+from operators.contract.storage import VOLUME
 from operators.kernel.clock import parse_stamp
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
-from operators.orchestration.drafts import drafts
+from operators.orchestration.drafts import Draft, drafts
 from operators.orchestration.flows.judge import age, judge, overdue_in
 from operators.orchestration.flows.model import (
     Action,
@@ -25,7 +26,7 @@ from operators.orchestration.flows.model import (
     Volume,
     Wanted,
 )
-from operators.orchestration.record import FINALIZER, Flow, ended
+from operators.orchestration.record import FINALIZER, VM, Flow, ended
 
 PATIENCE = timedelta(seconds=3)
 """A Flow that is done sooner is written once, at its end; one that takes longer shows its steps live.
@@ -51,21 +52,35 @@ def _due(want: Wanted, seen: Seen) -> Iterator[Action]:
     vm = seen.vm
     if vm is None or FINALIZER not in vm.meta.finalizers:
         return
-    if want.flow.spec.operation is Operation.DEPLOY and not vm.meta.deleting:
-        there = seen.ports.keys() | seen.roots.keys()
-        missing = tuple(
-            draft
-            for draft in drafts(vm, want.flow.meta.name)
-            if draft.key.name not in there and str(draft) not in seen.taken
-        )
-        if missing:
-            yield Make(missing)
+    if not vm.meta.deleting and (missing := _missing(want, seen, vm)):
+        yield Make(missing)
+    if former := _former(vm, seen):
+        yield Unmake(_doomed(former))
     if want.flow.spec.operation is Operation.DESTROY and not seen.instances and not seen.unfinished:
         left = _dependents(seen)
         if standing := tuple(obj for obj in left if not obj.meta.deleting):
             yield Unmake(_doomed(standing))
         elif not left:
             yield LetGo(vm.meta)
+
+
+def _missing(want: Wanted, seen: Seen, vm: VM) -> tuple[Draft, ...]:
+    """What is still to be made. A root disk that was asked for anew is made whatever Flow is the newest by now."""
+    there = seen.ports.keys() | seen.roots.keys()
+    wanted = drafts(vm, want.flow.meta.name)
+    if want.flow.spec.operation is not Operation.DEPLOY:
+        anew = vm.status.reinstall_observed < vm.spec.reinstall_request
+        wanted = tuple(draft for draft in wanted if anew and draft.kind is VOLUME)
+    return tuple(draft for draft in wanted if draft.key.name not in there and str(draft) not in seen.taken)
+
+
+def _former(vm: VM, seen: Seen) -> tuple[Volume, ...]:
+    """Root disks whose place another one has taken: they go once Compute says that this one is there, not before."""
+    request = vm.spec.reinstall_request
+    if vm.meta.deleting or not request or vm.status.reinstall_observed < request or len(seen.roots) == 1:
+        return ()
+    names_ = {names.root_volume(vm.meta.name, former) for former in range(request)}
+    return tuple(each for name, each in seen.roots.items() if name in names_ and not each.meta.deleting)
 
 
 def _waking(flow: Flow, seen: Seen, verdict: Judgement) -> Outcome:
@@ -99,7 +114,8 @@ def _after(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
             Reason.DELETING, "what it made is being removed"
         )
     if seen.vm is not None and seen.newest == flow.meta.name:
-        return [], Done()  # The record of what was last done to it.
+        former = _former(seen.vm, seen) if FINALIZER in seen.vm.meta.finalizers else ()
+        return [Unmake(_doomed(former))] if former else [], Done()  # The record of what was last done to it.
     end = flow.status.finished_at or flow.meta.creation_timestamp
     left = timedelta(seconds=want.ttl) - (seen.now - parse_stamp(end) if end else timedelta(0))
     if left <= timedelta(0):

@@ -40,7 +40,7 @@ def storage(vm: VM, seen: Seen) -> StepNow:
     """All Volumes are there with their data."""
     waits = []
     if vm.spec.image:
-        name = names.root_volume(vm.meta.name)
+        name = vm.spec.root_of(vm.meta.name)
         waits.append(_waiting(STORAGE, name, seen.roots.get(name), "Volume", seen))
     for name, volume in seen.volumes.items():
         if volume is None:
@@ -56,12 +56,17 @@ def compute(flow: Flow, vm: VM, instances: Sequence[Instance]) -> StepNow:
     where = f"VirtualMachine/{vm.meta.name}"
     operation = flow.spec.operation
     ready = condition(vm.status.conditions, Type.READY)
-    if operation is Operation.DEPLOY:
+    if operation in (Operation.DEPLOY, Operation.REINSTALL):
         # It follows the spec, even one that changed on the way.
         policy, generation = vm.spec.wanted, vm.meta.generation
     else:
         policy = RunPolicy.STOPPED if operation is Operation.STOP else RunPolicy.RUNNING
         generation = flow.spec.target_generation
+    asked = intent_of(flow)
+    if operation is Operation.REINSTALL and asked and vm.status.reinstall_observed < asked.reinstall_request:
+        if ready is not None and not ready.true and ready.observed_generation >= generation:
+            return _told(COMPUTE, where, ready, vm)
+        return _step(COMPUTE, StepState.RUNNING, where, Reason.PROGRESSING, "it is to get its new root disk")
     if policy is RunPolicy.STOPPED:
         if vm.status.observed_generation >= generation and all(map(_stopped, instances)):
             state = StepState.SKIPPED if operation is Operation.DEPLOY else StepState.DONE
@@ -69,7 +74,6 @@ def compute(flow: Flow, vm: VM, instances: Sequence[Instance]) -> StepNow:
         return _step(COMPUTE, StepState.RUNNING, where, Reason.STOPPING, "the guest is being stopped")
     running = any(instance.status.power in (Power.RUNNING, Power.PAUSED) for instance in instances)
     if ready is not None and ready.true and ready.observed_generation >= generation and running:
-        asked = intent_of(flow)
         if operation is Operation.REBOOT and asked and vm.status.reboot_observed < asked.reboot_request:
             return _step(COMPUTE, StepState.RUNNING, where, Reason.STARTING, "the guest is being rebooted")
         return _step(COMPUTE, StepState.DONE, where, since=ready.last_transition_time)

@@ -20,7 +20,8 @@ class Wanted:
     @property
     def intent(self) -> Intent:
         """What it asks of the machine's power."""
-        return Intent(self.vm.spec.wanted, self.vm.spec.reboot_request)
+        spec = self.vm.spec
+        return Intent(spec.wanted, spec.reboot_request, spec.reinstall_request)
 
 
 @dataclass(frozen=True, slots=True)

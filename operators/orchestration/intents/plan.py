@@ -37,6 +37,8 @@ def due(want: Wanted, last: Last | None) -> Operation | None:
         # the spec since, and once it has been taken back.
         anew = last.ended and last.undone and want.vm.meta.generation > last.ended_at
         return Operation.DEPLOY if anew else None
+    if want.intent.reinstall_request > last.intent.reinstall_request:
+        return Operation.REINSTALL  # Which follows the run policy, too.
     if want.intent.run_policy is not last.intent.run_policy:
         return Operation.START if want.intent.run_policy is RunPolicy.RUNNING else Operation.STOP
     if want.intent.run_policy is RunPolicy.RUNNING and want.intent.reboot_request > last.intent.reboot_request:

@@ -20,12 +20,22 @@ IMAGE = "an Image cannot change but for displayName, public, sharedWith and pres
 POOL = "type, hostName and path cannot change, since disks lie there"
 RANGE = "only start and end can change"
 
+RAISED = "reinstallRequest can only be raised, by one"
 OF_A_DISK: Json = {"spec.url": None, "spec.checksum": None, "spec.source": {"volume": "data"}}
 
 Change = tuple[str, Json, Json, str]
 REFUSED: list[Change] = [
     # kind, how the object differs from the good one, the change, the sentence
     ("VirtualMachine", {}, {"image": "other"}, f"image and rootVolume {ANEW}"),
+    (
+        "VirtualMachine",
+        {"spec.reinstallRequest": 1},
+        {"image": "other", "reinstallRequest": 1},
+        f"image and rootVolume {ANEW}",
+    ),
+    ("VirtualMachine", {"spec.reinstallRequest": 1}, {"reinstallRequest": None}, RAISED),
+    ("VirtualMachine", {"spec.reinstallRequest": 1}, {"reinstallRequest": 3}, RAISED),
+    ("VirtualMachine", {}, {"reinstallRequest": 2}, RAISED),
     ("VirtualMachine", {"spec.rootDiskSize": None}, {"image": None, "rootVolume": "a"}, f"image and rootVolume {ANEW}"),
     ("VirtualMachine", {}, {"rootDiskSize": "4Gi"}, f"rootDiskSize and rootDiskOffering {ANEW}"),
     ("VirtualMachine", {}, {"rootDiskOffering": "fast"}, f"rootDiskSize and rootDiskOffering {ANEW}"),
@@ -106,6 +116,9 @@ ALLOWED: list[tuple[str, Json, Json]] = [
     ("Volume", {}, {"reclaimPolicy": "Retain"}),
     ("Image", {}, {"displayName": "Tiny", "public": True}),
     ("Image", OF_A_DISK, {"displayName": "Tiny", "public": True}),
+    ("VirtualMachine", {}, {"reinstallRequest": 1}),
+    ("VirtualMachine", {}, {"image": "other", "reinstallRequest": 1}),
+    ("VirtualMachine", {"spec.reinstallRequest": 1}, {"image": "other", "reinstallRequest": 2}),
     ("Network", {}, {"dns": ["10.9.9.8"], "dhcpRange": None, "domain": "example.org"}),
     ("Port", {}, {"virtualMachine": "other", "hostname": "other"}),
     ("Host", {}, {"schedulable": False, "maintenance": True, "tags": ["ssd"], "group": "other"}),

@@ -184,6 +184,7 @@ async def _settle(store: MemoryStore, kind: Kind[Any, Any], body: Json) -> None:
         if len([each for each in ports if each.get("status")]) < len(obj.spec.nics):
             return
         status |= {"hostName": "node1", "rebootObserved": obj.spec.reboot_request}
+        status |= {"reinstallObserved": obj.spec.reinstall_request}
     if kind in (ACCOUNT, PROJECT):
         if (body.get("status") or {}).get("namespace"):
             return  # the rest of its status is the API's own

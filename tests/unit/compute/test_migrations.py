@@ -209,7 +209,7 @@ async def test_what_does_not_run_is_refused_for_good() -> None:
 
 
 @pytest.mark.parametrize("when", [0.0, 0.3, 0.9, 1.15, 1.3])
-@pytest.mark.parametrize("how", ["cancel", "delete", "stop", "destroy", "reboot"])
+@pytest.mark.parametrize("how", ["cancel", "delete", "stop", "destroy", "reboot", "reinstall"])
 @virtual
 async def test_it_may_be_given_up_at_any_moment(when: float, how: str) -> None:
     async with world() as cloud:
@@ -229,6 +229,9 @@ async def test_it_may_be_given_up_at_any_moment(when: float, how: str) -> None:
                 await cloud.delete()
             case "reboot":
                 await cloud.apply(rebootRequest=1)
+            case "reinstall":
+                cloud.tells_of_waiting = True
+                await cloud.apply(reinstallRequest=1)
         await cloud.settle(20)
         if how == "destroy":
             assert not cloud.instances()
@@ -243,7 +246,8 @@ async def test_it_may_be_given_up_at_any_moment(when: float, how: str) -> None:
             assert not cloud.running(uuid)
         else:
             assert at(cloud, uuid) == here
-            assert cloud.starts()[uuid] == starts + (how == "reboot")
+            assert cloud.starts()[uuid] == starts + (how in ("reboot", "reinstall"))
+            assert cloud.vm().status.reinstall_observed == int(how == "reinstall")
         if how == "delete":
             assert cloud.server.read(MIGRATION, Key(NS, "move")) is None
         else:

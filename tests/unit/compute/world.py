@@ -56,6 +56,8 @@ class World:
             host.peers = self.hosts
         self.volumes: dict[str, Condition] = {}
         """What a Volume says in place of becoming ready."""
+        self.tells_of_waiting = False
+        """Whether Volumes that no Instance lists say that they wait for one."""
         self.orchestrates = True
         self.parts: dict[str, list[asyncio.Task[Any]]] = {}
         self.agents: dict[str, Agent] = {}
@@ -219,7 +221,7 @@ class World:
                 continue
             owner = [to_wire(vm.owner)]
             if vm.spec.image:
-                key = Key(NS, names.root_volume(vm.meta.name))
+                key = Key(NS, vm.spec.root_of(vm.meta.name))
                 size = {"size": str(vm.spec.root_disk_size)} if vm.spec.root_disk_size else {}
                 spec = {"source": {"image": vm.spec.image}, "diskOffering": "standard"} | size
                 await store.apply(VOLUME, VOLUME.body(key, spec=spec, ownerReferences=owner))
@@ -235,6 +237,10 @@ class World:
             await store.apply_status(VOLUME, volume.key, told, resource_version="")
             return
         users = [each for each in self.instances() if name in {disk.volume for disk in each.spec.disks}]
+        if not users and self.tells_of_waiting and not volume.status.conditions:
+            waits = Condition("Ready", "False", "WaitingForFirstConsumer", "it is placed once one lists it")
+            told = {"conditions": [to_wire(waits)]}
+            await store.apply_status(VOLUME, volume.key, told, resource_version="")
         if not users:
             return
         home = volume.status.disk_host or users[0].spec.host_name

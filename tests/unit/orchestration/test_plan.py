@@ -30,7 +30,7 @@ from operators.orchestration.intents.plan import due, plan
 from operators.orchestration.record import FINALIZER, VM, Flow, Intent
 
 ON, OFF = RunPolicy.RUNNING, RunPolicy.STOPPED
-DEPLOY, START, STOP, REBOOT, DESTROY, _MIGRATE = Operation
+DEPLOY, START, STOP, REBOOT, REINSTALL, DESTROY, _MIGRATE = Operation
 NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 UID = "11111111-0000-4000-8000-000000000000"
 
@@ -78,6 +78,15 @@ def last(operation: Operation, policy: RunPolicy = ON, reboot: int = 0, state: s
 )
 def test_the_operation_that_is_due(want: Asked, before: Last | None, operation: Operation | None) -> None:
     assert due(want, before) is operation
+
+
+def test_a_new_root_disk_comes_before_all_else_and_once() -> None:
+    want = asked(OFF)
+    spec = replace(want.vm.spec, reinstall_request=1)
+    anew = replace(want, vm=replace(want.vm, spec=spec))
+    assert due(anew, last(DEPLOY)) is REINSTALL
+    assert due(anew, replace(last(DEPLOY), intent=Intent(OFF, 0, 1))) is None
+    assert due(anew, last(DEPLOY, state="Running")) is None
 
 
 intents = st.builds(Intent, st.sampled_from((RunPolicy.RUNNING, RunPolicy.STOPPED)), st.integers(0, 5))

@@ -220,15 +220,27 @@ class World:
             "hostName": "h1" if body else "",
             "addresses": ["10.1.1.5"] if running else [],
             "rebootObserved": vm.spec.reboot_request if running else vm.status.reboot_observed,
+            "reinstallObserved": vm.spec.reinstall_request if self._has_root(vm) else vm.status.reinstall_observed,
             "conditions": [_wire(told, vm.meta.generation)],
         }
         await store.apply_status(VIRTUAL_MACHINE, vm.key, status, resource_version="")
+
+    def _has_root(self, vm: VM) -> bool:
+        root = self.server.read(VOLUME, Key(NS, vm.spec.root_of(vm.meta.name)))
+        return root is not None and _ready(root)
+
+    def _boots_from(self, volume: str) -> bool:
+        return any(
+            vm.spec.root_of(vm.meta.name) == volume
+            for vm in map(VIRTUAL_MACHINE.parse, self.server.all(VIRTUAL_MACHINE))
+        )
 
     async def _resource(self, store: MemoryStore, kind: Kind[Any, Any], body: Json, finalizer: str) -> None:
         obj = kind.parse(body)
         guests = list(self.server.all(INSTANCE))
         if obj.meta.deleting:
-            if not guests and finalizer in obj.meta.finalizers:
+            former = kind is VOLUME and not self._boots_from(obj.meta.name)
+            if (former or not guests) and finalizer in obj.meta.finalizers:
                 await store.finalize(kind, obj.meta, obj.meta.finalizers_without(finalizer))
             return
         ready = _condition("True", "AsSpecified") if guests else _condition("False", "WaitingForHost")
