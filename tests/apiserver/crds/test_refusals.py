@@ -47,6 +47,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "volumes must not list the rootVolume again",
     ),
     ("VirtualMachine", {"spec.offering": None}, "spec.offering: Required value"),
+    ("VirtualMachine", {"spec.reinstallRequest": 1000}, "should be less than or equal to 999"),
+    (
+        "VirtualMachine",
+        {"spec.image": None, "spec.rootDiskSize": None, "spec.rootVolume": "old", "spec.reinstallRequest": 1},
+        "reinstallRequest makes a root disk anew from image, and a rootVolume has none",
+    ),
     ("VirtualMachine", {"spec.offering": ""}, "spec.offering in body should be at least 1 chars long"),
     ("VirtualMachine", {"spec.image": "a/b/c"}, "spec.image in body should match"),
     ("VirtualMachine", {"spec.runPolicy": "Maybe"}, 'supported values: "Running", "RerunOnFailure", "Stopped"'),
@@ -215,7 +221,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("IPRange", {"spec.start": "10.98.0.201"}, "start must not lie after end"),
     ("IPRange", {"spec.cidr": "10.98.0.7/24"}, "must be the address of the network itself"),
     # Flows.
-    ("Flow", {"spec.operation": "Paint"}, 'supported values: "Deploy", "Start", "Stop", "Reboot", "Destroy"'),
+    (
+        "Flow",
+        {"spec.operation": "Paint"},
+        'supported values: "Deploy", "Start", "Stop", "Reboot", "Reinstall", "Destroy"',
+    ),
     ("Flow", {"spec.target.uid": None}, "spec.target.uid: Required value"),
     ("Flow", {"spec.deadline": "soon"}, "spec.deadline in body should match"),
     ("Flow", {"spec.inputs": {"k" * 64: ""}}, "a key may be at most 63 characters long"),

@@ -100,6 +100,21 @@ async def world(**env: str) -> AsyncIterator[World]:
 
 
 @virtual
+async def test_an_image_that_is_made_of_a_disk_says_what_it_adds_up_to_and_goes_on_saying_so() -> None:
+    async with world() as cloud:
+        source = {"pool": "p", "path": "volumes/v.qcow2"}
+        spec = {"hostName": FIRST, "pool": "p", "path": "images/i.qcow2", "image": REF, "source": source}
+        await cloud.admin.apply(IMAGE_COPY, IMAGE_COPY.body(Key(NS, "golden"), spec=spec))
+        await asyncio.sleep(10)
+        body = cloud.server.read(IMAGE_COPY, Key(NS, "golden"))
+        assert body is not None and body["status"]["checksum"].startswith("sha256:")
+        await cloud.admin.apply(IMAGE_COPY, IMAGE_COPY.body(Key(NS, "golden"), spec=spec | {"evict": False}))
+        await asyncio.sleep(10)
+        again = cloud.server.read(IMAGE_COPY, Key(NS, "golden"))
+        assert again is not None and again["status"]["checksum"] == body["status"]["checksum"]
+
+
+@virtual
 async def test_it_makes_its_hosts_says_what_they_have_and_beats_for_them() -> None:
     async with world(SIMULATED_MEMORY="10Gi", SIMULATED_POOL="50Gi") as cloud:
         hosts = [HOST.parse(body) for body in cloud.server.all(HOST)]
