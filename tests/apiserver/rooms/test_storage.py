@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import re
 import threading
 import time
@@ -23,7 +24,7 @@ from tests.apiserver.client import Client, Refused
 from tests.apiserver.control_plane import ControlPlane
 from tests.apiserver.kernel.processes import until
 from tests.apiserver.rooms.conftest import Room, Start
-from tests.host.storage.harness import Source, image, source
+from tests.host.storage.harness import Source, image, info, source
 
 NS = "rooms"
 
@@ -211,3 +212,39 @@ def test_bad_input_is_said_and_heals(
     for name in ("wrong", "missing"):
         admin.delete(IMAGE, name, NS)
         cloud.until_gone(IMAGE, name)
+
+
+def test_an_image_of_a_disk_outlives_it_and_becomes_others(
+    admin: Client, start: Start, served: Source, node: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    cloud = Cloud(admin, node)
+    cloud.fabric(tmp_path / "pools")
+    agent: Room = request.getfixturevalue("agent")
+    operator = start("storage")
+    cloud.image("served", served.url, served.checksum)
+    cloud.volume("first", source={"image": "served"}, size="8Mi")
+    cloud.run("first", "first")
+    cloud.until(VOLUME, "first", "AsSpecified")
+    admin.apply(IMAGE.body(Key(NS, "golden"), spec={"source": {"volume": "first"}}), "kubectl")
+    cloud.until(IMAGE, "golden", "StillAttached")
+    admin.delete(INSTANCE, "first-i", NS)
+    cloud.until(IMAGE, "golden", "AsSpecified")
+    golden = cloud.get(IMAGE, "golden").status
+    (copy,) = (tmp_path / "pools/local/images").glob(f"{cloud.get(IMAGE, 'golden').meta.uid}.qcow2")
+    assert golden.checksum == f"sha256:{hashlib.sha256(copy.read_bytes()).hexdigest()}"
+    assert golden.virtual_size == 8 << 20
+
+    admin.delete(VOLUME, "first", NS)
+    cloud.until_gone(VOLUME, "first")
+    cloud.volume("second", source={"image": "golden"})
+    cloud.run("second", "second")
+    cloud.until(VOLUME, "second", "AsSpecified")
+    made = info(tmp_path / "pools/local" / cloud.get(DISK, "second-d0").spec.path)
+    assert made["backing-filename"] == f"../images/{copy.name}"
+
+    admin.delete(INSTANCE, "second-i", NS)
+    for kind, name in ((VOLUME, "second"), (IMAGE, "golden"), (IMAGE, "served")):
+        admin.delete(kind, name, NS)
+        cloud.until_gone(kind, name)
+    assert list((tmp_path / "pools/local").glob("*/*")) == []
+    assert [room.name for room in (agent, operator) if "reconcile_failed" in room.log.read_text()] == []
