@@ -150,12 +150,23 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
             stop = [_put(vm, instance, restarts.kept(instance.meta.annotations), disks=kept)]
         return stop, _stopped(seen, instance)
     if (anew := reinstall.due(vm, seen, instance)) is not None:
-        if running and anew.reason == Reason.STOPPING:
-            wait = vm.spec.stop_deadline
-            return [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=wait)], anew
+        return _reinstall(vm, seen, instance, anew)
+    return _follow(vm, seen, instance) if running else _start(vm, seen, instance)
+
+
+def _reinstall(vm: VM, seen: Seen, instance: Instance, anew: Blocked) -> Plan:
+    """Its root disk is to be made anew: the guest is stopped for that once it can be, and goes on until then."""
+    if instance.spec.power is not Power.RUNNING:
         return [], anew
-    if not running:
-        return _start(vm, seen, instance)
+    if anew.reason == Reason.STOPPING:
+        wait = vm.spec.stop_deadline
+        return [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=wait)], anew
+    actions, outcome = _follow(vm, reinstall.meanwhile(vm, seen, instance), instance)
+    return actions, anew if isinstance(outcome, Done) else outcome
+
+
+def _follow(vm: VM, seen: Seen, instance: Instance) -> Plan:
+    """What is asked of a guest that is to run."""
     if vm.spec.reboot_request > instance.spec.reboot_request or vm.spec.reset_request > instance.spec.reset_request:
         action = _put(vm, instance, _well(instance), **_live_wishes(vm))
         return [action], Blocked(Reason.STARTING, "the guest is being rebooted")

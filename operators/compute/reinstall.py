@@ -7,6 +7,8 @@ most, and no data.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from operators.compute.model import VM, Instance, Seen, VolumeView
 from operators.compute.resolve import disk_of, kept_disks, unusable
 from operators.contract import names
@@ -38,8 +40,22 @@ def at_rest(vm: VM, seen: Seen, instance: Instance) -> tuple[InstanceDisk, ...]:
         return kept
     if _lack(root, instance) is None and off(instance):
         return (disk_of(root, instance.spec.host_name), *kept)
-    former = {names.root_volume(vm.meta.name, request) for request in range(vm.spec.reinstall_request)}
+    former = _former(vm)
     return tuple(each for each in instance.spec.disks if each in kept or each.volume in former)
+
+
+def meanwhile(vm: VM, seen: Seen, instance: Instance) -> Seen:
+    """What a guest has as long as it keeps its former root disk."""
+    names_ = _former(vm)
+    has = next((each for each in instance.spec.disks if each.volume in names_), None)
+    if has is None:
+        return seen
+    former = VolumeView(has.volume, root=True, expected=True, ready=True, disk=has.disk, move_to=has.move_to)
+    return replace(seen, volumes=tuple(former if each.root else each for each in seen.volumes))
+
+
+def _former(vm: VM) -> frozenset[str]:
+    return frozenset(names.root_volume(vm.meta.name, request) for request in range(vm.spec.reinstall_request))
 
 
 def observed(vm: VM, seen: Seen) -> int:

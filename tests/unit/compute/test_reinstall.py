@@ -47,6 +47,10 @@ async def test_a_guest_keeps_running_while_its_new_root_disk_cannot_be() -> None
         assert cloud.ready().reason == Reason.IMAGE_NOT_FOUND and "nope" in cloud.ready().message
         assert listed(cloud)[0] == "web-root" and cloud.starts() == {uuid: 1}
         assert cloud.vm().status.reinstall_observed == 0
+        await cloud.apply(reinstallRequest=1, image="nope", rebootRequest=1)
+        await cloud.settle(20)
+        assert cloud.starts()[uuid] == 2 and cloud.vm().status.reboot_observed == 1, "all else is followed meanwhile"
+        assert cloud.ready().reason == Reason.IMAGE_NOT_FOUND and listed(cloud) == ["web-root"]
         cloud.volumes.clear()
         cloud.tells_of_waiting = True
         await cloud.apply(reinstallRequest=2, image="tiny")
