@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from tests.support.cluster import Body, Cloud, manifest, vm, volume
+from tests.support.cluster import Cloud, manifest, vm, volume
 from tests.support.guest import guest
 
 NOTE = "/data/note"
 LEDGER = "cd /sys/block; for disk in vd*; do [ $(cat $disk/size) = 32768 ] && echo /dev/$disk; done"
 """16 MiB in sectors, which no other disk has."""
-
-
-def switch(cloud: Cloud, policy: str) -> None:
-    """Ask for a run policy, and wait until the hypervisor has done it."""
-
-    def done(body: Body | None) -> bool:
-        return body is not None and body.get("status", {}).get("power") == policy
-
-    instance = cloud.need("VirtualMachine", "web")["status"]["instance"]
-    cloud.patch("VirtualMachine", "web", {"spec": {"runPolicy": policy}})
-    cloud.wait("Instance", instance, policy, done)
 
 
 def test_what_a_guest_wrote_comes_back(cloud: Cloud) -> None:
@@ -40,9 +29,9 @@ def test_what_a_guest_wrote_comes_back(cloud: Cloud) -> None:
     cloud.patch("VirtualMachineSnapshot", "monday", {"spec": {"revertRequest": 1}})
     said = cloud.condition("VirtualMachineSnapshot", "monday", "Reverted", "False", "StillAttached")
     assert "stop VirtualMachine web first" in said["message"]
-    switch(cloud, "Stopped")
+    cloud.switch("web", "Stopped")
     cloud.condition("VirtualMachineSnapshot", "monday", "Reverted", "True")
-    switch(cloud, "Running")
+    cloud.switch("web", "Running")
     web.wait_booted()
     assert web.sh(f"cat {NOTE}; dd if=$({LEDGER}) bs=6 count=1 2>/dev/null") == "before\nbefore"
 

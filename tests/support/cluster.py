@@ -197,6 +197,12 @@ class Cloud:
         )
         return condition_of(found, type_) or {}
 
+    def switch(self, name: str, policy: str) -> None:
+        """Ask for a run policy of a VirtualMachine, and wait until its hypervisor has done it."""
+        self.patch("VirtualMachine", name, {"spec": {"runPolicy": policy}})
+        instance = self.need("VirtualMachine", name)["status"]["instance"]
+        self.wait("Instance", instance, policy, lambda body: (body or {}).get("status", {}).get("power") == policy)
+
     def gone(self, kind: str, name: str, *, timeout: float = PATIENCE) -> None:
         """Wait until there is no such object."""
         self.wait(kind, name, "gone", lambda body: body is None, timeout=timeout)
