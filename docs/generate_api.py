@@ -18,6 +18,8 @@ from operators.api.missing import WHY
 
 FACTS = Path(__file__).resolve().parents[1] / "tests" / "unit" / "api" / "contract.jsonl"
 """What CloudStack's commands take and answer, and how near to its core they are."""
+CALLERS = FACTS.with_name("callers.json")
+"""Which commands each client calls, as its source says."""
 PAGE = Path(__file__).resolve().parent / "api.md"
 
 HEAD = """\
@@ -63,6 +65,7 @@ def page() -> str:
     return (
         head
         + "".join(_missing(core - here))
+        + "".join(_clients(here))
         + "".join(f"\n{section}" for command in commands for section in ["\n".join(_section(command)) + "\n"])
     )
 
@@ -82,6 +85,44 @@ def _missing(names: set[str]) -> Iterator[str]:
             yield f"\n- {reason}: {listed}"
     if unsaid := ", ".join(f"`{name}`" for name in sorted(names - WHY.keys())):
         yield f"\n- nobody has built them yet: {unsaid}"
+    yield "\n"
+
+
+CLIENTS = """\
+
+## What clients call
+
+By the source of each: how many of CloudStack's commands it can call, how many of these are here, and why the others
+are not. Which of them a program needs depends on the resources that it states: an instance, a disk or an isolated
+network needs none of those that are missing.
+
+| client | calls | here | missing |
+|---|---|---|---|
+"""
+
+
+def _clients(here: set[str]) -> Iterator[str]:
+    """The table of who calls what, then what is missing of it and why."""
+    callers: dict[str, list[str]] = json.loads(CALLERS.read_text())
+    yield CLIENTS
+    for client, called in callers.items():
+        have = len(here & set(called))
+        yield f"| {client} | {len(called)} | {have} | {len(called) - have} |\n"
+    wanting: dict[str, list[str]] = {}
+    for client, called in callers.items():
+        for name in called:
+            if name not in here:
+                wanting.setdefault(name, []).append(client)
+    yield "\nMissing, and called by\n"
+    reasons = dict.fromkeys([*WHY.values(), ""])
+    for reason in reasons:
+        lines = [
+            f"`{name}` ({', '.join(clients)})"
+            for name, clients in sorted(wanting.items())
+            if WHY.get(name, "") == reason
+        ]
+        if lines:
+            yield f"\n- {reason or 'nobody has built them yet'}: {', '.join(lines)}"
     yield "\n"
 
 

@@ -25,13 +25,13 @@ _WHY = {
         addNicToVirtualMachine removeNicFromVirtualMachine updateDefaultNicForVirtualMachine addIpToNic
         removeIpFromNic updateVmNicIp""",
     "a router is no virtual machine here: restartNetwork makes it anew": """
-        startRouter stopRouter rebootRouter destroyRouter""",
+        startRouter stopRouter rebootRouter destroyRouter changeServiceForRouter""",
     "the API has no system virtual machines: what they do in CloudStack, pods do here": """
         startSystemVm stopSystemVm rebootSystemVm destroySystemVm""",
     "what belongs to an account is in its Kubernetes namespace, and nothing can leave a namespace": """
         assignVirtualMachine""",
     "settings are the chart's values": """
-        updateConfiguration""",
+        updateConfiguration resetConfiguration""",
     "hosts join by their nodes' labels when an agent runs there, and their agents reconnect by themselves": """
         addHost reconnectHost""",
     "fencing of lost hosts is not there yet": """
@@ -41,11 +41,50 @@ _WHY = {
     "hosts bring their physical network along: there is one for each zone, with every kind of traffic": """
         createPhysicalNetwork updatePhysicalNetwork deletePhysicalNetwork addTrafficType deleteTrafficType
         addNetworkServiceProvider updateNetworkServiceProvider configureVirtualRouterElement
-        createStorageNetworkIpRange listStorageNetworkIpRange deleteStorageNetworkIpRange""",
-    "a store's keys are in a Secret that the API may not write: state an ImageStore by kubectl": """
-        addImageStore""",
+        createStorageNetworkIpRange listStorageNetworkIpRange deleteStorageNetworkIpRange updateTrafficType
+        updateStorageNetworkIpRange deleteNetworkServiceProvider""",
     "a volume that is destroyed is gone for good": """
         recoverVolume""",
+    "the password of a virtual machine is told when it is set, by resetPasswordForVirtualMachine, and kept nowhere": """
+        getVMPassword""",
+    "VPCs are not there yet": """
+        createVPC listVPCs updateVPC deleteVPC restartVPC createVPCOffering listVPCOfferings updateVPCOffering
+        deleteVPCOffering createNetworkACLList listNetworkACLLists deleteNetworkACLList replaceNetworkACLList
+        updateNetworkACLList createNetworkACL listNetworkACLs updateNetworkACLItem deleteNetworkACL createStaticRoute
+        listStaticRoutes deleteStaticRoute createPrivateGateway listPrivateGateways deletePrivateGateway
+        createRoutingFirewallRule""",
+    "VPNs are not there yet": """
+        addVpnUser listVpnUsers removeVpnUser createVpnGateway listVpnGateways deleteVpnGateway
+        createVpnCustomerGateway listVpnCustomerGateways updateVpnCustomerGateway deleteVpnCustomerGateway
+        createVpnConnection listVpnConnections deleteVpnConnection""",
+    "load balancers within networks are not there yet": """
+        createLoadBalancer deleteLoadBalancer listLoadBalancers updateLoadBalancer listInternalLoadBalancerVMs
+        startInternalLoadBalancerVM stopInternalLoadBalancerVM""",
+    "groups of virtual machines that grow and shrink by themselves are not there yet": """
+        createCounter listCounters deleteCounter createCondition listConditions deleteCondition updateCondition
+        createAutoScalePolicy listAutoScalePolicies updateAutoScalePolicy deleteAutoScalePolicy
+        createAutoScaleVmProfile listAutoScaleVmProfiles updateAutoScaleVmProfile deleteAutoScaleVmProfile
+        createAutoScaleVmGroup listAutoScaleVmGroups updateAutoScaleVmGroup deleteAutoScaleVmGroup
+        enableAutoScaleVmGroup disableAutoScaleVmGroup""",
+    "Kubernetes clusters within virtual machines are the work of tools such as Cluster API, not of this cloud": """
+        addKubernetesSupportedVersion createKubernetesCluster deleteKubernetesCluster
+        deleteKubernetesSupportedVersion getKubernetesClusterConfig listKubernetesClusters
+        listKubernetesSupportedVersions scaleKubernetesCluster startKubernetesCluster stopKubernetesCluster
+        updateKubernetesSupportedVersion upgradeKubernetesCluster addVirtualMachinesToKubernetesCluster
+        removeVirtualMachinesFromKubernetesCluster deleteCniConfiguration listCniConfiguration
+        registerCniConfiguration""",
+    "quotas of money are not there: listUsageRecords has what a bill is made of": """
+        quotaSummary quotaTariffCreate quotaTariffDelete quotaTariffList quotaTariffUpdate""",
+    "people are not taken from LDAP": """
+        linkAccountToLdap ldapCreateAccount""",
+    "there is one region, which is the cluster": """
+        addRegion removeRegion updateRegion""",
+    "a volume leaves the cloud as a VolumeBackup in an ImageStore, by kubectl": """
+        extractVolume""",
+    "user data is given to a virtual machine, not to a template": """
+        linkUserDataToTemplate""",
+    "hypervisors are driven by agents of this cloud, not by extensions": """
+        registerExtension""",
 }
 
 WHY: Mapping[str, str] = {name: reason for reason, listed in _WHY.items() for name in listed.split()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from operators.api import errors, naming
 from operators.api.call import Call, ListArgs, contains, is_or_any, listing
-from operators.api.changing import remove
-from operators.api.cloud import IPRange, Zone, name_of
+from operators.api.changing import given, remove, update
+from operators.api.cloud import IPRange, Network, Zone, name_of
 from operators.api.declare import ROOT_ADMIN, Answer, Single, boolean, command, string, uuid
 from operators.api.responses.done import Done
 from operators.contract.codec import to_wire
@@ -114,10 +115,8 @@ async def create_range(call: Call, args: CreateVlanIpRange) -> Answer:
     if args.vlan.lower().removeprefix("vlan://") not in ("", "untagged"):
         raise errors.ApiError(432, "tagged VLANs are not supported: give the hosts a bridge there, and vlan=untagged")
     zone = _zone(call, args)
-    network, first, last = _addresses(args)
-    for other in call.cloud.all(IP_RANGE, None, lambda obj: obj.spec.zone == zone.meta.name):
-        if IPv4Address(other.spec.start) <= last and first <= IPv4Address(other.spec.end):
-            raise errors.invalid(f"The addresses overlap with {other.spec.start} to {other.spec.end} of the zone")
+    network, first, last = _addresses(args.gateway, args.netmask, args.startip, args.endip)
+    _check_alone(call, zone.meta.name, first, last)
     spec = IPRangeSpec(
         cidr=str(network),
         gateway=args.gateway,
@@ -137,15 +136,22 @@ def _zone(call: Call, args: CreateVlanIpRange) -> Zone:
     return zones[0]
 
 
-def _addresses(args: CreateVlanIpRange) -> tuple[IPv4Network, IPv4Address, IPv4Address]:
+def _check_alone(call: Call, zone: str, first: IPv4Address, last: IPv4Address, but: str = "") -> None:
+    """Refuse addresses that another range of the zone has. Raises ApiError."""
+    for other in call.cloud.all(IP_RANGE, None, lambda obj: obj.spec.zone == zone and obj.meta.uid != but):
+        if IPv4Address(other.spec.start) <= last and first <= IPv4Address(other.spec.end):
+            raise errors.invalid(f"The addresses overlap with {other.spec.start} to {other.spec.end} of the zone")
+
+
+def _addresses(gateway: str, netmask: str, start: str, end: str) -> tuple[IPv4Network, IPv4Address, IPv4Address]:
     try:
-        network = IPv4Network(f"{args.gateway}/{args.netmask}", strict=False)
-        first, last = IPv4Address(args.startip), IPv4Address(args.endip or args.startip)
+        network = IPv4Network(f"{gateway}/{netmask}", strict=False)
+        first, last = IPv4Address(start), IPv4Address(end or start)
     except (AddressValueError, ValueError):
         raise errors.invalid("gateway, netmask, startip and endip must be IPv4 addresses") from None
     if not (first in network and last in network and first <= last):
         raise errors.invalid(f"startip and endip must be of {network}, in that order")
-    if first <= IPv4Address(args.gateway) <= last:
+    if first <= IPv4Address(gateway) <= last:
         raise errors.invalid("The gateway ip must not be among the addresses that routers may take")
     return network, first, last
 
@@ -167,6 +173,35 @@ def _bridge(call: Call, zone: Zone) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateVlanIpRange:
+    """Arguments."""
+
+    id: IPRange = uuid("ID of the range", IP_RANGE, required=True)
+    startip: str = string("First address that routers may take from now on")
+    endip: str = string("Last address that routers may take from now on")
+
+
+@command(
+    "updateVlanIpRange",
+    "Moves the ends of a range. Routers keep the addresses that they have, which must stay within.",
+    item=RangeResponse,
+    key="vlan",
+    roles=ROOT_ADMIN,
+    refused="endipv6 forsystemvms gateway ip6cidr ip6gateway netmask startipv6",
+)
+async def update_range(call: Call, args: UpdateVlanIpRange) -> Answer:
+    """The operator's own `spec.start` and `spec.end`."""
+    spec, zone = args.id.spec, args.id.spec.zone
+    mask = str(IPv4Network(spec.cidr, strict=False).netmask)
+    _, first, last = _addresses(spec.gateway, mask, args.startip or spec.start, args.endip or spec.end)
+    _check_alone(call, zone, first, last, but=args.id.meta.uid)
+    for network, address in _taken(call, args.id):
+        if not first <= address <= last:
+            raise errors.in_use(f"Can't leave out {address}: network {name_of(network)} has it")
+    return Single(address_range(call, await update(call, args.id, given(start=args.startip, end=args.endip))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteVlanIpRange:
     """Arguments."""
 
@@ -176,11 +211,16 @@ class DeleteVlanIpRange:
 @command("deleteVlanIpRange", "Deletes a range of which no router has an address.", item=Done, roles=ROOT_ADMIN)
 async def delete_range(call: Call, args: DeleteVlanIpRange) -> Answer:
     """Refuse what is in use; a deletion cannot be taken back."""
-    spec = args.id.spec
-    first, last = IPv4Address(spec.start), IPv4Address(spec.end)
-    for network in call.cloud.all(NETWORK):
-        taken = network.status.source_nat_address.partition("/")[0]
-        if taken and network.spec.zone == spec.zone and first <= IPv4Address(taken) <= last:
-            raise errors.in_use(f"Can't delete the range: network {name_of(network)} has address {taken}")
+    for network, address in _taken(call, args.id):
+        raise errors.in_use(f"Can't delete the range: network {name_of(network)} has address {address}")
     await remove(call, args.id)
     return Single(Done())
+
+
+def _taken(call: Call, obj: IPRange) -> Iterator[tuple[Network, IPv4Address]]:
+    """The networks that have an address of a range."""
+    first, last = IPv4Address(obj.spec.start), IPv4Address(obj.spec.end)
+    for network in call.cloud.all(NETWORK, None, lambda network: network.spec.zone == obj.spec.zone):
+        taken = network.status.source_nat_address.partition("/")[0]
+        if taken and first <= IPv4Address(taken) <= last:
+            yield network, IPv4Address(taken)

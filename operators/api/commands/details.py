@@ -63,7 +63,7 @@ class AddResourceDetail:
 )
 async def add_resource_detail(call: Call, args: AddResourceDetail) -> Answer:
     """One annotation; a detail that is there already gets the new value."""
-    new = dict(_given(args.details))
+    new = dict(pairs(args.details))
     if not new:
         raise errors.invalid("details is needed: details[0].key and details[0].value")
     obj = _target(call, args.resourcetype, args.resourceid)
@@ -71,7 +71,7 @@ async def add_resource_detail(call: Call, args: AddResourceDetail) -> Answer:
     return Started(done(obj.meta.uid))
 
 
-def _given(details: tuple[Mapping[str, str], ...]) -> Iterator[tuple[str, str]]:
+def pairs(details: tuple[Mapping[str, str], ...]) -> Iterator[tuple[str, str]]:
     """Both of CloudStack's ways to write a map: by `key` and `value`, and by the key itself."""
     for each in details:
         if "key" in each:

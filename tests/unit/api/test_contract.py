@@ -25,6 +25,8 @@ OWN = {"jobid", "jobstatus"}
 each_command = pytest.mark.parametrize("command", DECLARED, ids=lambda command: command.name)
 
 
+SOON = {"updateIso"}
+"""Commands that clients call and somebody is at."""
 BEYOND: dict[str, Any] = {
     "getApiLimit": {
         "params": {},
@@ -34,6 +36,18 @@ BEYOND: dict[str, Any] = {
             "apiIssued": "integer",
             "apiAllowed": "integer",
             "expireAfter": "integer",
+        },
+        "async": False,
+    },
+    "updateImageStore": {
+        "params": {"id": "uuid!", "name": "string", "readonly": "boolean", "capacitybytes": "long"},
+        "response": {
+            "id": "string",
+            "name": "string",
+            "url": "string",
+            "protocol": "string",
+            "providername": "string",
+            "readonly": "boolean",
         },
         "async": False,
     },
@@ -50,6 +64,12 @@ def facts() -> dict[str, Any]:
 def test_what_is_said_to_be_missing_is() -> None:
     assert not WHY.keys() & {command.name for command in DECLARED}
     assert WHY.keys() <= NAMES
+
+
+def test_what_clients_call_and_is_missing_has_a_reason() -> None:
+    callers = json.loads(FACTS.with_name("callers.json").read_text())
+    called = {name for names in callers.values() for name in names}
+    assert not sorted(called - WHY.keys() - {command.name for command in DECLARED} - SOON)
 
 
 def test_every_command_is_declared_once_and_known() -> None:
