@@ -88,34 +88,42 @@ def _fields_writer(cls: type) -> _Write:
 def _reader(cls: type) -> _Read:
     """Compile the reader of one dataclass; ten thousand objects then cost no reflection."""
     hints = typing.get_type_hints(cls)
-    required = {
+    required = tuple(
         field.name
         for field in dataclasses.fields(cls)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    }
-    plan = tuple(
-        (camel(f.name), f.name, _converter(hints[f.name]), f.name in required) for f in dataclasses.fields(cls)
     )
+    plan = {camel(f.name): (f.name, _converter(hints[f.name]), _plain(hints[f.name])) for f in dataclasses.fields(cls)}
 
     def read(data: Any) -> Any:
-        if not isinstance(data, Mapping):
+        # By what the object has, since most fields of most objects are not there.
+        if type(data) is not dict and not isinstance(data, Mapping):
             raise ContractError(f"{cls.__name__}: expected an object, not {type(data).__name__}")
         values = {}
-        for wire, attribute, convert, must in plan:
-            raw = data.get(wire)
-            if raw is None:
-                if must:
-                    raise ContractError(f"{cls.__name__}.{wire}: required")
+        for wire, raw in data.items():
+            if raw is None or (field := plan.get(wire)) is None:
+                continue
+            attribute, convert, plain = field
+            if type(raw) is plain:
+                values[attribute] = raw
                 continue
             try:
                 values[attribute] = convert(raw)
-            except ContractError as error:
-                raise ContractError(f"{cls.__name__}.{wire}: {error}") from error
             except (TypeError, ValueError) as error:
                 raise ContractError(f"{cls.__name__}.{wire}: {error}") from error
+        for name in required:
+            if name not in values:
+                raise ContractError(f"{cls.__name__}.{camel(name)}: required")
         return cls(**values)
 
     return read
+
+
+def _plain(hint: Any) -> type | None:
+    """The type whose values are taken as they are, if there is one."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        (hint,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
+    return hint if hint in (str, int, bool) else None
 
 
 def _converter(hint: Any) -> _Read:
@@ -126,7 +134,7 @@ def _converter(hint: Any) -> _Read:
         return _converter(inner)
     if origin is tuple:
         item = _converter(args[0])
-        return lambda raw: tuple(item(each) for each in raw)
+        return lambda raw: tuple([item(each) for each in raw])
     if origin is frozenset:
         return frozenset
     if origin is Mapping:

@@ -111,7 +111,7 @@ def from_pod(env: Mapping[str, str], account: Path = POD_ACCOUNT) -> Access:
 def from_kubeconfig(path: Path) -> Access:
     """Reach the API server as kubectl does with this file. Raises AccessError for what only kubectl can do."""
     try:
-        config = yaml.safe_load(path.read_text())
+        config = yaml.load(path.read_text(), yaml.CSafeLoader)
         context = _named(config, "contexts", config["current-context"])["context"]
         cluster = _named(config, "clusters", context["cluster"])["cluster"]
         user = _named(config, "users", context["user"]).get("user") or {}

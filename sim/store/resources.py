@@ -60,7 +60,7 @@ def resources() -> dict[tuple[str, str], Resource]:
     """All that is served, by group and plural."""
     out: dict[tuple[str, str], Resource] = {}
     for file in sorted(CRDS.glob("*.yaml")):
-        crd = yaml.safe_load(file.read_text())
+        crd = yaml.load(file.read_text(), yaml.CSafeLoader)
         if crd["kind"] == "CustomResourceDefinition":
             each = of_crd(crd)
             out[each.group, each.plural] = each

@@ -58,10 +58,13 @@ class Disks:
 
     async def serve(self) -> None:
         while True:
-            for key in [VOLUME_SNAPSHOT.parse(body).key for body in self.cloud.server.all(VOLUME_SNAPSHOT)]:
+            for key in [
+                Key(body["metadata"]["namespace"], body["metadata"]["name"])
+                for body in self.cloud.server.all(VOLUME_SNAPSHOT)
+            ]:
                 if (body := self.cloud.server.read(VOLUME_SNAPSHOT, key)) is not None:
                     await self._see_to(VOLUME_SNAPSHOT.parse(body))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
 
     async def _see_to(self, snapshot: Any) -> None:
         uid, status = snapshot.meta.uid, snapshot.status

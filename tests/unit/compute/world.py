@@ -201,7 +201,7 @@ class World:
         for kind in (VIRTUAL_MACHINE, INSTANCE, VOLUME, PORT, ZONE):
             self.server.subscribe(kind, lambda type_, body: changed.set())
         while True:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
             changed.clear()
             if self.orchestrates:
                 await self._orchestrate()
