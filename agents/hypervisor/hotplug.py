@@ -63,15 +63,16 @@ def _move(want: Wanted, domain: Domain, part: Part, there: Attached | None, seen
     if there is None:
         return []
     if part.move is None or part.move.path == there.device.path:
-        return [Unmirror(want.uuid, there.target)] if there.mirror and part.device is not None else []
+        return [Unmirror(want.uuid, there.target, part.serial)] if there.mirror and part.device is not None else []
     if not there.mirror:
         return [] if _holds(part, there, seen) else [Mirror(want.uuid, there.target, part.move)]
     if there.mirror != part.move.path:
-        return [Unmirror(want.uuid, there.target)]
+        return [Unmirror(want.uuid, there.target, part.serial)]
     if not there.mirrored or domain.record is None:
         return []
     others = tuple(each for each in domain.record.moved if each[0] != part.serial)
-    return [Pivot(want.uuid, there.target, replace(domain.record, moved=(*others, (part.serial, part.move.path))))]
+    record = replace(domain.record, moved=(*others, (part.serial, part.move.path)))
+    return [Pivot(want.uuid, there.target, part.serial, record)]
 
 
 def _holds(part: Part, there: Attached | None, seen: Seen) -> bool:

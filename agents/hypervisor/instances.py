@@ -22,9 +22,11 @@ from agents.hypervisor.model import (
     Instance,
     Leaving,
     Mirror,
+    Pivot,
     Seen,
     Start,
     Stay,
+    Unmirror,
     Wanted,
 )
 from agents.hypervisor.observe import Timing, names_of, observe
@@ -219,6 +221,9 @@ class Instances:
             raise
         if isinstance(action, Start):
             self._failed.pop(action.spec.uuid, None)
+        if isinstance(action, Pivot | Unmirror):
+            # It did not break off; the next one may begin at once.
+            self._mirrored.get(action.uuid, {}).pop(action.serial, None)
         if isinstance(action, Clear):
             self._failed.pop(action.uuid, None)
 

@@ -235,6 +235,7 @@ class Pivot:
 
     uuid: str
     target: str
+    serial: str
     record: Record
 
 
@@ -244,6 +245,7 @@ class Unmirror:
 
     uuid: str
     target: str
+    serial: str
 
 
 @dataclass(frozen=True, slots=True)

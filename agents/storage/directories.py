@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agents.storage import folders, formats, locks, places, qcow2, taking
 from agents.storage.copying import check_room, copy
+from agents.storage.failure import Failed
 from agents.storage.fetching.inspection import inspect
 from agents.storage.folders import Draft, Missing, Place, Strange, in_thread, off_loop
 from agents.storage.formats import Layout
@@ -14,6 +15,7 @@ from agents.storage.naming import set_aside, temporary
 from agents.storage.qcow2 import Header
 from agents.storage.qemuimg import QemuImg, QemuImgError
 from operators.contract.formats import Ability, DiskFormat, FormatReport
+from operators.contract.reasons import Reason
 
 MODE = 0o600
 _COMMON = frozenset({Ability.THIN, Ability.SNAPSHOTS, Ability.GROW_ONLINE, Ability.MOVE_LIVE})
@@ -69,7 +71,13 @@ class Directories:
 
     async def copy(self, origin: Place, disk: Place, uid: str, size: int, layout: Layout) -> None:
         """Copy it whole."""
-        await copy(origin, disk, temporary(uid), self.qemu, MODE, size=size, fat=layout.preallocated)
+        try:
+            await copy(origin, disk, temporary(uid), self.qemu, MODE, size=size, fat=layout.preallocated)
+        except QemuImgError as error:
+            if not error.locked:
+                raise
+            message = f"a guest runs on {origin.folder}/{origin.file}, which it is to be copied from"
+            raise Failed(Reason.STILL_ATTACHED, message) from None
 
     async def adopt(self, origin: Place, disk: Place) -> None:
         """Give a file its Disk's name, once it was looked at as closely as an image: it may have come from anywhere."""

@@ -160,6 +160,11 @@ def source_image(volume: str) -> str:
     return joined(volume, "source")
 
 
+def source_snapshot(volume: str) -> str:
+    """The VolumeSnapshot by which Storage copies another Volume that a guest runs on; it goes once that is done."""
+    return joined(volume, "source")
+
+
 def cd(vm: str, image_uid: str) -> str:
     """The Volume by which the API puts a CD into the drive of a VirtualMachine."""
     return joined(vm, "cd", digest(image_uid, length=5))

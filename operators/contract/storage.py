@@ -48,7 +48,8 @@ class VolumeSource:
     snapshot: str = ""
     """A VolumeSnapshot of the same namespace. The Volume is made on the snapshot's pool."""
     volume: str = ""
-    """A Volume of the same namespace, on which no guest runs; the copy is made on its pool."""
+    """A Volume of the same namespace; the copy is made on its pool. Where a guest runs on it, it is taken by a
+    VolumeSnapshot that goes once the copy is there."""
     url: str = ""
     """http:// or https://; as `Image.spec`, for one Volume alone."""
     checksum: str = ""

@@ -34,11 +34,11 @@ def _server() -> Path:
 
 
 @contextlib.contextmanager
-def s3(port: int, log: Path) -> Iterator[str]:
+def s3(port: int, log: Path, host: str = "127.0.0.1") -> Iterator[str]:
     """A running service; its address."""
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://{host}:{port}"
     with log.open("wb") as out:
-        process = subprocess.Popen([_server(), "-H", "127.0.0.1", "-p", str(port)], stdout=out, stderr=out)
+        process = subprocess.Popen([_server(), "-H", host, "-p", str(port)], stdout=out, stderr=out)
     try:
         deadline = time.monotonic() + 60
         while True:

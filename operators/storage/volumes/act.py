@@ -10,17 +10,21 @@ from operators.contract.codec import Json, to_wire
 from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Owner
 from operators.contract.reasons import Reason
+from operators.contract.snapshots import VOLUME_SNAPSHOT, VolumeSnapshotSpec
 from operators.contract.storage import DISK, IMAGE, IMAGE_COPY, VOLUME, ImageCopySpec, ImageSpec
 from operators.kernel import Problem, Retry, Store
 from operators.kernel.store import AlreadyExists
+from operators.storage import pieces
 from operators.storage.volumes.model import (
     Action,
     Adjust,
     DeleteDisk,
     DiskObj,
+    DropSnapshot,
     MakeCopy,
     MakeDisk,
     MakeImage,
+    MakeSnapshot,
     Protect,
     Unprotect,
 )
@@ -70,6 +74,18 @@ async def _(action: MakeImage, store: Store) -> None:
         await store.create(IMAGE, IMAGE.body(key, spec=to_wire(spec), ownerReferences=[to_wire(volume.owner)]))
     except AlreadyExists:
         await store.get(IMAGE, key)
+
+
+@act.register
+async def _(action: MakeSnapshot, store: Store) -> None:
+    volume = action.volume
+    key = Key(volume.meta.namespace, names.source_snapshot(volume.meta.name))
+    await pieces.make(store, VOLUME_SNAPSHOT, key, VolumeSnapshotSpec(volume.spec.source.volume), volume.owner)
+
+
+@act.register
+async def _(action: DropSnapshot, store: Store) -> None:
+    await store.delete(VOLUME_SNAPSHOT, action.snapshot.key, uid=action.snapshot.meta.uid)
 
 
 @act.register

@@ -27,7 +27,7 @@ from operators.storage.images import lookup
 from operators.storage.volumes import observe
 from operators.storage.volumes.act import act
 from operators.storage.volumes.capacity import Promises
-from operators.storage.volumes.model import Action, CopyObj, DiskObj, MakeDisk, Seen, VolumeObj
+from operators.storage.volumes.model import Action, CopyObj, DiskObj, MakeDisk, Seen, SnapshotObj, VolumeObj
 from operators.storage.volumes.plan import plan
 from operators.storage.volumes.report import report
 
@@ -37,6 +37,8 @@ BY_SNAPSHOT = "snapshot"
 """Index of Volumes: the key of the VolumeSnapshot that they are made from."""
 BY_ORIGIN = "origin"
 """Index of Volumes: the key of the Volume that they are made from."""
+BY_BETWEEN = "between"
+"""Index of Volumes: the key of the VolumeSnapshot by which they are made from that."""
 BY_BACKUP = "backup"
 """Index of Volumes: the key of the VolumeBackup that they are made from."""
 BY_UID = "uid"
@@ -64,6 +66,7 @@ class Volumes:
         self._cache.index(VOLUME, BY_SNAPSHOT, lambda volume: _beside(volume, volume.spec.source.snapshot))
         self._cache.index(VOLUME, BY_BACKUP, lambda volume: _beside(volume, volume.spec.source.backup))
         self._cache.index(VOLUME, BY_ORIGIN, lambda volume: _beside(volume, volume.spec.source.volume))
+        self._cache.index(VOLUME, BY_BETWEEN, _between)
         self._cache.index(VOLUME, BY_OFFERING, lambda volume: (volume.spec.disk_offering,))
         self._cache.index(VOLUME, BY_UID, lambda volume: (volume.meta.uid,))
         self._cache.index(VOLUME, BY_POOL, lambda volume: (volume.spec.pool,) if volume.spec.pool else ())
@@ -71,12 +74,12 @@ class Volumes:
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         """Pools, images and offerings concern only the Volumes that are still to be placed."""
         return {
-            VOLUME: lambda volume: (volume.key, *self._unplaced(BY_ORIGIN, str(volume.key))),
+            VOLUME: lambda volume: (volume.key, *self._unmade(str(volume.key))),
             DISK: self._by_disk,
             INSTANCE: self._by_instance,
             IMAGE: lambda image: self._made_from(image.key),
             IMAGE_COPY: lambda copy: (*self._made_from(_image_of(copy)), *self._copied_to(copy)),
-            VOLUME_SNAPSHOT: lambda snapshot: self._unplaced(BY_SNAPSHOT, str(snapshot.key)),
+            VOLUME_SNAPSHOT: self._by_snapshot,
             VOLUME_BACKUP: lambda backup: self._unplaced(BY_BACKUP, str(backup.key)),
             DISK_OFFERING: lambda offering: (v.key for v in self._cache.by(VOLUME, BY_OFFERING, offering.meta.name)),
             STORAGE_POOL: self._near_pool,
@@ -118,12 +121,17 @@ class Volumes:
             self._promises.settle(key)
         volume = self._cache.get(VOLUME, key)
         origin = (Key(key.namespace, volume.spec.source.volume),) if volume and volume.spec.source.volume else ()
-        return (key, *origin, *self._unplaced(BY_ORIGIN, str(key)))
+        return (key, *origin, *self._unmade(str(key)))
+
+    def _by_snapshot(self, snapshot: SnapshotObj) -> Iterator[Key]:
+        """The Volumes that are to be made from it, and the one whose own it is, or has the name of."""
+        yield from self._unplaced(BY_SNAPSHOT, str(snapshot.key))
+        yield from (volume.key for volume in self._cache.by(VOLUME, BY_BETWEEN, str(snapshot.key)))
 
     def _by_instance(self, instance: Obj[InstanceSpec, InstanceStatus]) -> Iterator[Key]:
         for key in observe.volumes_of(instance):
             yield key
-            yield from self._unplaced(BY_ORIGIN, str(key))
+            yield from self._unmade(str(key))
 
     def _image_keys(self, volume: VolumeObj) -> Iterator[str]:
         if volume.spec.source.image:
@@ -144,6 +152,12 @@ class Volumes:
     def _unplaced(self, index: str, value: str) -> Iterator[Key]:
         for volume in self._cache.by(VOLUME, index, value):
             if observe.disk_of(self._cache, volume) is None:
+                yield volume.key
+
+    def _unmade(self, origin: str) -> Iterator[Key]:
+        """The Volumes that are made from another one and do not have its data yet."""
+        for volume in self._cache.by(VOLUME, BY_ORIGIN, origin):
+            if not observe.made(observe.disk_of(self._cache, volume)):
                 yield volume.key
 
     def _by_report(self, report: Obj[HostReportSpec, HostReportStatus]) -> Iterator[Key]:
@@ -175,6 +189,10 @@ class Volumes:
 
 def _image_of(copy: CopyObj) -> Key:
     return Key(copy.meta.namespace, copy.spec.image.name)
+
+
+def _between(volume: VolumeObj) -> tuple[str, ...]:
+    return _beside(volume, names.source_snapshot(volume.meta.name)) if volume.spec.source.volume else ()
 
 
 def _beside(volume: VolumeObj, name: str) -> tuple[str, ...]:

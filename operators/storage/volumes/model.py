@@ -109,10 +109,12 @@ class Seen:
     image: ImageObj | None = None
     origin: Origin | None = None
     """The Volume that it is made from, while it is not."""
+    between: SnapshotObj | None = None
+    """The VolumeSnapshot that was made for it, of a Volume that a guest runs on."""
     clones: tuple[str, ...] = ()
     """Volumes and Images that are being copied from its Disk; looked for only when it is to go."""
     stranger: bool = False
-    """Whether somebody has an Image of the name that its own is to have."""
+    """Whether somebody has an Image, or a VolumeSnapshot, of the name that its own is to have."""
     holders: tuple[Holder, ...] = ()
     disk: DiskObj | None = None
     """The Disk of this very Volume: that of the host which carries out what is done to its file."""
@@ -149,6 +151,26 @@ class Protect:  # Actions say in the log what they are about; the whole object w
 
     def __str__(self) -> str:
         return str(self.volume.key)
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSnapshot:
+    """Have a VolumeSnapshot taken of the Volume that another one is made from."""
+
+    volume: VolumeObj
+
+    def __str__(self) -> str:
+        return str(self.volume.key)
+
+
+@dataclass(frozen=True, slots=True)
+class DropSnapshot:
+    """Have it removed again."""
+
+    snapshot: SnapshotObj
+
+    def __str__(self) -> str:
+        return str(self.snapshot.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +253,6 @@ class Unprotect:
         return str(self.volume.key)
 
 
-Action: TypeAlias = Protect | MakeImage | MakeCopy | MakeDisk | Adjust | DeleteDisk | Unprotect
+Action: TypeAlias = (
+    Protect | MakeImage | MakeSnapshot | DropSnapshot | MakeCopy | MakeDisk | Adjust | DeleteDisk | Unprotect
+)

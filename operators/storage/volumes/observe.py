@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from operators.contract import names
 from operators.contract.backups import VOLUME_BACKUP
@@ -95,7 +95,11 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         image = lookup.find(cache, volume.spec.source.image, volume.meta.namespace, catalogue)
     if volume.spec.source.url and disk is None:
         image = cache.get(IMAGE, Key(volume.meta.namespace, names.source_image(volume.meta.name)))
-        stranger = image is not None and all(each.uid != volume.meta.uid for each in image.meta.owner_references)
+        stranger = image is not None and not _made_for(image, volume)
+    between = None
+    if volume.spec.source.volume:
+        between = cache.get(VOLUME_SNAPSHOT, Key(volume.meta.namespace, names.source_snapshot(volume.meta.name)))
+        stranger = between is not None and not _made_for(between, volume)
     original = lookup.original(lookup.copies(cache, image)) if image is not None and image.spec.source else None
     apart = origins.apart(cache, image, original, executor)
     origin, backup = volume.spec.source.snapshot, volume.spec.source.backup
@@ -104,7 +108,8 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         snapshot=cache.get(VOLUME_SNAPSHOT, Key(volume.meta.namespace, origin)) if origin else None,
         offering=cache.get(DISK_OFFERING, Key("", volume.spec.disk_offering)),
         image=image,
-        origin=_origin(cache, volume) if volume.spec.source.volume and disk is None else None,
+        origin=_origin(cache, volume) if volume.spec.source.volume and not made(disk) else None,
+        between=between if not stranger else None,
         clones=origins.clones(cache, disk) if volume.meta.deleting and disk is not None else (),
         stranger=stranger,
         holders=holders,
@@ -129,6 +134,15 @@ def _mover(cache: Cache, volume: VolumeObj, disk: DiskObj, pool: PoolObj | None)
     target = cache.get(STORAGE_POOL, Key("", volume.spec.pool)) if volume.spec.pool else None
     own = target.spec.host_name if target is not None else ""
     return own if own and own in _reached(cache, disk, pool, (own,)) else disk.spec.host_name
+
+
+def _made_for(obj: Obj[Any, Any], volume: VolumeObj) -> bool:
+    return any(each.uid == volume.meta.uid for each in obj.meta.owner_references)
+
+
+def made(disk: DiskObj | None) -> bool:
+    """Whether a Disk is there, with all that it is to start out with."""
+    return disk is not None and holds(disk.status.conditions, Type.PROVISIONED)
 
 
 def _origin(cache: Cache, volume: VolumeObj) -> Origin | None:

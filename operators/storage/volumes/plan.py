@@ -205,7 +205,7 @@ def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
         return (), Blocked(Reason.STORAGE_ERROR, message)
     follows, _ = follow(volume, seen, disk)
     actions, outcome = _stay(volume, seen, disk)
-    return [*follows, *actions], outcome
+    return [*cloning.settle(volume, seen, disk), *follows, *actions], outcome
 
 
 def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:

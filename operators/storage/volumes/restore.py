@@ -12,7 +12,7 @@ from operators.contract.meta import holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import BackupRef
 from operators.kernel.outcome import Blocked, Outcome, Rejected
-from operators.storage.volumes.model import Action, MakeDisk, Seen, VolumeObj
+from operators.storage.volumes.model import Action, MakeDisk, Seen, SnapshotObj, VolumeObj
 from operators.storage.volumes.placement import choose
 from operators.storage.volumes.shape import shape, size_of_copy
 
@@ -23,7 +23,12 @@ def place(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if snapshot is None or snapshot.meta.deleting:
         gone = "is being deleted" if snapshot is not None else "does not exist in its namespace"
         return (), Blocked(Reason.SNAPSHOT_NOT_FOUND, f"VolumeSnapshot {name} {gone}")
-    said = snapshot.status
+    return copied(volume, seen, snapshot)
+
+
+def copied(volume: VolumeObj, seen: Seen, snapshot: SnapshotObj) -> tuple[Sequence[Action], Outcome]:
+    """Have its Disk made from that snapshot, once it is taken. Raises Problem."""
+    name, said = snapshot.meta.name, snapshot.status
     if not holds(said.conditions, Type.READY) or said.size is None:
         return (), Blocked(Reason.WAITING_FOR_VOLUMES, f"VolumeSnapshot {name} is still being taken")
     if volume.spec.pool and volume.spec.pool != said.pool:
