@@ -22,7 +22,7 @@ import kopf
 import structlog
 
 from operators.contract.meta import Key
-from operators.kernel import access, health
+from operators.kernel import access, health, streams
 from operators.kernel.access import Access
 from operators.kernel.clock import Clock, SystemClock
 from operators.kernel.component import Component
@@ -178,6 +178,7 @@ class _Process:
 
     async def _watch(self, manager: Manager, ending: Ending) -> None:
         """Run kopf. It takes the signals for itself when it starts, so they are taken back then."""
+        streams.direct(_sink(manager))
         tasks = await kopf.spawn_tasks(
             registry=_registry(manager, self.access, self.component.name),
             settings=_settings(manager.watches),
@@ -249,18 +250,28 @@ def _registry(manager: Manager, reach: Access, name: str) -> kopf.OperatorRegist
         return kopf.AiohttpSession(server=reach.server, aiohttp_session=session, default_namespace=reach.namespace)
 
     for watch in manager.watches:
-        _register(registry, manager, watch)
+        _register(registry, watch)
     return registry
 
 
-def _register(registry: kopf.OperatorRegistry, manager: Manager, watch: Watch) -> None:
+def _register(registry: kopf.OperatorRegistry, watch: Watch) -> None:
+    """Have kopf watch a kind. Nobody is called for its events: they go straight to the manager."""
     kind = watch.kind
 
     @kopf.on.event(
         group=kind.group, version=kind.version, plural=kind.plural, registry=registry, id=f"see-{kind.plural}"
     )
-    async def see(event: Mapping[str, Any], **_: Any) -> None:
-        manager.event(kind, event["type"], dict(event["object"]))
+    async def see(**_: Any) -> None:
+        raise AssertionError("kopf's own queues are bypassed")
+
+
+def _sink(manager: Manager) -> streams.Sink:
+    kinds = {(watch.kind.group, watch.kind.version, watch.kind.plural): watch.kind for watch in manager.watches}
+
+    def take(group: str, version: str, plural: str, type_: str | None, body: dict[str, Any]) -> None:
+        manager.event(kinds[group, version, plural], type_, body)
+
+    return take
 
 
 def _settings(watches: Collection[Watch]) -> kopf.OperatorSettings:

@@ -61,10 +61,12 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
-    def insert_new(self, table: sa.Table, rows: list[dict[str, Any]]) -> sa.sql.dml.Insert:
-        """The insertion of rows of which some may be there already, which stay as they are."""
+    def insert_new(self, table: sa.Table) -> sa.sql.dml.Insert:
+        """The insertion of rows of which some may be there already, which stay as they are.
+
+        The rows are given when it is executed, so that it is compiled once."""
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        insert: sa.sql.dml.Insert = dialect.insert(table).values(rows).on_conflict_do_nothing()
+        insert: sa.sql.dml.Insert = dialect.insert(table).on_conflict_do_nothing()
         return insert
 
     def close(self) -> None:

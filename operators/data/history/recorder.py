@@ -1,4 +1,4 @@
-"""Writes down what objects mean, once: a transaction an object, safe to repeat.
+"""Writes down what objects mean, once: an object's entries in one transaction, safe to repeat.
 
 The controller below looks at an object whenever it changes, at start, and with every resync; what the database has
 already costs nothing. So nothing is lost while this process or the database is away, but that something was so and was
@@ -19,6 +19,7 @@ from operators.contract.meta import Key, Kind
 from operators.contract.reasons import Reason
 from operators.data.history.database import Away, Database, moment
 from operators.data.history.facts import Event, Facts, Meter, facts_of, shown, went
+from operators.data.history.gathered import Gathered
 from operators.data.history.tables import DELIVERIES, EVENTS, OBJECTS, USAGE
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
@@ -52,6 +53,7 @@ class Recorder:
 
     def __init__(self, database: Database, subscribers: Subscribers, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._gathered = Gathered(database)
         self._subscribers = subscribers
         self._now = now
         self._last: dict[tuple[str, Key], Facts] = {}
@@ -61,15 +63,19 @@ class Recorder:
         return seen.facts is not None and self._last.get((kind.kind, key)) == seen.facts
 
     async def write(self, kind: Kind[Any, Any], key: Key, seen: Seen) -> None:
-        """Write it in one transaction. Raises Away."""
-        now = self._now()
+        """Write it in one transaction, with others that come meanwhile. Raises Away."""
+        now, facts = self._now(), seen.facts
+        last = self._last.get((kind.kind, key))
+        if last is not None and (facts is None or last.uid != facts.uid):
+            last = None
 
         def work(connection: sa.Connection) -> None:
-            self._ended(connection, kind, key, seen.facts.uid if seen.facts else "", now)
-            if seen.facts is not None:
-                self._alive(connection, seen, now)
+            if last is None:
+                self._ended(connection, kind, key, facts.uid if facts else "", now)
+            if facts is not None:
+                self._alive(connection, facts, seen.shown, last, now)
 
-        await self._database.run(work)
+        await self._gathered.run(work)
         if seen.facts is None:
             self._last.pop((kind.kind, key), None)
         else:
@@ -94,13 +100,15 @@ class Recorder:
             connection.execute(_open(row.uid).values(ended=now))
             connection.execute(sa.update(OBJECTS).where(OBJECTS.c.uid == row.uid).values(gone_at=now))
 
-    def _alive(self, connection: sa.Connection, seen: Seen, now: datetime) -> None:
-        facts = seen.facts
-        assert facts is not None
-        about = {"kind": facts.kind, "namespace": facts.namespace, "name": facts.name, "shown": seen.shown[:255]}
-        connection.execute(self._database.insert_new(OBJECTS, [{"uid": facts.uid, **about, "gone_at": None}]))
-        self._tell(connection, facts.events, facts.namespace, now)
-        self._meter(connection, facts, seen.shown, now)
+    def _alive(self, connection: sa.Connection, facts: Facts, name: str, last: Facts | None, now: datetime) -> None:
+        """What this process wrote of the same object last need not be asked for again."""
+        if last is None:
+            about = {"kind": facts.kind, "namespace": facts.namespace, "name": facts.name, "shown": name[:255]}
+            connection.execute(self._database.insert_new(OBJECTS), [{"uid": facts.uid, **about, "gone_at": None}])
+        told = set(last.events) if last else ()
+        self._tell(connection, [event for event in facts.events if event not in told], facts.namespace, now)
+        if last is None or last.meters != facts.meters:
+            self._meter(connection, facts, name, now)
 
     def _tell(self, connection: sa.Connection, events: Sequence[Event], namespace: str, now: datetime) -> None:
         """Events that are not there yet, and that webhooks are owed them: both or neither."""
@@ -110,14 +118,14 @@ class Recorder:
         old = set(connection.scalars(sa.select(EVENTS.c.id).where(EVENTS.c.id.in_(ids))))
         new = [event for event in events if event.id not in old]
         if new:
-            connection.execute(self._database.insert_new(EVENTS, [_row(event, namespace) for event in new]))
+            connection.execute(self._database.insert_new(EVENTS), [_row(event, namespace) for event in new])
         owed = [
             {"webhook": webhook, "event": event.id, "state": PENDING, "attempts": 0, "due": now, "said": ""}
             for event in new
             for webhook in self._subscribers(namespace, event.type)
         ]
         if owed:
-            connection.execute(self._database.insert_new(DELIVERIES, owed))
+            connection.execute(self._database.insert_new(DELIVERIES), owed)
 
     def _meter(self, connection: sa.Connection, facts: Facts, name: str, now: datetime) -> None:
         """End what is used no more, and begin what is used now. The first stretch begins with the object itself."""
@@ -132,7 +140,7 @@ class Recorder:
             began = now if meter.type in before else moment(facts.created)
             row = {"uid": facts.uid, "type": meter.type, "began": began, "ended": None, "amount": meter.amount}
             about = {"detail": meter.detail, "namespace": facts.namespace, "kind": facts.kind, "name": name[:255]}
-            connection.execute(self._database.insert_new(USAGE, [row | about]))
+            connection.execute(self._database.insert_new(USAGE), [row | about])
 
 
 def _open(uid: str) -> sa.Update:
