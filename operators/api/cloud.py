@@ -204,6 +204,13 @@ class Cloud:
         """The object of that name."""
         return self.cache.get(kind, Key(namespace, name))
 
+    def zone(self, name: str = "") -> Zone | None:
+        """The zone of that name; of what is nowhere yet, the one that is named `default`, or the only one."""
+        if name:
+            return self.named(ZONE, name)
+        zones = self.all(ZONE)
+        return self.named(ZONE, "default") or (zones[0] if len(zones) == 1 else None)
+
     def all(
         self,
         kind: Kind[SpecT, StatusT],

@@ -50,6 +50,8 @@ class Param:
     kind: Kind[Any, Any] | None = None
     """Of the object that a uuid names, or each of a list of them; it is then parsed to that object."""
     field: str = ""
+    every: bool = False
+    """Whether `-1` stands for all objects of the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,9 @@ def date(about: str, *, required: bool = False) -> Any:
     return _field("date", about, None, required=required)
 
 
-def uuid(about: str, kind: Kind[Any, Any], *, required: bool = False, name: str = "") -> Any:
-    """The very object; None when left out."""
-    return _field("uuid", about, None, required=required, kind=kind, name=name)
+def uuid(about: str, kind: Kind[Any, Any], *, required: bool = False, name: str = "", every: bool = False) -> Any:
+    """The very object; None when left out, and for `-1`, which stands for all where there may be `every` one."""
+    return _field("uuid", about, None, required=required, kind=kind, name=name, every=every)
 
 
 def uuids(about: str, kind: Kind[Any, Any]) -> Any:
@@ -198,9 +200,10 @@ def _field(
     length: int = 255,
     kind: Kind[Any, Any] | None = None,
     name: str = "",
+    every: bool = False,
 ) -> Any:
-    param = Param(name, type_, about, required, length, kind)
-    if required:
+    param = Param(name, type_, about, required, length, kind, every=every)
+    if required and not every:
         return dataclasses.field(metadata={_PARAM: param})
     return dataclasses.field(default=default, metadata={_PARAM: param})
 

@@ -25,6 +25,7 @@ RESERVED = frozenset(_OWN.split())
 
 _INDEXED = re.compile(r"([^\[\]]+)\[(\d+)\]\.?(.*)")
 _DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z")
+EVERY = "-1"
 _INT, _LONG = 2**31, 2**63
 
 
@@ -45,7 +46,7 @@ def parse(command: Declared, raw: Mapping[str, str], find: Find) -> Any:
         value = _value(command, param, said, find)
         if value is not None:
             values[param.field] = value
-        elif param.required:
+        elif param.required and not (param.every and said.get(param.name.lower()) == EVERY):
             raise errors.missing(command.name, param.name)
     return command.args(**values)
 
@@ -77,6 +78,8 @@ def _value(command: Declared, param: Param, said: Mapping[str, str], find: Find)
     if len(text) > param.length and param.type != "list":
         raise errors.invalid(f"Value greater than max allowed length {param.length} for param: {param.name}")
     match param.type:
+        case "uuid" if param.every and text == EVERY:
+            return None
         case "uuid":
             return text if param.kind is None else _object(command, param, text, find)
         case "list":

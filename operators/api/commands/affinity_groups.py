@@ -138,7 +138,7 @@ class AffinityGroupTypeResponse:
     "listAffinityGroupTypes",
     "Lists the types of affinity groups.",
     item=AffinityGroupTypeResponse,
-    key="affinitygrouptype",
+    key="affinityGroupType",
 )
 async def list_affinity_group_types(call: Call, args: ListArgs) -> Answer:
     """The fixed few."""

@@ -76,7 +76,9 @@ class RegisterIso(OwnerArgs):
     name: str = string("Name of the ISO", required=True)
     displaytext: str = string("What people read in place of the name", length=4096)
     url: str = string("Where to fetch it: http:// or https://", required=True, length=2048)
-    zoneid: Zone = uuid("The zone to show it in; it is in every zone", ZONE, required=True)
+    zoneid: Zone | None = uuid(
+        "The zone to show it in; it is in every zone, as -1 says", ZONE, required=True, every=True
+    )
     checksum: str = string("{SHA-256} or sha256: and its digits. Without it nobody could tell what was fetched")
     ispublic: bool = boolean("Whether other accounts may use it")
     bootable: bool = boolean("Whether one can boot from it", default=True)

@@ -127,7 +127,7 @@ class RegisterTemplate(OwnerArgs):
     url: str = string("Where to fetch it: http:// or https://", required=True, length=2048)
     checksum: str = string("{SHA-256} or sha256: and its digits. Without it nobody could tell what was fetched")
     ispublic: bool = boolean("Whether other accounts may use it")
-    zoneid: Zone | None = uuid("The zone to show it in; it is in every zone", ZONE)
+    zoneid: Zone | None = uuid("The zone to show it in; it is in every zone, as -1 says", ZONE, every=True)
 
 
 @command(
@@ -187,6 +187,8 @@ class UpdateTemplate(One):
 
     name: str = string("What the template is called from now on")
     displaytext: str = string("What people read in place of the name from now on", length=4096)
+    format: str = string("The format that it has: clients that repeat it are welcome, and no other is taken")
+    isrouting: bool = boolean("False: there are no templates of routers")
 
 
 @command(
@@ -194,13 +196,17 @@ class UpdateTemplate(One):
     "Gives a template other names. What it is made of stays as it is.",
     item=TemplateResponse,
     key="template",
-    refused="""arch bootable cleanupdetails details forceupdateostype forcks format isrouting templatetag
-        templatetype""",
+    refused="arch bootable cleanupdetails details forceupdateostype forcks templatetag templatetype",
     ignored="sortkey isdynamicallyscalable ostypeid passwordenabled requireshvm sshkeyenabled",
 )
 async def update_template(call: Call, args: UpdateTemplate) -> Answer:
     """The names."""
-    named = await update(call, own_template(call, args.id), given(displayName=args.displaytext), name=args.name)
+    image = own_template(call, args.id)
+    if args.format and FORMATS.get(args.format.lower()) != image.spec.format:
+        raise errors.invalid(f"template {name_of(image)} is {image.spec.format.upper()}, and stays what it is")
+    if args.isrouting:
+        raise errors.invalid("there are no templates of routers: they are network namespaces of hosts")
+    named = await update(call, image, given(displayName=args.displaytext), name=args.name)
     return Single(template(call, named, None))
 
 

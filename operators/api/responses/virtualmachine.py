@@ -197,7 +197,7 @@ def zone_of(call: Call, vm: VM) -> Zone | None:
     host = call.cloud.named(HOST, vm.status.host_name) if vm.status.host_name else None
     networks = (call.cloud.named(NETWORK, nic.network, vm.meta.namespace) for nic in vm.spec.nics)
     name = host.spec.zone if host else vm.spec.placement.zone or next((net.spec.zone for net in networks if net), "")
-    return call.cloud.named(ZONE, name or "default")
+    return call.cloud.zone(name)
 
 
 def nics_of(call: Call, vm: VM) -> tuple[NicResponse, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from operators.api.call import Call
-from operators.api.cloud import VM, Volume, name_of
+from operators.api.cloud import VM, Pool, Volume, Zone, name_of
 from operators.api.responses.owned import OwnedResponse, whose
-from operators.api.responses.virtualmachine import HYPERVISOR, state_of
+from operators.api.responses.virtualmachine import HYPERVISOR, state_of, zone_of
 from operators.api.tags import TagResponse, tag_responses
 from operators.api.wire import Date, Long, date
 from operators.contract.compute import VIRTUAL_MACHINE
-from operators.contract.fabric import STORAGE_POOL, ZONE
+from operators.contract.fabric import STORAGE_POOL
 from operators.contract.meta import condition, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import VOLUME_SNAPSHOT
@@ -59,7 +59,7 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
     vm = user_of(call, obj)
     offering = cloud.named(DISK_OFFERING, spec.disk_offering)
     pool = cloud.named(STORAGE_POOL, obj.status.pool or spec.pool) if obj.status.pool or spec.pool else None
-    zone = cloud.named(ZONE, pool.spec.zone if pool else "default")
+    zone = _zone(call, pool, vm)
     image = cloud.image(spec.source.image, meta.namespace) if spec.source.image else None
     taken = spec.source.snapshot
     origin = cloud.named(VOLUME_SNAPSHOT, taken, meta.namespace) if taken else None
@@ -90,6 +90,13 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
         templatename=image.meta.name if image else None,
         tags=tag_responses(meta),
     )
+
+
+def _zone(call: Call, pool: Pool | None, vm: VM | None) -> Zone | None:
+    """Of its pool; while it is on none, of the virtual machine that is to have it."""
+    if pool is not None:
+        return call.cloud.zone(pool.spec.zone)
+    return zone_of(call, vm) if vm is not None else call.cloud.zone()
 
 
 def type_of(obj: Volume) -> str:

@@ -1,0 +1,57 @@
+"""What the modules of Ansible's collection ask in one breath, and which fields they read without looking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from operators.contract.fabric import ZONE
+from operators.contract.meta import Key
+from operators.kernel.memory import MemoryStore
+from tests.unit.api.world import World
+
+
+async def template(world: World) -> dict[str, Any]:
+    about = {"displaytext": "one", "format": "QCOW2", "url": "http://example.org/a.qcow2", "zoneid": "-1"}
+    about |= {"checksum": "{SHA-256}" + "a" * 64, "hypervisor": "KVM"}
+    made: dict[str, Any] = (await world.call("alice", "registerTemplate", name="one", **about))["template"][0]
+    return made
+
+
+async def test_types_of_affinity_groups(world: World) -> None:
+    """`cs_affinitygroup` reads this key, in this spelling."""
+    assert {"type": "host anti-affinity"} in (await world.call("alice", "listAffinityGroupTypes"))["affinityGroupType"]
+
+
+@pytest.mark.parametrize("zone", ["default", "north"])
+async def test_a_new_volume_is_found_in_its_zone(world: World, zone: str) -> None:
+    """`cs_volume` makes another one where it does not find its own, which is on no pool yet."""
+    if zone != "default":
+        store = MemoryStore(world.server, "operator")
+        (former,) = world.server.all(ZONE)
+        await store.delete(ZONE, Key("", "default"), uid=former["metadata"]["uid"])
+        await store.create(ZONE, ZONE.body(Key("", zone), spec={}))
+        await world.call("alice", "listZones")
+    here = (await world.call("alice", "listZones", name=zone))["zone"][0]["id"]
+    offering = (await world.call("alice", "listDiskOfferings"))["diskoffering"][0]["id"]
+    asked = {"name": "ledger", "zoneid": here, "diskofferingid": offering, "size": "1"}
+    made = await world.call("alice", "createVolume", **asked)
+    found = (await world.call("alice", "listVolumes", zoneid=here, type="DATADISK"))["volume"]
+    assert [(each["id"], each["zoneid"]) for each in found] == [(made["id"], here)]
+
+
+async def test_a_template_is_told_what_it_is(world: World) -> None:
+    """`cs_template` repeats the format and that it is no router's."""
+    uid = (await template(world))["id"]
+    named = await world.call("alice", "updateTemplate", id=uid, displaytext="two", format="qcow2", isrouting="false")
+    assert named["template"]["displaytext"] == "two"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"), [({"format": "RAW"}, "is QCOW2"), ({"isrouting": "true"}, "no templates")]
+)
+async def test_a_template_stays_what_it_is(world: World, changed: dict[str, str], says: str) -> None:
+    uid = (await template(world))["id"]
+    status, body = await world.ask("alice", "updateTemplate", id=uid, **changed)
+    assert (status, says in body["updatetemplateresponse"]["errortext"]) == (431, True)
