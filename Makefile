@@ -41,11 +41,12 @@ sim-tests: $(SETUP) ## A fixed number of seeds, and mistakes that the simulation
 host: $(SETUP) ## Agents on real libvirt, QEMU, nftables; no Kubernetes
 	$(PY) -m dev build
 	$(PY) -m images.tiny.build
-	$(PY) -m pytest tests/host -q -m "not slow" $(AGAIN)
+	$(PY) -m pytest tests/host -q -m "not slow" -n 2 --dist loadfile $(AGAIN)
 
 cluster-tests: $(SETUP) ## The chart on a real cluster (KUBECONFIG's, else the local one), guests that boot and talk; some sudden deaths
 	$(PY) -m dev deploy
-	$(PY) -m pytest tests/cluster tests/faults -q -m "not slow" $(AGAIN)
+	$(PY) -m pytest tests/cluster -q -m "not slow and not alone" -n 2 --dist loadfile $(AGAIN)
+	$(PY) -m pytest tests/cluster tests/faults -q -m "alone and not slow" $(AGAIN)
 
 faults: $(SETUP) ## Kill everything at every step, on hosts and on the cluster
 	$(PY) -m dev deploy

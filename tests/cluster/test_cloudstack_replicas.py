@@ -6,12 +6,16 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from dev.target import SYSTEM, Target
 from operators.contract.identity import ACCOUNT
 from operators.contract.meta import Key
 from tests.support import cloudstack
 from tests.support.cluster import Cloud
 from tests.support.programs import program
+
+pytestmark = pytest.mark.alone  # the API is the other tests' too
 
 LOAD = """
 import http.client, json, os, sys, time, urllib.error, urllib.request

@@ -12,6 +12,8 @@ from tests.support import leftovers
 from tests.support.cluster import PATIENCE, Cloud, network, vm
 from tests.support.guest import Pinging, address, boot_id
 
+pytestmark = pytest.mark.alone
+
 DEPLOYMENTS = [
     "orchestration",
     "compute",

@@ -12,6 +12,8 @@ from tests.support.cluster import Body, Cloud, network, vm, volume
 from tests.support.faults import AGENTS, OPERATORS, Breaker
 from tests.support.guest import Pinging, address, boot_id, guest
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def pair(cloud: Cloud, breaker: Breaker) -> Iterator[Cloud]:

@@ -14,6 +14,8 @@ from tests.support.cluster import Body, Cloud, condition_of, network, vm, volume
 from tests.support.faults import AGENTS, OPERATORS, Breaker, after
 from tests.support.guest import address, console, guest
 
+pytestmark = pytest.mark.alone
+
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 STEPS = ("Flow", "Port", "Volume", "Instance", "Disk", "PortBinding")
 """The moment at which the first object of a kind appears; the kill comes up to JITTER after it."""

@@ -20,7 +20,6 @@ if os.geteuid() or not all(map(shutil.which, ("libvirtd", "qemu-system-x86_64", 
 from agents.hypervisor.handlers import Agent, agent_of, watches
 from agents.hypervisor.settings import Settings
 from dev.host import Host
-from dev.lan import Lan
 from images.tiny.build import build
 from operators.contract import names
 from operators.contract.codec import to_wire
@@ -34,6 +33,7 @@ from operators.contract.storage import DISK, DiskSpec
 from operators.kernel.clock import SystemClock
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryServer, MemoryStore
+from tests.host.lans import lan
 
 NODE = "hyp1"
 SPACE = "team-a"
@@ -45,21 +45,15 @@ MIB = 1 << 20
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host that runs libvirtd and nothing else."""
-    lan = Lan(
-        bridge="hypul",
-        network="10.99.41.0/24",
-        public="hyppub",
-        outside="hyp-outside",
-        outside_address="10.98.41.254/24",
-    )
-    lan.up()
-    machine = Host(NODE, 1, tmp_path_factory.mktemp("hosts"), lan=lan)
+    between = lan("hyp")
+    between.up()
+    machine = Host(NODE, 1, tmp_path_factory.mktemp("hosts"), lan=between)
     try:
         machine.up()
         yield machine
     finally:
         machine.down(wipe=True)
-        lan.down()
+        between.down()
 
 
 @pytest.fixture

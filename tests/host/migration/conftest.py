@@ -15,7 +15,7 @@ if os.geteuid() or not all(map(shutil.which, ("libvirtd", "qemu-system-x86_64", 
     pytest.skip("needs root, libvirtd and QEMU", allow_module_level=True)
 
 from dev.host import Host
-from dev.lan import Lan
+from tests.host.lans import lan
 from tests.host.migration.harness import Two, wire
 
 Worlds = Callable[..., AbstractAsyncContextManager[Two]]
@@ -24,16 +24,10 @@ Worlds = Callable[..., AbstractAsyncContextManager[Two]]
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Host]]:
     """Two hosts with libvirtd, on one underlay, with a guests' network over both."""
-    lan = Lan(
-        bridge="migul",
-        network="10.99.42.0/24",
-        public="migpub",
-        outside="mig-outside",
-        outside_address="10.98.42.254/24",
-    )
-    lan.up()
+    between = lan("mig")
+    between.up()
     folder = tmp_path_factory.mktemp("hosts")
-    hosts = {name: Host(name, index, folder, lan=lan) for index, name in enumerate(("m1", "m2"), 1)}
+    hosts = {name: Host(name, index, folder, lan=between) for index, name in enumerate(("m1", "m2"), 1)}
     try:
         for host in hosts.values():
             host.up()
@@ -42,7 +36,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Host]]:
     finally:
         for host in hosts.values():
             host.down(wipe=True)
-        lan.down()
+        between.down()
 
 
 @pytest.fixture

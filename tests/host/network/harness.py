@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
-import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,6 @@ from typing import Any
 import orjson
 
 from dev.host import Host
-from dev.lan import Lan
 from dev.paths import cache_dir
 from images.tiny import packages
 from operators.contract import names
@@ -30,17 +30,12 @@ from operators.kernel.clock import SystemClock
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryServer, MemoryStore
 from operators.networking.handlers import COMPONENT
+from tests.host.lans import lan
 
 REPO = Path(__file__).parents[3]
 NS = "team-a"
 KINDS = {kind.crd: kind for kind in ALL}
-LAN = Lan(
-    bridge="csntu",
-    network="10.99.43.0/24",
-    public="csntp",
-    outside="csnt-outside",
-    outside_address="10.98.43.254/24",
-)
+LAN = lan("net")
 FINALIZER = names.finalizer("networking")
 PATIENCE = 60.0
 """Seconds in which anything that is to happen does, on a busy machine too."""
@@ -50,14 +45,11 @@ def busybox() -> Path:
     """A busybox with everything in it: the machine's own may be none, or have no DHCP client."""
     target = cache_dir() / "busybox-static"
     if not target.exists():
-        scratch = cache_dir() / "busybox-static.d"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        packages.unpack(packages.fetch(packages.resolve(["busybox-static"]), cache_dir() / "debs"), scratch)
-        next(path for path in scratch.rglob("busybox") if path.is_file() and path.stat().st_size > 1 << 19).rename(
-            target
-        )
-        shutil.rmtree(scratch)
+        # A folder of this process's: another one may be at the same.
+        with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
+            packages.unpack(packages.fetch(packages.resolve(["busybox-static"]), cache_dir() / "debs"), Path(scratch))
+            found = (path for path in Path(scratch).rglob("busybox") if path.is_file())
+            next(path for path in found if path.stat().st_size > 1 << 19).rename(target)
     return target
 
 
@@ -260,7 +252,14 @@ class Cloud:
     async def start(self) -> None:
         await self.user.apply(ZONE, ZONE.body(Key("", "default"), spec={"dns": []}))
         await self.user.apply(NETWORK_OFFERING, NETWORK_OFFERING.body(Key("", "isolated"), spec={"displayName": "x"}))
-        spec = {"cidr": "10.98.43.0/24", "gateway": "10.98.43.254", "start": "10.98.43.10", "end": "10.98.43.20"}
+        public = ipaddress.ip_interface(LAN.outside_address)
+        first = public.network.network_address
+        spec = {
+            "cidr": f"{public.network}",
+            "gateway": f"{public.ip}",
+            "start": f"{first + 10}",
+            "end": f"{first + 20}",
+        }
         await self.user.apply(IP_RANGE, IP_RANGE.body(Key("", "public"), spec=spec | {"bridge": "cloudbr1"}))
         for name in self.hosts:
             await self.user.apply(HOST, HOST.body(Key("", name), spec={"node": name}))

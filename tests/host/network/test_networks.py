@@ -141,14 +141,14 @@ async def test_a_host_as_kubernetes_wants_it_lets_guests_pass(tmp_path: Path) ->
     async with cloud(tmp_path, 2) as here:
         theirs = """
         table ip kube-proxy {
-            chain nat-prerouting { type nat hook prerouting priority dstnat; ip daddr 10.1.1.77 dnat to 10.99.43.11
+            chain nat-prerouting { type nat hook prerouting priority dstnat; ip daddr 10.1.1.77 dnat to HOST
             }
             chain nat-postrouting { type nat hook postrouting priority srcnat; ip saddr 10.1.1.0/24 masquerade
             }
             chain filter-forward { type filter hook forward priority -110; ct state invalid drop
             }
         }
-        """
+        """.replace("HOST", next(iter(here.hosts.values())).address)
         for host in here.hosts.values():
             assert host.exec(["cat", "/proc/sys/net/bridge/bridge-nf-call-iptables"]).stdout.strip() == "1"
             host.exec(["nft", "-f", "-"], input=theirs)
