@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.axe import Axe
-from sim.workload import Doing
+from sim.doing import Doing
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Trouble:
 PROCESS = ("crash", "crash", "crash-on-write", "crash-on-call", "down", "cut", "cut-there", "cut-back", "slow", "late",
            "twice", "stale", "skew", "gap")  # fmt: skip
 HOST = ("power", "disk-frozen", "disk-full", "libvirtd", "guest-crash", "guest-unseen", "start-fails", "tools-fail",
-        "qemu-img-fails", "download-fails", "event-lost", "dhcp-killed", "device-lost", "rules-flushed",
+        "qemu-img-fails", "download-fails", "store-fails", "event-lost", "dhcp-killed", "device-lost", "rules-flushed",
         "deaf")  # fmt: skip
 WHOLE = ("server-away", "overloaded", "compact", "collector-late", "crash-all")
 RARE = ("two-leaders", "restore")
@@ -308,6 +308,9 @@ class Chaos:
 
     def _download_fails(self, trouble: Trouble) -> Callable[[], None]:
         return self._chance(trouble, "download_fails")
+
+    def _store_fails(self, trouble: Trouble) -> Callable[[], None]:
+        return self._chance(trouble, "store_fails")
 
     def _event_lost(self, trouble: Trouble) -> Callable[[], None]:
         return self._chance(trouble, "event_lost")

@@ -14,6 +14,7 @@ from typing import Any
 from agents.hypervisor import instances as hypervisor_instances
 from agents.hypervisor import plan as hypervisor_plan
 from agents.storage import folders
+from agents.storage.backups import layout
 from agents.storage.disks import act as disk_act
 from operators.contract import names
 from operators.contract.compute import Power
@@ -253,7 +254,33 @@ def _unclaimed() -> Undo:
     return _patched(Claims, "take", take)
 
 
+def _started_while_going_back() -> Undo:
+    """A machine whose disks are being brought back is started all the same."""
+    from operators.compute import observe
+
+    return _patched(observe, "brought_back", lambda vm, cache: "")
+
+
+def _several_moments() -> Undo:
+    """Copies of disks are taken for a machine's snapshot whenever they were made."""
+    from operators.compute.snapshots import plan
+
+    return _patched(plan, "_one_moment", lambda snapshot, found, seen: True)
+
+
 # Agents.
+
+
+def _pieces_of_others_go() -> Undo:
+    """A backup that goes takes with it what other backups of its Volume share with it."""
+    from agents.storage.backups import controller
+
+    async def forget(store: Any, volume: str, backup: str) -> None:
+        data = await store.get(layout.list_key(volume, backup))
+        pieces = layout.Listing.unpack(data).pieces.values() if data is not None else ()
+        await store.delete(layout.list_key(volume, backup), *(layout.piece_key(volume, each) for each in pieces))
+
+    return _patched(controller, "forget", forget)
 
 
 def _released_before_it_is() -> Undo:
@@ -296,10 +323,8 @@ def _no_sync() -> Undo:
 
 
 def _removes_what_is_open() -> Undo:
-    async def remove(action: Any, qemu: Any) -> None:
-        await disk_act.off_loop(  # type: ignore[attr-defined]
-            folders.remove, action.place, action.place.file
-        )
+    async def remove(action: Any, driver: Any) -> None:
+        await driver.remove(action.place, action.uid)
 
     return _patched(disk_act, "remove", remove)
 

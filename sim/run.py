@@ -9,16 +9,17 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
-from operators.contract import names
-from operators.contract.quantity import Quantity
 from sim import chaos, invariants
 from sim.chaos import Chaos, Trouble
+from sim.doing import Doing
 from sim.hosts.filesystem import Node
 from sim.hosts.host import POOL_ROOT, Host
+from sim.invariants.possible import obstacle
+from sim.invariants.words import FLOW, PEOPLE
 from sim.loop import Stuck
 from sim.store.schema import Json
 from sim.store.server import Event, Table
-from sim.workload import Deed, Doing, Size, Users
+from sim.workload import Deed, Size, Users
 from sim.world import Shape, World
 
 SETTLE = 20.0
@@ -147,6 +148,8 @@ class Run:
     instances_seen: dict[str, set[str]] = field(default_factory=dict)
     orphans: set[str] = field(default_factory=set)
     """Whatever was on hosts when an old backup was restored: nobody may know of it any more, so nobody may touch it."""
+    reverting: dict[str, float] = field(default_factory=dict)
+    """When each VirtualMachineSnapshot, by uid, was last begun to be brought back."""
     kept: set[str] = field(default_factory=set)
     """Paths of disks with reclaim policy Retain."""
 
@@ -177,92 +180,15 @@ class Run:
     def cancelled(self, vm: Json) -> bool:
         """Whether a Flow of it was cancelled, so that it may stay as it was then."""
         uid = vm["metadata"]["uid"]
-        return any(
-            flow["spec"]["target"]["uid"] == uid and flow["spec"].get("cancel") for flow in self.all(invariants.FLOW)
-        )
+        return any(flow["spec"]["target"]["uid"] == uid and flow["spec"].get("cancel") for flow in self.all(FLOW))
 
     def unsatisfiable(self, vm: Json) -> str:
         """Why nobody could run this VirtualMachine; "" when it can be."""
-        spec, where = vm["spec"], vm["metadata"]["namespace"]
-        if spec["offering"] not in ("tiny", "small"):
-            return f"there is no offering {spec['offering']} that fits"
-        if spec.get("image", "tiny") != "tiny":
-            return f"its image is {spec['image']}"
-        if (host := spec.get("placement", {}).get("host")) and host not in self.world.hosts:
-            return f"there is no host {host}"
-        for volume in self.all(invariants.VOLUME) if self.restored else ():
-            ready: Json = next(
-                (each for each in volume.get("status", {}).get("conditions", ()) if each["type"] == "Ready"), {}
-            )
-            mine = volume["metadata"]["name"] in (names.root_volume(vm["metadata"]["name"]), *spec.get("volumes", ()))
-            if volume["metadata"]["namespace"] == where and mine and ready.get("reason") == "StorageError":
-                return "its disk was deleted after the backup that was restored"
-        networks = {
-            each["metadata"]["name"]
-            for each in self.all(invariants.NETWORK)
-            if each["metadata"]["namespace"] == where and "deletionTimestamp" not in each["metadata"]
-        }
-        for nic in spec.get("nics", ()):
-            if nic["network"] not in networks:
-                return f"there is no network {nic['network']}"
-        return self._volumes_trouble(vm)
-
-    def _volumes_trouble(self, vm: Json) -> str:
-        where = vm["metadata"]["namespace"]
-        volumes = {
-            each["metadata"]["name"]: each
-            for each in self.all(invariants.VOLUME)
-            if each["metadata"]["namespace"] == where
-        }
-        pools = set()
-        here = ("", names.SHARED_POOL, names.local_pool(vm.get("status", {}).get("hostName", "")))
-        for name in (names.root_volume(vm["metadata"]["name"]), *vm["spec"].get("volumes", ())):
-            wanted = volumes.get(name, {}).get("spec", {}).get("pool", "")
-            if wanted not in here or (wanted and ("", wanted) not in self.world.server.tables[invariants.POOL].records):
-                return f"volume {name} is wanted on pool {wanted}"
-        for name in vm["spec"].get("volumes", ()):
-            if name not in volumes or volumes[name]["metadata"].get("deletionTimestamp"):
-                return f"there is no volume {name}"
-            wanted = volumes[name]["spec"].get("pool", "")
-            if volumes[name]["spec"].get("source", {}).get("snapshot") and not invariants.says_ready(volumes[name]):
-                return f"volume {name} waits for its snapshot"
-            if wanted and ("", wanted) not in self.world.server.tables[invariants.POOL].records:
-                return f"there is no pool {wanted} for volume {name}"
-            pools.add(volumes[name].get("status", {}).get("hostName", "") or wanted.partition("local-")[2])
-            for other in self.all(invariants.VM):
-                mine = other["metadata"]["uid"] == vm["metadata"]["uid"]
-                if not mine and other["metadata"]["namespace"] == where and name in other["spec"].get("volumes", ()):
-                    return f"{other['metadata']['name']} lists volume {name} too"
-            for other in self.all(invariants.INSTANCE):
-                listed = {each["volume"] for each in other["spec"].get("disks", ())}
-                mine = other["spec"]["virtualMachine"]["uid"] == vm["metadata"]["uid"]
-                if not mine and other["metadata"]["namespace"] == where and name in listed:
-                    return f"{other['metadata']['name']} has volume {name} until its next start"
-        hosts = {vm.get("status", {}).get("hostName", ""), vm["spec"].get("placement", {}).get("host", ""), *pools} - {
-            ""
-        }
-        if len(hosts) > 1:
-            return f"its volumes and placement are on {sorted(hosts)}"
-        root = volumes.get(names.root_volume(vm["metadata"]["name"]), {}).get("status", {}).get("hostName", "")
-        return self._no_room(vm, hosts or ({root} - {""}))
-
-    def _no_room(self, vm: Json, only: set[str]) -> str:
-        """Whether every host that it could go to is full of others."""
-        size = {"tiny": 128, "small": 512}[vm["spec"]["offering"]] << 20
-        for host in self.world.hosts.values():
-            others = (
-                Quantity.parse(each["spec"]["memory"])
-                for each in self.all(invariants.INSTANCE)
-                if each["spec"]["hostName"] == host.name
-                and each["spec"]["power"] == "Running"
-                and each["spec"]["virtualMachine"]["uid"] != vm["metadata"]["uid"]
-            )
-            if (not only or host.name in only) and sum(others) + size <= host.gives[1]:
-                return ""
-        return "no host has room for it"
+        return obstacle(self, vm)
 
     def _on_restore(self) -> None:
         self.restored = True
+        self.orphans |= set(self.world.vault.objects)
         for host in self.world.hosts.values():
             self.orphans |= {
                 *host.machine.defined,
@@ -360,7 +286,7 @@ class Run:
     def _written(self, table: Table, event: Event, author: str) -> None:
         if table.resource.plural == "leases":
             return
-        if author not in invariants.PEOPLE and not _of_a_bad_image(event.obj):
+        if author not in PEOPLE and not _of_a_bad_image(event.obj):
             self.writes += 1
             key = f"{author}: {table.resource.kind} {event.obj['metadata']['name']}"
             self.counted[key] = self.counted.get(key, 0) + 1

@@ -1,4 +1,4 @@
-"""What users do, drawn from the seed: in bursts, over few names so that they meet, with mistakes among it."""
+"""What users are to do, drawn from the seed: in bursts, over few names so that they meet, with mistakes among it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from operators.contract import names
-from sim.store.server import MERGE
-
-COMPUTE, STORAGE, NETWORKING = names.COMPUTE, names.STORAGE, names.NETWORKING
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,27 @@ POOLS = ("shared", "shared", "local-host1", "nowhere")
 """Where a user may want a Volume: there is not always a shared pool."""
 
 
+MORE = {
+    "vm-snapshot": 2.5, "vm-unsnapshot": 0.7, "vm-revert": 1.5, "reinstall": 1.5, "password": 1.0, "image": 1.2,
+    "unimage": 0.5, "backup": 1.5, "unbackup": 0.5, "restore-backup": 1.0, "schedule": 0.7, "unschedule": 0.2,
+    "rate": 0.5, "insert": 1.0, "eject": 0.7,
+}  # fmt: skip
+"""Further deeds, and how often each is done beside the others."""
+STORIES = 0.6
+"""How many runs have one of these."""
+STORY: dict[str, tuple[tuple[float, str], ...]] = {
+    "a machine goes back": ((4, "vm-snapshot"), (7, "vm-revert"), (10, "vm-revert")),
+    "a machine goes back twice": ((3, "vm-snapshot"), (5, "vm-snapshot"), (8, "vm-revert"), (9, "vm-revert")),
+    "a disk is restored": ((4, "backup"), (6, "backup"), (8, "restore-backup"), (10, "restore-backup")),
+    "the root disk is made anew": ((3, "vm-snapshot"), (5, "reinstall"), (8, "reinstall"), (9, "vm-revert")),
+    "a password is wanted": ((3, "password"), (5, "reset"), (8, "password"), (9, "stop"), (10, "start")),
+    "an image is made": ((4, "stop"), (5, "image"), (8, "image"), (10, "start")),
+    "CDs come and go": ((3, "insert"), (6, "insert"), (8, "eject"), (9, "reset")),
+}
+"""What is done one after the other, with the times at which it is in twelve seconds."""
+_COUNT = (("count", 50),)
+
+
 @dataclass
 class Users:
     """Draws deeds, remembering roughly what was asked for, so that most of it makes sense."""
@@ -56,6 +74,10 @@ class Users:
     namespaces: tuple[str, ...]
     size: Size
     vms: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    taken: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    """The snapshots of each machine."""
+    saved: dict[str, set[int]] = field(default_factory=dict)
+    """The backups of each namespace."""
 
     def draw(self, start: float) -> list[Deed]:
         """All deeds of a run, in order."""
@@ -77,7 +99,25 @@ class Users:
             burst = rng.choice((1, 1, 1, 2, 5))
             for _ in range(burst):
                 out.append(self._deed(time + rng.uniform(0, 0.2)))
+        if rng.random() < STORIES:
+            out += self._story(start)
         return sorted(out, key=lambda deed: deed.time)
+
+    def _story(self, start: float) -> list[Deed]:
+        """Deeds that follow from each other, as those drawn one by one seldom do."""
+        rng, namespace, vm = self.rng, self.rng.choice(self.namespaces), "vm0"
+        known = self.vms.get((namespace, vm))
+        first = [] if known is not None else [self._create(start + 3.5, namespace, vm)]
+        known = self.vms[namespace, vm]
+        steps, pace = rng.choice(tuple(STORY.values())), self.size.seconds / 12.0
+        return first + [
+            self._more(start + 3.5 + (at + rng.uniform(0, 2)) * pace, what, namespace, vm, known, names.root_volume(vm))
+            if what in MORE
+            else Deed(
+                start + 3.5 + (at + rng.uniform(0, 2)) * pace, what, namespace, vm, _COUNT if what == "reset" else ()
+            )
+            for at, what in steps
+        ]
 
     def _deed(self, time: float) -> Deed:
         rng = self.rng
@@ -91,10 +131,12 @@ class Users:
         what = rng.choices(
             ("delete", "stop", "start", "reboot", "volumes", "cancel", "reapply", "delete-volume", "delete-network",
              "guest-ends", "recreate", "network", "volume", "recreate-namespace", "migrate", "stay", "pause", "resume",
-             "reset", "snapshot", "unsnapshot", "revert", "restore", "move", "grow"),
+             "reset", "snapshot", "unsnapshot", "revert", "restore", "move", "grow", *MORE),
             (5, 3, 3, 2, 2, 1, 1, 0.5, 0.5, 1, 2, 0.5, 0.5, self.size.ruin, 4, 0.7, 1.5, 1.5,
-             1, 2.5, 1, 0.5, 0.7, 1.5, 0.7),
+             1, 2.5, 1, 0.5, 0.7, 1.5, 0.7, *MORE.values()),
         )[0]  # fmt: skip
+        if what in MORE:
+            return self._more(time, what, namespace, name, known)
         if what == "delete":
             del self.vms[namespace, name]
         if what in ("stop", "start"):
@@ -134,6 +176,46 @@ class Users:
             return Deed(time, what, namespace, name, tuple(known.items()))
         return Deed(time, what, namespace, name)
 
+    def _more(self, time: float, what: str, namespace: str, vm: str, known: dict[str, Any], of: str = "") -> Deed:
+        """What is done with copies of disks and machines, and the smaller wishes."""
+        rng = self.rng
+        number = rng.randrange(2)
+        volume = of or rng.choice((names.root_volume(vm), names.root_volume(vm), "vol0", "vol1"))
+        match what:
+            case "vm-snapshot" | "vm-unsnapshot":
+                self.taken.setdefault((namespace, vm), set()).add(number)
+                return Deed(time, what, namespace, f"vs{number}", (("virtualMachine", vm),))
+            case "vm-revert":
+                if not (taken := sorted(self.taken.get((namespace, vm), ()))):
+                    return self._more(time, "vm-snapshot", namespace, vm, known)
+                asked = (("vm", vm), ("count", rng.randrange(1, 4)), ("stops", rng.random() < 0.8))
+                return Deed(time, what, namespace, f"vs{rng.choice(taken)}", asked)
+            case "reinstall":
+                known["reinstallRequest"] = known.get("reinstallRequest", 0) + 1
+                image = rng.choice(("tiny", "tiny", "tiny", "lost"))
+                known["image"] = image
+                return Deed(time, what, namespace, vm, (("count", known["reinstallRequest"]), ("image", image)))
+            case "password":
+                known["passwordRequest"] = known.get("passwordRequest", 0) + 1
+                return Deed(time, what, namespace, vm, (("count", known["passwordRequest"]),))
+            case "image" | "unimage":
+                source = rng.choice((("volume", volume), ("snapshot", f"snap{rng.randrange(2)}")))
+                return Deed(time, what, namespace, f"img{number}", (source,))
+            case "backup" | "unbackup":
+                self.saved.setdefault(namespace, set()).add(number)
+                return Deed(time, what, namespace, f"bak{number}", (("volume", volume),))
+            case "restore-backup":
+                if not (saved := sorted(self.saved.get(namespace, ()))):
+                    return self._more(time, "backup", namespace, vm, known)
+                how = (("backup", f"bak{rng.choice(saved)}"), ("vm", vm))
+                return Deed(time, what, namespace, f"back{number}", how)
+            case "schedule" | "unschedule":
+                when = (("volume", volume), ("minute", rng.randrange(3)), ("keep", 1))
+                return Deed(time, what, namespace, f"sched{number}", when)
+            case "rate":
+                return Deed(time, what, "", rng.choice(("tiny", "small")), (("rate", rng.choice((0, 100, 500))),))
+        return Deed(time, what, namespace, vm, (("volume", f"cd{number}"),))  # insert, eject
+
     def _of_a_volume(self, time: float, what: str, namespace: str, vm: str) -> Deed:
         """What is done with the root disk of a machine, or with another Volume."""
         rng = self.rng
@@ -170,186 +252,3 @@ class Users:
             spec["userData"] = {"inline": "#!/bin/sh\ntrue\n"}
         self.vms[namespace, name] = spec
         return Deed(time, "apply", namespace, name, tuple(spec.items()))
-
-
-class Doing:
-    """Does deeds against a world."""
-
-    def __init__(self, world: Any) -> None:
-        self.world = world
-        self.away = False
-        """Whether the API server is away for users too."""
-
-    def schedule(self, deeds: list[Deed]) -> None:
-        """Each at its time."""
-        for deed in deeds:
-            self.world.loop.at(deed.time, self.world.user, self.do, deed)
-
-    def do(self, deed: Deed) -> None:
-        """Do one; while the API server is away the user tries again."""
-        if self.away:
-            self.world.loop.at(self.world.loop.now + 1.0, self.world.user, self.do, deed)
-            return
-        method = getattr(self, "_" + deed.what.replace("-", "_"))
-        answer = method(deed.namespace, deed.name, dict(deed.args))
-        said = answer if answer is None or isinstance(answer, int) else answer[0]
-        self.world.trace.add(
-            self.world.loop.now, "user", deed.what, f"{deed.namespace}/{deed.name} {dict(deed.args)} → {said}"
-        )
-
-    def _network(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.apply(NETWORKING, "networks", name, namespace, {"cidr": args["cidr"]})
-
-    def _volume(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.apply(STORAGE, "volumes", name, namespace, args)
-
-    def _apply(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.apply(COMPUTE, "virtualmachines", name, namespace, args)
-
-    def _delete(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.request(
-            "DELETE", COMPUTE, "virtualmachines", name, {"propagationPolicy": "Background"}, namespace=namespace
-        )
-
-    def _recreate(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        """Delete, and apply again and again until the name is free, as a script would."""
-        self._delete(namespace, name, args)
-        return self._again(namespace, name, args, 60)
-
-    def _again(self, namespace: str, name: str, args: dict[str, Any], tries: int) -> Any:
-        world = self.world
-        there = world.objects(COMPUTE, "virtualmachines").get((namespace, name))
-        if there is None:
-            return self._apply(namespace, name, args)
-        if tries and there["metadata"].get("deletionTimestamp"):
-            world.loop.at(world.loop.now + 2.0, world.user, self._again, namespace, name, args, tries - 1)
-        return None
-
-    def _recreate_namespace(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        """Delete a whole namespace, and make it anew as soon as it is gone."""
-        answer = self.world.request("DELETE", "", "namespaces", namespace, {})
-        self._namespace_again(namespace)
-        return answer
-
-    def _namespace_again(self, namespace: str) -> None:
-        world = self.world
-        if world.objects("", "namespaces").get(("", namespace)) is not None:
-            world.loop.at(world.loop.now + 1.0, world.user, self._namespace_again, namespace)
-            return
-        world.create("", "namespaces", namespace)
-        for index in range(2):
-            self._network(namespace, f"net{index}", {"cidr": f"10.9.{index}.0/24"})
-        world.trace.add(world.loop.now, "user", "namespace", f"{namespace} is there again")
-
-    def _delete_volume(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.request("DELETE", STORAGE, "volumes", name, {}, namespace=namespace)
-
-    def _delete_network(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.request("DELETE", NETWORKING, "networks", name, {}, namespace=namespace)
-
-    def _patch(self, namespace: str, name: str, spec: dict[str, Any]) -> Any:
-        return self.world.request(
-            "PATCH", COMPUTE, "virtualmachines", name, {"spec": spec}, namespace=namespace, content=MERGE
-        )
-
-    def _stop(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._patch(namespace, name, {"runPolicy": "Stopped"})
-
-    def _start(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._patch(namespace, name, {"runPolicy": "Running"})
-
-    def _reboot(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._patch(namespace, name, {"rebootRequest": args["count"]})
-
-    def _volumes(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._patch(namespace, name, {"volumes": list(args["volumes"])})
-
-    def _pause(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._patch(namespace, name, {"paused": True})
-
-    def _resume(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._patch(namespace, name, {"paused": False})
-
-    def _reset(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._patch(namespace, name, {"resetRequest": args["count"]})
-
-    def _of_storage(self, plural: str, namespace: str, name: str, spec: dict[str, Any]) -> Any:
-        return self.world.request("PATCH", STORAGE, plural, name, {"spec": spec}, namespace=namespace, content=MERGE)
-
-    def _snapshot(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.apply(STORAGE, "volumesnapshots", name, namespace, args)
-
-    def _unsnapshot(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self.world.request("DELETE", STORAGE, "volumesnapshots", name, {}, namespace=namespace)
-
-    def _revert(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._of_storage("volumesnapshots", namespace, name, {"revertRequest": args["count"]})
-
-    def _restore(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        """A Volume from a snapshot, for a machine that gets no other."""
-        answer = self._volume(namespace, name, {"source": {"snapshot": args["snapshot"]}})
-        self._patch(namespace, args["vm"], {"volumes": [name]})
-        return answer
-
-    def _move(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._of_storage("volumes", namespace, name, {"pool": args["pool"] or None})
-
-    def _grow(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        return self._of_storage("volumes", namespace, name, {"size": args["size"]})
-
-    def _migrate(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        spec = {"virtualMachine": name, "storage": args["storage"]}
-        return self.world.apply(COMPUTE, "migrations", f"{name}-{args['number']}", namespace, spec)
-
-    def _stay(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        """Cancel or delete whatever Migration of it there is."""
-        world = self.world
-        for (where, move), obj in sorted(world.objects(COMPUTE, "migrations").items()):
-            if where == namespace and obj["spec"]["virtualMachine"] == name:
-                if "finishedAt" in obj.get("status", {}):
-                    return world.request("DELETE", COMPUTE, "migrations", move, {}, namespace=where)
-                body = {"spec": {"cancel": True}}
-                return world.request("PATCH", COMPUTE, "migrations", move, body, namespace=where, content=MERGE)
-        return None
-
-    def _cancel(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        """Cancel whatever Flow of it runs."""
-        vm = self.world.objects(COMPUTE, "virtualmachines").get((namespace, name))
-        for (where, flow), obj in self.world.objects(names.ORCHESTRATION, "flows").items():
-            if vm is not None and obj["spec"]["target"]["uid"] == vm["metadata"]["uid"]:
-                body = {"spec": {"cancel": True}}
-                return self.world.request(
-                    "PATCH", names.ORCHESTRATION, "flows", flow, body, namespace=where, content=MERGE
-                )
-        return None
-
-    def _guest_ends(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        """The user shuts the guest down from within, or it crashes."""
-        vm = self.world.objects(COMPUTE, "virtualmachines").get((namespace, name))
-        for host in self.world.hosts.values():
-            if vm is not None and vm["metadata"]["uid"] in host.machine.running:
-                host.end_guest(vm["metadata"]["uid"], host.rng.choice(("Shutdown", "Crashed")))
-
-    def _bad(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
-        """Mistakes: some are refused at the door, the others must end as a condition."""
-        good: dict[str, Any] = {"offering": "tiny", "image": "tiny"}
-        specs = {
-            "unknown-offering": good | {"offering": "gigantic"},
-            "too-big": good | {"offering": "huge"},
-            "unknown-image": good | {"image": "nothing"},
-            "broken-image": good | {"image": "lost"},
-            "wrong-checksum": good | {"image": "wrong"},
-            "evil-image": good | {"image": "evil"},
-            "unknown-network": good | {"nics": [{"network": "nowhere"}]},
-            "unknown-volume": good | {"volumes": ["none"]},
-            "two-roots": good | {"rootVolume": "vol0"},
-        }
-        match args["how"]:
-            case "bad-name":
-                return self._apply(namespace, "Bad_Name", good)
-            case "bad-cidr":
-                return self._network(namespace, name, {"cidr": "10.1.1.1/33"})
-            case "shrink":
-                return self._volume(namespace, "vol0", {"size": "1Mi"})
-            case how:
-                return self._apply(namespace, name, specs[how])

@@ -19,6 +19,7 @@ from operators.kernel.component import Component
 from sim.hosts import ports
 from sim.hosts.filesystem import Remote
 from sim.hosts.host import POOL_ROOT, SHARED_PATH, Host
+from sim.hosts.vault import Vault
 from sim.loop import ACTOR, Actor, VirtualLoop
 from sim.network import Wire
 from sim.process import EPOCH, Process
@@ -67,6 +68,7 @@ class World:
         self.collector = Collector(self.loop, self.server, random.Random(f"{self.seed}/collector"))
         self.namespaces = NamespaceController(self.loop, self.server, random.Random(f"{self.seed}/namespaces"))
         self.user = Actor("user")
+        self.vault = Vault()
         self.hosts: dict[str, Host] = {}
         self.processes: dict[str, Process] = {}
         self.bad_logs: list[str] = []
@@ -124,6 +126,7 @@ class World:
                 random.Random(f"{self.seed}/{name}"),
                 f"10.99.0.{number}",
                 memory=self.shape.memory_gib << 30,
+                vault=self.vault,
             )
             if shared is not None:
                 host.files.mount(SHARED_PATH, shared)
@@ -175,6 +178,12 @@ class World:
             self.create(
                 names.STORAGE, "images", name, CATALOG, spec={"url": url, "checksum": f"sha256:{ports.checksum(url)}"}
             )
+        disc = "https://images.example/disc.iso"
+        ports.SOURCES[disc] = "cd"
+        cd = {"url": disc, "checksum": f"sha256:{ports.checksum(disc)}", "format": "iso"}
+        self.create(names.STORAGE, "images", "cd", CATALOG, spec=cd)
+        store = {"type": "S3", "endpoint": "https://store.example", "bucket": "backups"}
+        self.create(names.FABRIC, "imagestores", "vault", spec=store)
         wrong = {"url": "https://images.example/tiny.qcow2", "checksum": f"sha256:{'0' * 64}"}
         self.create(names.STORAGE, "images", "wrong", CATALOG, spec=wrong)
 

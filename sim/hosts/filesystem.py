@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os as real
 import stat
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -18,6 +19,11 @@ from sim.loop import ACTOR, Actor
 
 CAPACITY = 1 << 40
 BLOCK = 4096
+SPARSE = 1 << 20
+"""Bytes from which on a hole in a file is only reckoned with, and not kept."""
+MARK_AT, MARK = 1024, struct.Struct(">4sd")
+"""Where a disk's file tells of which moment its content is: all that is kept here of what guests write."""
+WRITTEN = b"made"
 
 
 @dataclass(eq=False)
@@ -34,6 +40,19 @@ class Node:
     """Bytes that the file would take, beside the few that it holds here."""
     guards: set[tuple[int, int]] = field(default_factory=set)
     """Descriptors, by their host, through which a lock is held that keeps QEMU from writing."""
+    copied: float = 0.0
+    """When it was copied from another disk, if it was."""
+
+    @property
+    def written(self) -> float:
+        """The moment of which a disk's content is: until when a guest wrote to it, or to what it is a copy of."""
+        return moment_of(self.data)
+
+    def write(self, moment: float) -> None:
+        """A guest writes to a disk, and is told that it is safe."""
+        self.data = marked(self.data, moment)
+        if self.safe_data:
+            self.safe_data = marked(self.safe_data, moment)
 
     def lose(self) -> None:
         """Power is lost: only what was synced is left."""
@@ -41,6 +60,17 @@ class Node:
         self.data = self.safe_data
         for each in self.entries.values():
             each.lose()
+
+
+def moment_of(data: bytes) -> float:
+    """The moment of which the content of a disk's file is; 0 where no guest ever wrote."""
+    mark = data[MARK_AT : MARK_AT + MARK.size]
+    return float(MARK.unpack(mark)[1]) if mark.startswith(WRITTEN) else 0.0
+
+
+def marked(data: bytes, moment: float) -> bytes:
+    """The same file with a content of that moment."""
+    return data[:MARK_AT].ljust(MARK_AT, b"\0") + MARK.pack(WRITTEN, moment) + data[MARK_AT + MARK.size :]
 
 
 @dataclass(eq=False)
@@ -95,11 +125,12 @@ class FileSystem:
             node = node.entries.get(step) if node is not None else None
         return node
 
-    def flattened(self, disk: Node) -> Node:
-        """A copy of a qcow2 file that stands on its own: only its header is kept here."""
+    def flattened(self, disk: Node, now: float) -> Node:
+        """A copy of a qcow2 file that stands on its own: only its header is kept here, and of when its content is."""
         head = bytearray(disk.data[:104].ljust(104, b"\0"))
         head[8:20] = bytes(12)
-        return Node(False, 0o600, bytes(head), size=disk.size)
+        data = marked(bytes(head), disk.written) if disk.written else bytes(head)
+        return Node(False, 0o600, data, size=disk.size, copied=now)
 
     def files(self, path: str) -> dict[str, Node]:
         """Every file beneath a folder, by path."""
@@ -234,10 +265,15 @@ class FileSystem:
         node.data = node.data[:at].ljust(at, b"\0") + new + node.data[at + len(new) :]
         return len(new)
 
+    def write(self, fd: int, data: Any) -> int:
+        """write(2), to a file that is only ever appended to."""
+        return self.pwrite(fd, data, len(self.node(fd).data))
+
     def ftruncate(self, fd: int, size: int) -> None:
         """ftruncate(2)."""
         node = self.node(fd)
-        node.data = node.data[:size].ljust(size, b"\0")
+        node.size = size if size > SPARSE else 0
+        node.data = node.data[:size] if size > SPARSE else node.data[:size].ljust(size, b"\0")
 
     def listdir(self, path: int | str) -> list[str]:
         """The names in a folder; by descriptor or path."""

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.hypervisor.driver import Facts, HypervisorError, Listeners
 from agents.hypervisor.settings import Settings
 from agents.network.links import Link
+from agents.network.metadata.passwords import SAVED, SEND
 from operators.contract.fabric import Overcommit
 from operators.contract.quantity import factor
 from sim.axe import Axe
-from sim.hosts.filesystem import FileSystem
+from sim.hosts.filesystem import FileSystem, marked
 from sim.hosts.hypervisor import Machine, Started
 from sim.hosts.network import Network
+from sim.hosts.vault import Vault
 from sim.loop import ACTOR, Actor, VirtualLoop
 from sim.trace import Trace
 
 POOL_ROOT = "/var/lib/cloudstack/pools"
 SHARED_PATH = f"{POOL_ROOT}/shared"
 GIB = 1 << 30
+TRIES = 10
+"""How often a guest asks a metadata service that does not answer."""
 
 
 @dataclass
@@ -35,6 +39,8 @@ class Faults:
     download_fails: float = 0.0
     event_lost: float = 0.0
     moves_fail: float = 0.0
+    store_fails: float = 0.0
+    """Of the image store, as this host reaches it."""
 
     def end(self) -> None:
         """All well."""
@@ -65,12 +71,14 @@ class Host:
     """Invariants to be looked at when a guest is started."""
     going_on: list[Callable[[Host, str], None]] = field(default_factory=list)
     """Those to be looked at when a guest that was paused goes on."""
+    vault: Vault = field(default_factory=Vault)
+    """The image store that all hosts reach."""
     peers: dict[str, Host] = field(default_factory=dict)
     """The other hosts by address."""
 
     def __post_init__(self) -> None:
         self.actor = Actor(f"{self.name}-host")
-        self.network = Network(self.address)
+        self.network = Network(self.address, asks=lambda uuid: self._ask(uuid, SEND, TRIES))
         self.files.make(POOL_ROOT)
 
     @property
@@ -141,9 +149,32 @@ class Host:
         machine.ends.pop(uuid, None)
         machine.starts.append(Started(self.loop.now, uuid, record, unheard))
         self.say("guest-on", f"{spec.name} {uuid} start={record.start if record else '?'}")
+        self.network.asks(uuid)
         for check in self.checks:
             check(self, uuid)
         self.tell(uuid)
+
+    def _ask(self, uuid: str, word: str, tries: int) -> None:
+        """A guest asks for its password while it boots, and says that it has it; who hears nothing asks again."""
+        if tries:
+            self.later(self.rng.uniform(1.0, 4.0), self._asks, uuid, word, tries, as_=self.loop.world)
+
+    def _asks(self, uuid: str, word: str, tries: int) -> None:
+        if uuid not in self.machine.running:
+            return
+        services, owner = self.network.metadata or (None, None)
+        if services is None or owner is None or not owner.alive:
+            self._ask(uuid, word, tries - 1)
+            return
+
+        def ask() -> None:
+            answer = services.ask(uuid, word)
+            if answer is None:
+                self._ask(uuid, word, tries - 1)
+            elif word == SEND and answer != SAVED:
+                self._ask(uuid, SAVED, TRIES)
+
+        self.later(0.001, ask, as_=owner)
 
     def check_disk(self, path: str) -> None:
         """Refuse a disk that is not there, or that another guest has."""
@@ -174,6 +205,7 @@ class Host:
         spec = machine.running.pop(uuid, None)
         if spec is None:
             return
+        self.wrote(disk.path for disk in spec.disks if not disk.cdrom)
         live = machine.live.pop(uuid, None)
         if live is not None and not live.started_at:
             last = max(index for index, each in enumerate(machine.starts) if each.uuid == uuid)
@@ -191,11 +223,17 @@ class Host:
         self.say("guest-off", f"{spec.name} {uuid} {how}")
         self.tell(uuid)
 
+    def wrote(self, paths: Iterable[str]) -> None:
+        """A guest has written to disks up to now."""
+        for path in paths:
+            if (node := self.files.find(path)) is not None:
+                node.write(self.loop.now)
+
     def end_backup(self, uuid: str, copies: Mapping[str, str]) -> None:
         """A copy of a running guest's disks is whole, unless it was broken off or the guest ended."""
         machine = self.machine
         known = machine.backups.get(uuid)
-        if known is None or known.targets != tuple(copies.values()):
+        if known is None or known.backup.targets != tuple(copies.values()):
             return
         del machine.backups[uuid]
         for disk, target in copies.items():
@@ -203,7 +241,9 @@ class Host:
             if folder is None or source is None or self.files.full:
                 machine.backup_ends[uuid] = "No space left on device"
                 return
-            folder.entries[target.rpartition("/")[2]] = self.files.flattened(source)
+            copy = self.files.flattened(source, known.began)
+            copy.data = marked(copy.data, known.began)
+            folder.entries[target.rpartition("/")[2]] = copy
         machine.backup_ends[uuid] = ""
 
     def tell(self, uuid: str) -> None:
@@ -241,6 +281,7 @@ class Host:
         machine = self.machine
         for uuid, spec in machine.running.items():
             self.say("guest-off", f"{spec.name} {uuid} power lost")
+            self.wrote(disk.path for disk in spec.disks if not disk.cdrom)
         kept = Machine(
             defined=machine.defined, records=machine.records, ends={}, seeds=machine.seeds, consoles=machine.consoles,
             starts=machine.starts,

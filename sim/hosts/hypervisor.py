@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from agents.hypervisor import seed
+from agents.hypervisor.domainxml import DRIVE
 from agents.hypervisor.driver import (
     Attached,
     Backup,
@@ -55,6 +56,15 @@ class Started:
     """The guest ended before anybody had heard of the start, which so cannot be told from one that failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """A copy of a running guest's disks that is being made."""
+
+    backup: Backup
+    began: float
+    """The moment that it is of."""
+
+
 @dataclass
 class Machine:
     """What the hypervisor keeps: on disk the definitions, in memory the guests."""
@@ -77,7 +87,7 @@ class Machine:
     """Of a guest's disk (uuid and serial): the file that it is copied to, and whether the two are alike."""
     busy: dict[str, float] = field(default_factory=dict)
     """Until when each domain has a job."""
-    backups: dict[str, Backup] = field(default_factory=dict)
+    backups: dict[str, Copying] = field(default_factory=dict)
     backup_ends: dict[str, str] = field(default_factory=dict)
     """How the last copy of each running guest's disk ended; empty when it is whole."""
     frozen: set[str] = field(default_factory=set)
@@ -260,12 +270,20 @@ class Driver:
 
         await self._do(uuid, 0.003, undefine)
 
+    def _insert(self, uuid: str, medium: DiskDevice | None) -> None:
+        """Put a medium into the CD drive in place of what is in there, or take that out."""
+        spec = self._guest(uuid)
+        if medium is not None and self._host.files.find(medium.path) is None:
+            raise HypervisorError(f"Cannot access storage file '{medium.path}': No such file or directory")
+        kept = tuple(each for each in spec.disks if not each.cdrom)
+        self._host.machine.running[uuid] = replace(spec, disks=(*kept, *((medium,) if medium is not None else ())))
+
     def _disks(self, uuid: str) -> tuple[Attached, ...]:
         spec = self._host.machine.running[uuid]
         mirrors = self._host.machine.mirrors
         return tuple(
-            Attached(f"vd{letter}", disk, *mirrors.get((uuid, disk.serial), ("", False)))
-            for letter, disk in zip(LETTERS, spec.disks, strict=False)
+            Attached(target, disk, *mirrors.get((uuid, disk.serial), ("", False)))
+            for target, disk in _targets(spec.disks)
         )
 
     def _guest(self, uuid: str) -> DomainSpec:
@@ -276,7 +294,9 @@ class Driver:
     async def attach(self, uuid: str, disk: DiskDevice) -> None:
         def plug() -> None:
             spec = self._guest(uuid)
-            if all(each.serial != disk.serial for each in spec.disks):
+            if disk.cdrom:
+                self._insert(uuid, disk)
+            elif all(each.serial != disk.serial for each in spec.disks):
                 self._host.check_disk(disk.path)
                 self._host.machine.running[uuid] = replace(spec, disks=(*spec.disks, disk))
 
@@ -285,6 +305,9 @@ class Driver:
     async def detach(self, uuid: str, target: str) -> None:
         def ask() -> None:
             self._guest(uuid)
+            if target == DRIVE:
+                self._insert(uuid, None)
+                return
             serial = next((each.device.serial for each in self._disks(uuid) if each.target == target), "")
             if serial and uuid not in self._host.machine.deaf:
                 self._host.later(self._host.rng.uniform(0.1, 1.0), let_go, serial)
@@ -293,6 +316,7 @@ class Driver:
             spec = self._host.machine.running.get(uuid)
             if spec is not None:
                 kept = tuple(each for each in spec.disks if each.serial != serial)
+                self._host.wrote(each.path for each in spec.disks if each.serial == serial)
                 self._host.machine.running[uuid] = replace(spec, disks=kept)
                 self._host.tell(uuid)
 
@@ -346,16 +370,27 @@ class Driver:
         )
 
     def _serial(self, uuid: str, target: str) -> str:
-        return self._guest(uuid).disks[LETTERS.index(target.removeprefix("vd"))].serial
+        return self._at(uuid, target).serial
+
+    def _at(self, uuid: str, target: str) -> DiskDevice:
+        found = dict(_targets(self._guest(uuid).disks)).get(target)
+        if found is None:
+            raise HypervisorError(f"No device found for specified disk {target}")
+        return found
 
     def _change(self, uuid: str, target: str, change: Callable[[DiskDevice], DiskDevice]) -> DiskDevice:
-        spec, at = self._guest(uuid), LETTERS.index(target.removeprefix("vd"))
-        disks = [change(each) if number == at else each for number, each in enumerate(spec.disks)]
-        self._host.machine.running[uuid] = replace(spec, disks=tuple(disks))
-        return disks[at]
+        spec, found = self._guest(uuid), self._at(uuid, target)
+        changed = change(found)
+        disks = tuple(changed if each is found else each for each in spec.disks)
+        self._host.machine.running[uuid] = replace(spec, disks=disks)
+        return changed
 
     async def backup(self, uuid: str) -> Backup | None:
-        return await self._do(uuid, 0.001, lambda: self._host.machine.backups.get(uuid))
+        def look() -> Backup | None:
+            found = self._host.machine.backups.get(uuid)
+            return found.backup if found is not None else None
+
+        return await self._do(uuid, 0.001, look)
 
     async def begin_backup(self, uuid: str, copies: Mapping[str, str]) -> None:
         def begin() -> None:
@@ -365,7 +400,7 @@ class Driver:
                 raise HypervisorError(f"the guest has no disk {', '.join(lacking) if spec else ''}")
             if uuid in host.machine.backups:
                 raise HypervisorError("another backup is being made")
-            host.machine.backups[uuid] = Backup(tuple(copies.values()))
+            host.machine.backups[uuid] = Copying(Backup(tuple(copies.values())), host.loop.now)
             host.machine.backup_ends.pop(uuid, None)
             host.later(host.rng.uniform(0.1, 2.0), host.end_backup, uuid, copies)
 
@@ -435,6 +470,13 @@ class Driver:
         host.at(start + seconds, carry_out)
         host.begun()
         return await answer
+
+
+def _targets(disks: Iterable[DiskDevice]) -> Iterator[tuple[str, DiskDevice]]:
+    """The disks with their targets, in their order; a medium is in the drive, whatever comes before it."""
+    letters = iter(LETTERS)
+    for disk in disks:
+        yield (DRIVE if disk.cdrom else f"vd{next(letters)}"), disk
 
 
 class Files:

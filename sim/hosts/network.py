@@ -12,7 +12,8 @@ from typing import Any
 from agents.network import tools
 from agents.network.links import Link, Vxlan
 from operators.contract.codec import Json
-from sim.loop import ACTOR
+from operators.contract.instances import INSTANCE
+from sim.loop import ACTOR, Actor
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Space:
     gateway: tuple[str, str] | None = None
     """Of the default route: gateway and device."""
     forwarding: bool = False
+    rates: dict[str, int] = field(default_factory=dict)
+    """Bytes a second that devices are held to. A device that is gone took its own with it."""
 
 
 @dataclass
@@ -50,6 +53,10 @@ class Network:
     deleted: list[tuple[Any, Callable[[str], None]]] = field(default_factory=list)
     flushed: list[Callable[[], None]] = field(default_factory=list)
     ended: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    metadata: tuple[Services, Actor] | None = None
+    """Whom guests ask for passwords, and the process that it is of."""
+    asks: Callable[[str], None] = lambda uuid: None
+    """Told of a guest that boots, and may want a password."""
 
     def __post_init__(self) -> None:
         self.reset()
@@ -258,14 +265,28 @@ async def fdb_json(device: str) -> list[Json]:
 
 
 async def tc(lines: Sequence[str]) -> None:
-    """`tc -batch`: no offering of the simulation limits anything."""
-    raise AssertionError(f"the simulated tc does nothing: {lines}")
+    """`tc -batch`: each line in turn, up to the first that fails."""
+    await _pause()
+    space = _space("")
+    for line in lines:
+        words = line.split()
+        device = words[words.index("dev") + 1]
+        if device not in space.links:
+            raise tools.ToolFailed("tc", f'Cannot find device "{device}"')
+        if words[1] == "replace":
+            space.rates[device] = int(words[words.index("rate") + 1].removesuffix("mbit")) * 1_000_000 // 8
+        elif space.rates.pop(device, None) is None:
+            raise tools.ToolFailed("tc", "Error: Cannot delete qdisc with handle of zero.")
 
 
 async def tc_json(*words: str) -> list[Json]:
-    """`tc -j qdisc show`: there are none."""
+    """`tc -j qdisc show`: the limits of devices that are there."""
     await _pause()
-    return []
+    space = _space("")
+    space.rates = {device: rate for device, rate in space.rates.items() if device in space.links}
+    return [
+        {"kind": "tbf", "root": True, "dev": device, "options": {"rate": rate}} for device, rate in space.rates.items()
+    ]
 
 
 async def nft(commands: Sequence[Json], *, netns: str = "") -> None:
@@ -420,10 +441,19 @@ async def observe(want: Any, *, devices: bool) -> Any:
 
 
 class Services:
-    """Stands in for the metadata services of a process: no guest of the simulation asks."""
+    """Stands in for the metadata services of a process, of which guests ask their passwords alone."""
 
     def __init__(self, guests: Any, passwords: Any) -> None:
         self._open: set[str] = set()
+        self._guests, self._passwords = guests, passwords
+        here().metadata = self, ACTOR.get()
+
+    def ask(self, uuid: str, asked: str) -> str | None:
+        """What a guest hears that asks; None when it is not known here."""
+        for instance in self._guests._cache.all(INSTANCE):
+            if instance.spec.virtual_machine.uid == uuid and instance.spec.nics and self._open:
+                return str(self._passwords.answer(instance, asked))
+        return None
 
     def serves(self, netns: str) -> bool:
         """Whether one runs there."""

@@ -28,6 +28,7 @@ from agents.storage import (
     chains,
     copying,
     directories,
+    exporting,
     folders,
     formats,
     locks,
@@ -35,8 +36,10 @@ from agents.storage import (
     places,
     qcow2,
     qemuimg,
+    stores,
     taking,
 )
+from agents.storage.backups import layout, transfer
 from agents.storage.failure import Failed
 from agents.storage.fetching import download, imports, inspection
 from agents.storage.pools import observe as pool_observe
@@ -44,14 +47,14 @@ from agents.storage.qemuimg import QemuImgError
 from agents.storage.snapshots import act as snapshot_act
 from operators.contract.reasons import Reason
 from operators.kernel.manager import Context
-from sim.hosts import network
-from sim.hosts.filesystem import Os
+from sim.hosts import network, vault
+from sim.hosts.filesystem import MARK, MARK_AT, SPARSE, Os, marked, moment_of
 from sim.hosts.hypervisor import Driver, Files
 from sim.loop import ACTOR
 
 IMAGE_SIZE = 64 << 20
 SOURCES: dict[str, str] = {}
-"""What each url serves: `good`, `broken` (nobody answers), `evil` (it has a backing file)."""
+"""What each url serves: `good`, `broken` (nobody answers), `evil` (it has a backing file), `cd` (no disk)."""
 
 
 def install() -> None:
@@ -59,14 +62,19 @@ def install() -> None:
     hypervisor_handlers.agent_of = _agent_of
     os_ = Os()
     for module in (
-        chains, copying, folders, formats, marks, places, qcow2, directories, snapshot_act, download, inspection,
-        pool_observe, taking,
+        chains, copying, exporting, transfer, folders, formats, marks, places, qcow2, directories, snapshot_act,
+        download, inspection, pool_observe, taking,
     ):  # fmt: skip
         module.os = os_  # type: ignore[attr-defined]
-    for name in ("create", "resize", "info", "convert", "copy", "compare"):
+    for holder in (layout, transfer):
+        setattr(holder, "PIECE", vault.PIECE)  # noqa: B010
+    setattr(stores, "obstore", vault)  # noqa: B010
+    setattr(stores.Stores, "_s3", _store)  # noqa: B010
+    for name in ("create", "resize", "info", "convert", "copy", "compare", "extents"):
         setattr(qemuimg.QemuImg, name, globals()[f"_{name}"])
     locks.written = _locked
-    locks.keep_writers_out = _keep_writers_out
+    for holder in (locks, snapshot_act):
+        setattr(holder, "keep_writers_out", _keep_writers_out)  # noqa: B010
     setattr(imports, "Download", Download)  # noqa: B010 - not exported for others than tests and us
     for name in ("ip", "ip_json", "fdb", "fdb_json", "nft", "nft_table", "tc", "tc_json"):
         setattr(tools, name, getattr(network, name))
@@ -137,7 +145,7 @@ def _keep_writers_out(fd: int) -> None:
 async def _create(self: Any, fd: int, size: int, backing: str = "", layout: Any = None) -> None:
     await _tool()
     node = _host().files.node(fd)
-    node.data, node.size = header(size, backing), min(size, 1 << 20)
+    node.data, node.size = header(size, backing), min(size, SPARSE)
 
 
 async def _resize(self: Any, fd: int, size: int, layout: Any = None) -> None:
@@ -156,7 +164,25 @@ async def _info(self: Any, fd: int, form: str, limits: Any) -> dict[str, Any]:
 
 async def _convert(self: Any, source: int, target: int, limits: Any, form: str = "raw") -> None:
     await _tool(1.0)
-    _host().files.node(target).data = header(IMAGE_SIZE)
+    files = _host().files
+    raw, node = files.node(source), files.node(target)
+    made = header(max(raw.size, IMAGE_SIZE))
+    node.data = marked(made, moment) if (moment := moment_of(raw.data)) else made
+    node.copied = _host().loop.now
+
+
+async def _extents(self: Any, fd: int) -> list[qemuimg.Extent]:
+    """What is kept of a disk is at its beginning; the rest reads as zeros."""
+    await _tool()
+    size = struct.unpack_from(">Q", _host().files.node(fd).data, 24)[0]
+    start = MARK_AT // 2  # a header of its own is none of a disk's data
+    known = MARK_AT + MARK.size
+    data = qemuimg.Extent(start, known - start, True, start)
+    return [qemuimg.Extent(0, start, False, -1), data, qemuimg.Extent(known, size - known, False, -1)]
+
+
+def _store(self: Any, name: str, spec: Any) -> stores.Store:
+    return stores.Store(name, _host().vault, local=False)
 
 
 async def _copy(self: Any, layers: Any, target: int, form: str = "qcow2", layout: Any = None) -> None:
@@ -164,9 +190,9 @@ async def _copy(self: Any, layers: Any, target: int, form: str = "qcow2", layout
     if _locked(layers[0]):
         raise QemuImgError('qemu-img convert: Failed to get shared "write" lock')
     files = _host().files
-    made = files.flattened(files.node(layers[0]))
+    made = files.flattened(files.node(layers[0]), _host().loop.now)
     node = files.node(target)
-    node.data, node.size = made.data, made.size
+    node.data, node.size, node.copied = made.data, made.size, made.copied
 
 
 async def _compare(self: Any, layers: Any, copy: int, form: str = "qcow2") -> None:
@@ -179,6 +205,8 @@ async def _compare(self: Any, layers: Any, copy: int, form: str = "qcow2") -> No
 
 def image(url: str) -> bytes:
     """What a url serves."""
+    if SOURCES.get(url) == "cd":
+        return bytes(inspection.ISO_AT[0]) + b"CD001"
     return header(IMAGE_SIZE, "../../etc/shadow" if SOURCES.get(url) == "evil" else "") + url.encode()
 
 
