@@ -16,7 +16,9 @@ from operators.api.directory import Directory
 from operators.api.doors import LOGIN, LOGOUT, Doors, LoginArgs, Proven
 from operators.api.errors import ApiError, UnknownCommand
 from operators.api.history import History
+from operators.api.noting import Noting
 from operators.api.parse import parse
+from operators.api.peers import Peers
 from operators.api.rights import may_call
 from operators.api.sessions import Session
 from operators.api.throttle import Throttle
@@ -75,6 +77,7 @@ class Dispatcher:
         deadline: Duration,
         history: History,
         throttle: Throttle,
+        peers: Peers,
         console_url: str = "",
     ) -> None:
         self._directory = directory
@@ -85,6 +88,7 @@ class Dispatcher:
         self._deadline = deadline
         self._history = history
         self._throttle = throttle
+        self.peers = peers
         self._console_url = console_url
 
     async def answer(self, request: Request) -> Reply:
@@ -107,6 +111,7 @@ class Dispatcher:
     async def _answer(self, request: Request, name: str, key: str) -> Reply:
         if not self._ready.is_set():
             raise errors.unavailable("The API is starting: try again in a moment")
+        await self.peers.caught_up()
         if name.lower() == LOGIN.name:
             return await self._login(request, key)
         command = COMMANDS.get(name.lower())
@@ -127,12 +132,12 @@ class Dispatcher:
         caller = proven.caller
         if not may_call(self._directory.cloud, caller.account, command):
             raise errors.not_available(command.name)
-        cloud = self._directory.cloud
+        cloud, store = self._directory.cloud, Noting(self._store)
         call = Call(
             caller,
             cloud,
             self._directory,
-            self._store,
+            store,
             self._clock,
             ALL,
             self._deadline,
@@ -143,7 +148,10 @@ class Dispatcher:
         )
         with structlog.contextvars.bound_contextvars(command=command.name, user=caller.user.meta.name):
             args = parse(command, request.params, call.find)
-            answer = await command.run(call, args)
+            try:
+                answer = await command.run(call, args)
+            finally:  # one that failed may have written, too
+                await self.peers.tell(store)
         begun = self._doors.renewed(proven.session) if proven.session else None
         return Reply(key, content(command, answer), begun=begun)
 

@@ -5,7 +5,6 @@ It has no controllers and no leader: every replica answers, from its own cache, 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from operators.api.directory import Directory
 from operators.api.dispatch import Dispatcher
 from operators.api.doors import Doors
 from operators.api.history import DataService, History
+from operators.api.peers import Floors, Peers
 from operators.api.server import application, integration
 from operators.api.sessions import Sessions
 from operators.api.throttle import Throttle
@@ -47,6 +47,11 @@ CONSOLES = "CONSOLE_URL"
 """Environment: where Console is published for clients, `wss://…`; empty when it is not."""
 DATA = "DATA_URL"
 """Environment: where the Data service is; the Service in the components' own namespace by default."""
+PEERS = "API_PEERS"
+"""Environment: `host:port` of the other replicas, with commas between; a host may have many addresses, as a headless
+Service has. None when empty."""
+POD_IP = "POD_IP"
+"""Environment: the address by which the other replicas reach this one."""
 SESSION_SECRET = f"cloudstack-{NAME}-sessions"
 """The Secret, beside those of the users, with the key that all replicas sign sessions with."""
 ENTRY = "key"
@@ -64,11 +69,14 @@ async def serve(context: Context) -> None:
     trusted = int(context.env.get(INTEGRATION_PORT) or "0")
     async with AsyncExitStack() as stack:
         port = int(context.env.get(PORT) or "8000")
-        log.info("serving", port=await stack.enter_async_context(health.served(application(dispatcher, doors), port)))
+        app = application(dispatcher, doors)
+        log.info("serving", port=await stack.enter_async_context(health.served(app, port)))
         if trusted:
             await stack.enter_async_context(health.served(integration(dispatcher, doors), trusted, "127.0.0.1"))
             log.warning("integration_port_open", port=trusted)
-        await asyncio.Event().wait()
+        stack.push_async_callback(dispatcher.peers.close)
+        await dispatcher.peers.meet()
+        await dispatcher.peers.run()
 
 
 async def behind(context: Context, history: History | None = None) -> tuple[Dispatcher, Doors]:
@@ -77,7 +85,10 @@ async def behind(context: Context, history: History | None = None) -> tuple[Disp
     system, catalogue = env["POD_NAMESPACE"], env.get("CATALOG_NAMESPACE", "")
     identity = env.get(IDENTITY) or system
     directory = Directory(Cloud(context.cache, catalogue), identity, frozenset({system, catalogue, identity}))
-    sessions = Sessions(await session_key(context.store, identity))
+    key = await session_key(context.store, identity)
+    sessions = Sessions(key)
+    own = f"{env[POD_IP]}:{env.get(PORT) or '8000'}" if env.get(POD_IP) else ""
+    peers = Peers(Floors(context.cache), key, context.clock, env.get(PEERS, ""), own)
     doors = Doors(directory, context.store, context.clock, sessions)
     deadline = Duration.parse(env.get(DEADLINE) or "30m")
     history = history or DataService(env.get(DATA) or f"http://cloudstack-data.{system}:8080", _token(env))
@@ -90,6 +101,7 @@ async def behind(context: Context, history: History | None = None) -> tuple[Disp
         deadline,
         history,
         Throttle.of(env, context.clock),
+        peers,
         env.get(CONSOLES, ""),
     )
     return dispatcher, doors

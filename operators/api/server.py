@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from operators.api import wire
+from operators.api import peers, wire
 from operators.api.dispatch import Dispatcher, Reply, Request
 from operators.api.doors import Doors
 
@@ -32,7 +32,7 @@ def application(dispatcher: Dispatcher, doors: Doors) -> web.Application:
         return _response(reply, asked.value("response").lower() == "json", doors)
 
     app = web.Application(client_max_size=LARGEST)
-    app.add_routes([web.get(PATH, handle), web.post(PATH, handle)])
+    app.add_routes([web.get(PATH, handle), web.post(PATH, handle), web.post(peers.PATH, dispatcher.peers.heard)])
     return app
 
 

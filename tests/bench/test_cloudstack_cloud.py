@@ -54,7 +54,8 @@ class Replicas:
     def start(self, number: int) -> Room:
         """Start one and wait until it answers."""
         began = time.monotonic()
-        env = {"API_PORT": str(self.ports[number]), "IDENTITY_NAMESPACE": IDENTITY}
+        env = {"API_PORT": str(self.ports[number]), "IDENTITY_NAMESPACE": IDENTITY, "POD_IP": HOST}
+        env["API_PEERS"] = ",".join(f"{HOST}:{port}" for port in self.ports)
         room = self.cloud.run("api", f"api-{number}", **env)
         until(lambda: _ready(room), 120, "a replica is ready")
         self.took.append(time.monotonic() - began)

@@ -265,6 +265,7 @@ async def running(**env: str) -> AsyncIterator[World]:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            await behind[0].peers.close()
 
 
 __all__ = ["NETWORK", "PORT", "VOLUME", "World", "running"]

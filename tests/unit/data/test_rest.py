@@ -31,7 +31,8 @@ async def furnish(world: World) -> None:
     pool = {"capacity": "100Gi", "free": "60Gi"}
     await world.user.apply_status(STORAGE_POOL, Key("", "local"), pool, resource_version="")
     await world.make(COMPUTE_OFFERING, "tiny", {"cpus": 2, "memory": "512Mi"})
-    for name, space in (("web", "team-a"), ("db", "team-a"), ("web", "team-b")):
+    # In the order of their names, too: whether they are made within one second is the machine's to say.
+    for name, space in (("db", "team-a"), ("web", "team-a"), ("web", "team-b")):
         spec = {"offering": "tiny", "image": "tiny", "userData": {"inline": SECRET}}
         await world.make(VIRTUAL_MACHINE, name, spec, space, labels={"tier": name})
         status = {"hostName": "node1", "addresses": [f"10.1.1.{len(name)}"]}
