@@ -134,7 +134,7 @@ class ImageSpec:
     url: str = ""
     """http:// or https://; either this, or `source`."""
     checksum: str = ""
-    """`sha256:` and 64 hexadecimal digits, of the file behind the url."""
+    """`sha256:` (or `sha512:`, `sha1:`, `md5:`) and hexadecimal digits, of the file behind the url."""
     source: ImageSource | None = None
     """Copied once, as it is at that moment; the Image then needs it no longer."""
     format: str = "qcow2"
@@ -171,7 +171,8 @@ class ImageStatus:
     phase: str = ""
     virtual_size: Quantity | None = None
     checksum: str = ""
-    """Of the file that was made of `spec.source`; on other pools there are copies of that very file."""
+    """Of the file that was made of `spec.source`, or of the first that came from a url without a checksum: other pools
+    have copies of that very file."""
     copies: tuple[ImageCopySummary, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
@@ -262,7 +263,7 @@ class ImageCopySpec:
     url: str = ""
     """Either this, or `source`."""
     checksum: str = ""
-    """Of the file behind the url, or of `source`, which is then an image that is copied as it is."""
+    """Of the file behind the url, where it is known, or of `source`, which is then an image that is copied as it is."""
     source: PoolFile | None = None
     """A file on a pool that the host reaches. Without a `checksum` it is a disk, copied with all behind it into an
     image that stands on its own, once: what the disk holds later is none of the Image's."""
@@ -281,7 +282,7 @@ class ImageCopyStatus:
     progress: int = 0
     """Percent, in steps of ten while fetching."""
     checksum: str = ""
-    """Of the file that was made of a disk, once there is one."""
+    """Of the file that was made of a disk, or that came from a url without a checksum, once there is one."""
     conditions: tuple[Condition, ...] = ()
     """`Provisioned`, `Released`."""
 

@@ -84,7 +84,9 @@ class Copies:
         try:
             match action:
                 case Fetch(copy, place, source):
-                    job = Job(copy.meta.uid, place, copy.spec.url, copy.spec.checksum, copy.spec.format, source)
+                    # What came once without a checksum, and was removed, must come back as the same.
+                    checksum = copy.spec.checksum or ("" if source else copy.status.checksum)
+                    job = Job(copy.meta.uid, place, copy.spec.url, checksum, copy.spec.format, source)
                     self._imports.start(job, lambda: self._context.poke(self.name, copy.key))
                 case Tidy(place, files):
                     await off_loop(folders.remove, place, *files)
@@ -103,7 +105,7 @@ class Copies:
         if not wanted.meta.deleting:
             if isinstance(outcome, Done) and seen.place is not None and seen.file is not None:
                 size = Quantity(seen.file.virtual_size)
-                checksum = seen.checksum if is_first(wanted) else ""
+                checksum = "" if wanted.spec.checksum else seen.checksum
                 fields = ImageCopyStatus(path=seen.place.absolute, virtual_size=size, progress=100, checksum=checksum)
             else:
                 # Never back: an attempt that begins anew after a failure, or a restart, has nothing new to tell.

@@ -36,7 +36,7 @@ class Wanted:
 
     url: str
     checksum: str
-    """64 hexadecimal digits."""
+    """The algorithm's name, a colon and hexadecimal digits; empty if whatever comes is taken."""
     limit: int
     """The most bytes that it may have."""
     pool: str
@@ -50,12 +50,14 @@ class Download:
         self._fd = fd
         self._sources = sources
         self._told = told
-        self._hash = hashlib.sha256()
+        self._algorithm = wanted.checksum.partition(":")[0] or "sha256"
+        self._hash = self._fresh()
         self._size = 0
 
-    async def run(self) -> None:
-        """Fetch it whole. Raises Failed."""
-        await in_thread(self._take_up)
+    async def run(self) -> str:
+        """Fetch it whole; its checksum. Raises Failed."""
+        # Without a checksum nobody could tell whether what is there is of the same file.
+        await in_thread(self._take_up if self._wanted.checksum else self._start_over)
         resumed = self._size > 0
         try:
             await self._fetch()
@@ -72,9 +74,11 @@ class Download:
             raise Failed(Reason.SOURCE_UNREACHABLE, f"{self._host} cannot be read: {said}"[:500]) from error
         if not self._matches():
             await in_thread(self._start_over)
-            served, asked = self._last[:12], self._wanted.checksum[:12]
-            message = f"{self._host} served a file of sha256:{served}…, and the Image says sha256:{asked}…"
+            shown = len(self._algorithm) + 13
+            served, asked = self._last[:shown], self._wanted.checksum[:shown]
+            message = f"{self._host} served a file of {served}…, and the Image says {asked}…"
             raise Failed(Reason.CHECKSUM_MISMATCH, message)
+        return self._last
 
     @property
     def _host(self) -> str:
@@ -82,8 +86,12 @@ class Download:
         return URL(self._wanted.url).host or "the source"
 
     def _matches(self) -> bool:
-        self._last = self._hash.hexdigest()
-        return self._last == self._wanted.checksum
+        self._last = f"{self._algorithm}:{self._hash.hexdigest()}"
+        return self._wanted.checksum in ("", self._last)
+
+    def _fresh(self) -> Any:
+        # Not for what is secret: MD5 and SHA-1 tell a broken file from a sound one, and are said to be no more.
+        return hashlib.new(self._algorithm, usedforsecurity=False)
 
     def _take_up(self) -> None:
         """Hash what an earlier attempt left."""
@@ -93,7 +101,7 @@ class Download:
 
     def _start_over(self) -> None:
         os.ftruncate(self._fd, 0)
-        self._hash = hashlib.sha256()
+        self._hash = self._fresh()
         self._size = 0
 
     async def _fetch(self) -> None:

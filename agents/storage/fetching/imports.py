@@ -63,7 +63,7 @@ class Imports:
         return self._jobs.state(uid)
 
     def checksum(self, uid: str) -> str:
-        """What was made of a disk for an ImageCopy adds up to; empty until it is known."""
+        """What was made of a disk, or came without a checksum, adds up to; empty until it is known."""
         return self._checksums.get(uid, "")
 
     def start(self, job: Job, wake: Callable[[], None]) -> None:
@@ -87,10 +87,10 @@ class Imports:
             return
         draft = await off_loop(Draft, job.place, part, keep=True)
         try:
-            wanted = Wanted(
-                job.url, job.checksum.removeprefix("sha256:"), self._settings.max_download, job.place.pool.name
-            )
-            await Download(wanted, draft.fd, self._settings.sources, progress).run()
+            wanted = Wanted(job.url, job.checksum, self._settings.max_download, job.place.pool.name)
+            came = await Download(wanted, draft.fd, self._settings.sources, progress).run()
+            if not job.checksum:
+                self._checksums[job.uid] = came
             await inspect(draft.fd, job.format, self._settings.max_virtual, self._qemu)
             if job.format != "qcow2":
                 await self._convert(job, draft)

@@ -79,7 +79,9 @@ class RegisterIso(OwnerArgs):
     zoneid: Zone | None = uuid(
         "The zone to show it in; it is in every zone, as -1 says", ZONE, required=True, every=True
     )
-    checksum: str = string("{SHA-256} or sha256: and its digits. Without it nobody could tell what was fetched")
+    checksum: str = string(
+        "{SHA-256} and its digits, {SHA-512}, {SHA-1} or {MD5}; without it whatever comes first is taken"
+    )
     ispublic: bool = boolean("Whether other accounts may use it")
     bootable: bool = boolean("Whether one can boot from it", default=True)
 

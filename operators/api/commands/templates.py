@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from operators.api import errors, naming
@@ -113,7 +114,12 @@ def _filtered(call: Call, obj: Image, filter_: str) -> bool:
     return True
 
 
-FORMATS = {"qcow2": "qcow2", "raw": "raw"}
+FORMATS = {name: name for name in ("qcow2", "raw", "vmdk", "vdi")}
+DIGITS = {"sha256": 64, "sha512": 128, "sha1": 40, "md5": 32}
+"""The algorithms of checksums, and how many hexadecimal digits each has."""
+_BY_LENGTH = {length: algorithm for algorithm, length in DIGITS.items()}
+_CHECKSUM = re.compile(r"(?:\{([a-z0-9-]+)\}|([a-z0-9-]+):)?([0-9a-f]+)")
+_NO_CHECKSUM = "checksum must be {SHA-256}, {SHA-512}, {SHA-1} or {MD5} and the hexadecimal digits that this has"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +128,12 @@ class RegisterTemplate(OwnerArgs):
 
     name: str = string("Name of the template", required=True)
     displaytext: str = string("What people read in place of the name", length=4096)
-    format: str = string("QCOW2 or RAW", required=True)
+    format: str = string("QCOW2, RAW, VMDK or VDI", required=True)
     hypervisor: str = string("KVM; there is no other", required=True)
     url: str = string("Where to fetch it: http:// or https://", required=True, length=2048)
-    checksum: str = string("{SHA-256} or sha256: and its digits. Without it nobody could tell what was fetched")
+    checksum: str = string(
+        "{SHA-256} and its digits, {SHA-512}, {SHA-1} or {MD5}; without it whatever comes first is taken"
+    )
     ispublic: bool = boolean("Whether other accounts may use it")
     zoneid: Zone | None = uuid("The zone to show it in; it is in every zone, as -1 says", ZONE, every=True)
 
@@ -144,7 +152,7 @@ async def register_template(call: Call, args: RegisterTemplate) -> Answer:
     if args.hypervisor.lower() != HYPERVISOR.lower():
         raise errors.invalid(f"no host runs {args.hypervisor}: hypervisor must be {HYPERVISOR}")
     if args.format.lower() not in FORMATS:
-        raise errors.invalid(f"format {args.format} is not supported: it must be QCOW2 or RAW")
+        raise errors.invalid(f"format {args.format} is not supported: it must be QCOW2, RAW, VMDK or VDI")
     spec = ImageSpec(
         url=args.url,
         checksum=checksum_of(args.checksum),
@@ -158,13 +166,15 @@ async def register_template(call: Call, args: RegisterTemplate) -> Answer:
 
 
 def checksum_of(text: str) -> str:
-    """CloudStack writes `{SHA-256}digits`; bare digits of the right number are taken for the same."""
+    """A checksum as Images say it: clients put the algorithm in braces, or let the number of digits tell it."""
     if not text:
-        raise errors.invalid("checksum is needed: {SHA-256} and the digits of the file behind the url")
-    digits = text.lower().removeprefix("{sha-256}").removeprefix("sha256:")
-    if len(digits) != 64 or any(each not in "0123456789abcdef" for each in digits):
-        raise errors.invalid("checksum must be {SHA-256} and 64 hexadecimal digits: others are not supported")
-    return f"sha256:{digits}"
+        return ""
+    match = _CHECKSUM.fullmatch(text.strip().lower())
+    algorithm, digits = ((match[1] or match[2] or "").replace("-", ""), match[3]) if match else ("", "")
+    algorithm = algorithm or _BY_LENGTH.get(len(digits), "")
+    if DIGITS.get(algorithm) != len(digits):
+        raise errors.invalid(_NO_CHECKSUM)
+    return f"{algorithm}:{digits}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

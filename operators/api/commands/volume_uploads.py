@@ -25,7 +25,9 @@ class UploadVolume(OwnerArgs):
     name: str = string("Name of the volume", required=True)
     url: str = string("Where to fetch it: http:// or https://", required=True, length=2048)
     format: str = string("QCOW2 or RAW", required=True)
-    checksum: str = string("{SHA-256} or sha256: and its digits. Without it nobody could tell what was fetched")
+    checksum: str = string(
+        "{SHA-256} and its digits, {SHA-512}, {SHA-1} or {MD5}; without it whatever comes first is taken"
+    )
     zoneid: Zone = uuid("ID of the zone", ZONE, required=True)
     diskofferingid: DiskOffering | None = uuid("ID of the disk offering", DISK_OFFERING)
 

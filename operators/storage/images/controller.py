@@ -159,7 +159,7 @@ class Images:
         fields = ImageStatus(
             phase=_phase(wanted, outcome),
             virtual_size=sizes[0] if sizes else wanted.status.virtual_size,
-            checksum=_checksum(seen) or wanted.status.checksum,
+            checksum=_checksum(wanted, seen),
             copies=tuple(_summary(copy, seen) for copy in sorted(seen.copies, key=lambda each: each.spec.pool)),
         )
         return (Report(wanted, fields),)
@@ -210,9 +210,13 @@ def _summary(copy: CopyObj, seen: Seen) -> ImageCopySummary:
     return ImageCopySummary(pool, ready, 100 if ready else copy.status.progress, seen.since.get(pool, ""))
 
 
-def _checksum(seen: Seen) -> str:
-    """Of what was made of a disk; where an Image has a url, its spec says it."""
-    return seen.original.spec.checksum or seen.original.status.checksum if seen.original is not None else ""
+def _checksum(image: ImageObj, seen: Seen) -> str:
+    """Of what was made of a disk, or came first from a url whose checksum nobody knew. It never changes."""
+    if image.status.checksum or image.spec.checksum:
+        return image.status.checksum
+    if seen.original is not None:
+        return seen.original.spec.checksum or seen.original.status.checksum
+    return next((copy.status.checksum for copy in lookup.unchecked(seen.copies) if copy.status.checksum), "")
 
 
 def _phase(image: ImageObj, outcome: Outcome) -> str:

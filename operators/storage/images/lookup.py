@@ -54,6 +54,11 @@ def original(found: Iterable[CopyObj]) -> CopyObj | None:
     return min(whole, key=lambda copy: (not is_first(copy), copy.meta.name), default=None)
 
 
+def unchecked(found: Iterable[CopyObj]) -> list[CopyObj]:
+    """The copies that were fetched from a url whose checksum nobody knew then, in an order that is always the same."""
+    return sorted((each for each in found if each.spec.url and not each.spec.checksum), key=lambda each: each.meta.name)
+
+
 def copies(cache: Cache, image: ImageObj) -> tuple[CopyObj, ...]:
     """The copies of this very Image."""
     return tuple(copy for copy in cache.owned(IMAGE_COPY, image.meta.uid) if copy.spec.image.uid == image.meta.uid)

@@ -9,7 +9,7 @@ from operators.contract import names
 from operators.contract.meta import Condition, condition
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome
-from operators.storage.images.lookup import CopyObj, ImageObj, is_first
+from operators.storage.images.lookup import CopyObj, ImageObj, is_first, unchecked
 from operators.storage.images.model import Action, DeleteCopy, Protect, Seen, Unprotect
 from operators.storage.images.source import Material
 from operators.storage.volumes.model import MakeCopy
@@ -30,7 +30,7 @@ def plan(image: ImageObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     there = {copy.spec.pool for copy in seen.copies}
     actions += (MakeCopy.like(image, pool, host, seen.original) for pool, host in seen.seeds if pool not in there)
     actions += seen.sorting
-    outcome = _standing(seen)
+    outcome = _standing(image, seen)
     if isinstance(outcome, Done) and seen.again_in is not None:
         outcome = replace(outcome, after=seen.again_in)
     if isinstance(outcome, Done) and seen.unknown:
@@ -89,18 +89,38 @@ def _going(seen: Seen) -> Sequence[Action]:
     return tuple(DeleteCopy(copy) for copy in seen.copies if not copy.meta.deleting)
 
 
-def _standing(seen: Seen) -> Outcome:
+def _standing(image: ImageObj, seen: Seen) -> Outcome:
     """Ready when it can be used: it has been checked on some pool, or nobody has needed it yet."""
+    if others := _others(image, seen):
+        message = f"{others}: its url served another file meanwhile, and has no checksum. Make a new Image with one"
+        return Blocked(Reason.CHECKSUM_MISMATCH, message)
     verdicts = [(copy, _verdict(copy)) for copy in seen.copies if not copy.spec.evict]
+    checked = (
+        "fetched and checked" if image.spec.checksum or image.spec.source else "fetched (not checked: no checksum)"
+    )
     if not verdicts:
-        return Done(message="fetched and checked when a Volume needs it")
+        return Done(message=f"{checked} when a Volume needs it")
     if any(verdict.true for _, verdict in verdicts):
-        return Done(message=_whereabouts(seen))
+        return Done(message=_whereabouts(seen) or _taken(image))
     for copy, verdict in verdicts:
         if verdict.reason != Reason.IMPORTING:
             return Blocked(verdict.reason, f"on pool {copy.spec.pool}: {verdict.message}")
     pools = ", ".join(copy.spec.pool for copy, _ in verdicts)
     return Blocked(Reason.IMPORTING, f"it is being fetched to pools: {pools}")
+
+
+def _taken(image: ImageObj) -> str:
+    """What is said of a file that was taken as it came."""
+    if image.spec.checksum or not image.status.checksum:
+        return ""
+    return f"it has no checksum; what came has {image.status.checksum}, and every further copy must have that, too"
+
+
+def _others(image: ImageObj, seen: Seen) -> str:
+    """The pools that have another file than was taken first, both fetched at once without a checksum."""
+    first = image.status.checksum
+    odd = [each for each in unchecked(seen.copies) if first and each.status.checksum not in ("", first)]
+    return ", ".join(f"pool {each.spec.pool} has {each.status.checksum[:15]}…, not {first[:15]}…" for each in odd)
 
 
 def _whereabouts(seen: Seen) -> str:

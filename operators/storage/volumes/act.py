@@ -99,7 +99,7 @@ async def _(action: MakeCopy, store: Store) -> None:
         path=f"images/{image.meta.uid}.qcow2",
         image=image.ref,
         url=image.spec.url,
-        checksum=action.checksum or image.spec.checksum,
+        checksum=action.checksum or image.spec.checksum or image.status.checksum,
         source=action.source,
         format=image.spec.format,
     )

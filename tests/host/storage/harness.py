@@ -97,8 +97,7 @@ class Agent:
             "path": f"images/{uid}.qcow2",
             "image": {"name": name, "uid": uid},
             "url": url,
-            "checksum": checksum,
-        }
+        } | ({"checksum": checksum} if checksum else {})
         body = IMAGE_COPY.body(Key(self.space, name), spec=said | spec, finalizers=[FINALIZER])
         return IMAGE_COPY.parse(await self.store.create(IMAGE_COPY, body))
 

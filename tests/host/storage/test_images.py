@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import os
 import struct
@@ -35,6 +36,44 @@ async def test_image_is_fetched_checked_and_read_only(host: Agent, web_source: S
     assert path.read_bytes() == web_source.data
     assert path.stat().st_mode & 0o777 == 0o444
     assert host.files() == {copy.spec.path}
+
+
+@pytest.mark.parametrize("algorithm", ["sha512", "sha1", "md5"])
+async def test_other_checksums_are_checked_too(host: Agent, web_source: Source, algorithm: str) -> None:
+    digits = hashlib.new(algorithm, web_source.data, usedforsecurity=False).hexdigest()
+    await host.copy(web_source.url, f"{algorithm}:{digits}")
+    await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+    await host.copy(web_source.url, f"{algorithm}:{digits[::-1]}", "wrong")
+    said = await host.verdict(IMAGE_COPY, "wrong", "ChecksumMismatch")
+    assert f"{algorithm}:{digits[:12]}" in said.message
+    assert host.read(IMAGE_COPY, "tiny").status.checksum == ""
+
+
+@pytest.mark.parametrize("form", ["qcow2", "raw"])
+async def test_without_a_checksum_what_came_first_must_come_again(host: Agent, tmp_path: Path, form: str) -> None:
+    """Where the file was removed for want of use, and the url serves another one by then, that is refused."""
+    async with source(image(tmp_path, "4M", form)) as made:
+        copy = await host.copy(made.url, "", format=form)
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+        assert host.read(IMAGE_COPY, "tiny").status.checksum == made.checksum
+        for changed, reason in ((False, "AsSpecified"), (True, "ChecksumMismatch")):
+            await host.change(copy, evict=True)
+            await host.verdict(IMAGE_COPY, "tiny", "Unused")
+            if changed:
+                made.data = made.data[:-1] + b"x"
+            await host.change(copy, evict=False)
+            await host.verdict(IMAGE_COPY, "tiny", reason)
+    assert host.files() == set()
+
+
+async def test_without_a_checksum_nothing_is_resumed(host: Agent, tmp_path: Path) -> None:
+    """What is there of an earlier attempt may be of another file."""
+    async with source(image(tmp_path), cut_at=1 << 17) as made:
+        await host.copy(made.url, "")
+        await host.verdict(IMAGE_COPY, "tiny", "SourceUnreachable")
+        made.cut_at = 0
+        await host.verdict(IMAGE_COPY, "tiny", "AsSpecified")
+    assert set(made.asked) == {""}
 
 
 async def test_raw_image_becomes_qcow2(host: Agent, tmp_path: Path) -> None:

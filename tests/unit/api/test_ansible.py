@@ -8,14 +8,22 @@ import pytest
 
 from operators.contract.fabric import ZONE
 from operators.contract.meta import Key
+from operators.contract.storage import IMAGE
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import World
 
+ABOUT = {
+    "name": "one",
+    "displaytext": "one",
+    "format": "QCOW2",
+    "hypervisor": "KVM",
+    "url": "http://example.org/a.qcow2",
+    "zoneid": "-1",
+}
 
-async def template(world: World) -> dict[str, Any]:
-    about = {"displaytext": "one", "format": "QCOW2", "url": "http://example.org/a.qcow2", "zoneid": "-1"}
-    about |= {"checksum": "{SHA-256}" + "a" * 64, "hypervisor": "KVM"}
-    made: dict[str, Any] = (await world.call("alice", "registerTemplate", name="one", **about))["template"][0]
+
+async def template(world: World, **more: str) -> dict[str, Any]:
+    made: dict[str, Any] = (await world.call("alice", "registerTemplate", **(ABOUT | more)))["template"][0]
     return made
 
 
@@ -55,3 +63,28 @@ async def test_a_template_stays_what_it_is(world: World, changed: dict[str, str]
     uid = (await template(world))["id"]
     status, body = await world.ask("alice", "updateTemplate", id=uid, **changed)
     assert (status, says in body["updatetemplateresponse"]["errortext"]) == (431, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("", None),
+        ("{SHA-256}" + "A" * 64, "sha256:" + "a" * 64),
+        ("sha256:" + "0" * 64, "sha256:" + "0" * 64),
+        ("{SHA-512}" + "0" * 128, "sha512:" + "0" * 128),
+        ("{MD5}" + "0" * 32, "md5:" + "0" * 32),
+        ("0" * 32, "md5:" + "0" * 32),
+        ("0" * 40, "sha1:" + "0" * 40),
+    ],
+)
+async def test_checksums_as_clients_say_them(world: World, said: str, kept: str | None) -> None:
+    """Most leave it out, or say MD5."""
+    uid = (await template(world, checksum=said))["id"]
+    (body,) = [each for each in world.server.all(IMAGE) if each["metadata"]["uid"] == uid]
+    assert body["spec"].get("checksum") == kept
+
+
+@pytest.mark.parametrize("said", ["{SHA-256}" + "0" * 32, "{CRC}" + "0" * 32, "0" * 33, "nonsense"])
+async def test_checksums_that_are_none(world: World, said: str) -> None:
+    status, body = await world.ask("alice", "registerTemplate", **(ABOUT | {"checksum": said}))
+    assert (status, "checksum must be" in body["registertemplateresponse"]["errortext"]) == (431, True)

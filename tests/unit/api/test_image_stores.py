@@ -114,7 +114,7 @@ async def test_a_volume_of_an_address(world: World) -> None:
     for params, says in (
         ({"format": "VHD"}, "QCOW2 or RAW"),
         ({"format": "RAW", "url": "ftp://example.org/a"}, "http"),
-        ({"format": "RAW", "checksum": ""}, "checksum is needed"),
+        ({"format": "RAW", "checksum": "{SHA-256}0123"}, "checksum must be"),
     ):
         status, told = await world.ask("alice", "uploadVolume", **(about | {"diskofferingid": offering} | params))
         assert (status, says in told["uploadvolumeresponse"]["errortext"]) == (431, True), told

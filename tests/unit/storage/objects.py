@@ -79,13 +79,19 @@ def sight(host: str = "h2", **said: Any) -> AnyObj:
 
 
 def image(
-    name: str = "tiny", *, deleting: bool = False, namespace: str = "team", protected: bool = True, **spec: Any
+    name: str = "tiny",
+    *,
+    deleting: bool = False,
+    namespace: str = "team",
+    protected: bool = True,
+    came: str = "",
+    **spec: Any,
 ) -> AnyObj:
+    """`came` is the checksum of what was taken as it came."""
     said = {"url": "http://images/tiny", "checksum": "sha256:" + "0" * 64} | spec
     finalizers = [FINALIZER] if protected else []
-    return IMAGE.parse(
-        {"metadata": meta(name, deleting=deleting, namespace=namespace, finalizers=finalizers), "spec": said}
-    )
+    where = meta(name, deleting=deleting, namespace=namespace, finalizers=finalizers)
+    return IMAGE.parse({"metadata": where, "spec": said, "status": {"checksum": came}})
 
 
 def image_copy(
@@ -99,7 +105,9 @@ def image_copy(
     deleting: bool = False,
     released: str = "",
     progress: int = 0,
+    came: str = "",
 ) -> AnyObj:
+    """`came` is the checksum of what was taken as it came."""
     conditions = []
     if ready is not None:
         conditions = [{"type": "Provisioned", "status": str(ready), "reason": reason, "message": message}]
@@ -113,9 +121,9 @@ def image_copy(
         "path": f"images/{of}.qcow2",
         "image": {"name": "tiny", "uid": of},
         "url": "http://images/tiny",
-        "checksum": "sha256:" + "0" * 64,
-    }
-    status = {"conditions": conditions, "progress": progress} | ({"virtualSize": size} if size else {})
+    } | ({} if came else {"checksum": "sha256:" + "0" * 64})
+    status: dict[str, Any] = {"conditions": conditions, "progress": progress, "checksum": came}
+    status |= {"virtualSize": size} if size else {}
     return IMAGE_COPY.parse({"metadata": meta(f"tiny-{pool}", deleting=deleting), "spec": spec, "status": status})
 
 

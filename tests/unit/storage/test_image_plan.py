@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from operators.contract.codec import to_wire
 from operators.contract.meta import Key
-from operators.contract.storage import DISK, IMAGE
+from operators.contract.storage import DISK, IMAGE, ImageStatus
 from operators.kernel import Cache
 from operators.kernel.outcome import Blocked, Done
 from operators.storage import releases
 from operators.storage.images import lookup
+from operators.storage.images.controller import Images
 from operators.storage.images.model import Seen
 from operators.storage.images.plan import plan
 from tests.unit.storage.objects import disk, image, image_copy
@@ -91,3 +92,35 @@ def test_who_may_name_an_image_of_another_namespace(spec: dict[str, Any], found:
     cache.put(IMAGE, IMAGE.body(obj.key, spec=to_wire(obj.spec), uid="u", resourceVersion="1"))
     assert (lookup.find(cache, "team/tiny", "team-b", "catalogue") is not None) == found
     assert lookup.find(cache, "tiny", "team", "catalogue") is not None
+
+
+ONE, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("came", "copies", "reason", "says"),
+    [
+        ("", (), "AsSpecified", "fetched (not checked: no checksum) when a Volume needs it"),
+        ("", (image_copy(came=ONE),), "Importing", "being fetched"),
+        (ONE, (image_copy(came=ONE, ready=True),), "AsSpecified", f"what came has {ONE}"),
+        (ONE, (image_copy(came=ONE, ready=True), image_copy("b", ready=True)), "AsSpecified", f"what came has {ONE}"),
+        (ONE, (image_copy(came=ONE, ready=True), image_copy("b", came=OTHER)), "ChecksumMismatch", "pool b has"),
+    ],
+)
+def test_what_has_no_checksum_is_what_came_first(came: str, copies: Any, reason: str, says: str) -> None:
+    """Two pools may have fetched it at once, and then differ: that is said."""
+    _, said = plan(image(checksum="", came=came), Seen(copies))
+    assert (said.reason, says in said.message) == (reason, True), said
+
+
+def test_the_first_that_came_is_kept_and_asked_of_others() -> None:
+    copies = (image_copy("b", came=OTHER, ready=True), image_copy("a", came=ONE, ready=True))
+    controller = object.__new__(Images)
+
+    def told(of: Any) -> str:
+        (report,) = controller.report(of, Seen(copies), Done())
+        return cast("ImageStatus", report.fields).checksum
+
+    assert told(image(checksum="")) == ONE
+    assert told(image(checksum="", came=OTHER)) == OTHER
+    assert told(image()) == ""
