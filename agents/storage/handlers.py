@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agents.storage.backups.controller import Backups
 from agents.storage.copies.controller import Copies
-from agents.storage.directories import Directories
+from agents.storage.directories import directories
 from agents.storage.disks.controller import Disks
 from agents.storage.driver import Drivers
 from agents.storage.fetching.imports import Imports
@@ -39,19 +39,27 @@ def watches(env: Env) -> Sequence[Watch]:
     )
 
 
+def drivers(settings: Settings, qemu: QemuImg) -> Drivers:
+    """What serves the pools of each type."""
+    folders = directories("Directory", qemu, settings.max_virtual)
+    return Drivers({"Directory": folders, "SharedDirectory": folders})
+
+
 def build(context: Context) -> Sequence[AnyController]:
     """The controllers of one host's agent."""
-    settings = Settings.read(context.env)
-    qemu = QemuImg()
-    imports = Imports(settings, qemu, context.clock)
-    directories = Directories(qemu, settings.max_virtual)
-    drivers = Drivers({"Directory": directories, "SharedDirectory": directories})
+    settings, qemu = Settings.read(context.env), QemuImg()
+    return controllers(context, settings, qemu, drivers(settings, qemu))
+
+
+def controllers(context: Context, settings: Settings, qemu: QemuImg, drivers: Drivers) -> Sequence[AnyController]:
+    """The same, over any drivers."""
+    imports = Imports(settings, drivers, qemu, context.clock)
     stores = Stores(context.cache, settings.pool_root, Path(settings.store_keys))
     return (
-        Disks(context, settings, drivers, qemu, stores),
-        Copies(context, settings, imports),
-        Snapshots(context, settings, qemu),
-        Backups(context, settings, qemu, stores),
+        Disks(context, settings, drivers, stores),
+        Copies(context, settings, drivers, imports),
+        Snapshots(context, settings, drivers),
+        Backups(context, settings, drivers, stores),
         HostPools(context, settings, drivers),
     )
 

@@ -24,27 +24,13 @@ from agents.network.routers import dnsmasq
 from agents.network.routers import observe as router_observe
 from agents.network.segments import controller as segment_controller
 from agents.network.segments import observe as segment_observe
-from agents.storage import (
-    chains,
-    copying,
-    directories,
-    exporting,
-    folders,
-    formats,
-    locks,
-    marks,
-    places,
-    qcow2,
-    qemuimg,
-    stores,
-    taking,
-)
+from agents.storage import folders, formats, locks, marks, places, qcow2, qemuimg, stores
 from agents.storage.backups import layout, transfer
+from agents.storage.directories import chains, contents, copying, disks, exporting, pool, taking
+from agents.storage.directories import snapshots as disk_snapshots
 from agents.storage.failure import Failed
 from agents.storage.fetching import download, imports, inspection
-from agents.storage.pools import observe as pool_observe
 from agents.storage.qemuimg import QemuImgError
-from agents.storage.snapshots import act as snapshot_act
 from operators.contract.reasons import Reason
 from operators.kernel.manager import Context
 from sim.hosts import network, vault
@@ -62,8 +48,8 @@ def install() -> None:
     hypervisor_handlers.agent_of = _agent_of
     os_ = Os()
     for module in (
-        chains, copying, exporting, transfer, folders, formats, marks, places, qcow2, directories, snapshot_act,
-        download, inspection, pool_observe, taking,
+        chains, contents, copying, exporting, folders, formats, marks, places, qcow2, disks, disk_snapshots,
+        download, inspection, pool, taking,
     ):  # fmt: skip
         module.os = os_  # type: ignore[attr-defined]
     for holder in (layout, transfer):
@@ -73,7 +59,7 @@ def install() -> None:
     for name in ("create", "resize", "info", "convert", "copy", "compare", "extents"):
         setattr(qemuimg.QemuImg, name, globals()[f"_{name}"])
     locks.written = _locked
-    for holder in (locks, snapshot_act):
+    for holder in (locks, disk_snapshots):
         setattr(holder, "keep_writers_out", _keep_writers_out)  # noqa: B010
     setattr(imports, "Download", Download)  # noqa: B010 - not exported for others than tests and us
     for name in ("ip", "ip_json", "fdb", "fdb_json", "nft", "nft_table", "tc", "tc_json"):

@@ -8,10 +8,10 @@ from typing import Any
 
 from agents.storage.backups.plan import Action, BackupObj, Copy, Forget, Seen, plan
 from agents.storage.backups.transfer import Result, back_up, forget
+from agents.storage.driver import Drivers
 from agents.storage.folders import Place
 from agents.storage.jobs import Jobs, Told
 from agents.storage.places import Pools
-from agents.storage.qemuimg import QemuImg
 from agents.storage.settings import Settings
 from agents.storage.stores import Stores
 from operators.contract.backups import DISK_BACKUP
@@ -36,11 +36,11 @@ class Backups:
     workers = 2
     voice = Voice(Type.PROVISIONED)
 
-    def __init__(self, context: Context, settings: Settings, qemu: QemuImg, stores: Stores) -> None:
+    def __init__(self, context: Context, settings: Settings, drivers: Drivers, stores: Stores) -> None:
         self._context = context
         self._cache = context.cache
         self._node = settings.node
-        self._qemu = qemu
+        self._drivers = drivers
         self._stores = stores
         self._pools = Pools(context.cache, settings.pool_root)
         self._copies = Jobs(context.clock, PARALLEL, "backup")
@@ -86,7 +86,8 @@ class Backups:
         spec = backup.spec
         store = self._stores.open(spec.image_store)
         source = Place.at(self._pools.folder(spec.pool), spec.source)
-        result = await back_up(source, store, spec.volume_uid, spec.backup.uid, self._qemu, told)
+        async with self._drivers.contents(source.pool).reading(source) as content:
+            result = await back_up(content, store, spec.volume_uid, spec.backup.uid, told)
         self._results[backup.meta.uid] = result
 
     async def _forget(self, backup: BackupObj) -> None:

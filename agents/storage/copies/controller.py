@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agents.storage import folders
 from agents.storage.copies.model import Action, CopyObj, Fetch, Remove, Seen, Tidy
 from agents.storage.copies.plan import is_first, plan
 from agents.storage.disks.controller import BY_COPY, BY_POOL
-from agents.storage.fetching.imports import Imports, Job, temporaries
-from agents.storage.folders import Place, PoolOffline, Strange, off_loop
-from agents.storage.places import Pools, backed_by, header_at, present
+from agents.storage.driver import Drivers
+from agents.storage.failure import Failed
+from agents.storage.fetching.imports import Imports, Job
+from agents.storage.folders import Place, PoolOffline, Strange
+from agents.storage.places import Pools
 from agents.storage.settings import Settings
 from operators.contract.fabric import STORAGE_POOL
 from operators.contract.meta import Key, Kind, condition
@@ -31,10 +32,11 @@ class Copies:
     workers = 4
     voice = Voice(Type.PROVISIONED)
 
-    def __init__(self, context: Context, settings: Settings, imports: Imports) -> None:
+    def __init__(self, context: Context, settings: Settings, drivers: Drivers, imports: Imports) -> None:
         self._context = context
         self._cache = context.cache
         self._node = settings.node
+        self._drivers = drivers
         self._imports = imports
         self._pools = Pools(context.cache, settings.pool_root)
         self._cache.index(IMAGE_COPY, BY_POOL, lambda copy: (copy.spec.pool,))
@@ -61,16 +63,19 @@ class Copies:
         try:
             if copy.meta.deleting:
                 return copy, Seen(place, disks=await self._disks(copy, place))
-            file = await off_loop(header_at, place)
+            file = await self._drivers.disks(place.pool).look(place)
             if copy.spec.evict:
                 return copy, Seen(place, file=file, disks=await self._disks(copy, place))
             checksum = copy.status.checksum or self._imports.checksum(copy.meta.uid)
             source = self._source(copy) if file is None or (is_first(copy) and not checksum) else None
-            leftovers = await off_loop(present, place, *temporaries(copy.meta.uid)) if file is not None else ()
+            driver = self._drivers.images(place.pool)
+            leftovers = await driver.leftovers(place, copy.meta.uid) if file is not None else ()
         except PoolOffline as error:
             return copy, Seen(place, offline=str(error))
         except Strange as error:
             return copy, Seen(place, strange=str(error))
+        except Failed as failed:
+            return copy, Seen(place, failed=failed)
         now = self._imports.state(copy.meta.uid)
         checksum = checksum or self._imports.checksum(copy.meta.uid)
         return copy, Seen(place, file=file, source=source, checksum=checksum, leftovers=leftovers, importing=now)
@@ -89,12 +94,14 @@ class Copies:
                     job = Job(copy.meta.uid, place, copy.spec.url, checksum, copy.spec.format, source)
                     self._imports.start(job, lambda: self._context.poke(self.name, copy.key))
                 case Tidy(place, files):
-                    await off_loop(folders.remove, place, *files)
+                    await self._drivers.images(place.pool).tidy(place, files)
                 case Remove(copy, place):
                     await self._imports.stop(copy.meta.uid)
-                    await off_loop(folders.remove, place, place.file, *temporaries(copy.meta.uid))
+                    await self._drivers.images(place.pool).remove(place, copy.meta.uid)
         except PoolOffline as error:
             raise Problem(Retry(Reason.POOL_OFFLINE, f"pool {action.place.pool.name}: {error}", after=15)) from error
+        except Failed as failed:
+            raise Problem(Retry(failed.reason, failed.message, after=60)) from failed
         except OSError as error:
             raise Problem(Retry(Reason.STORAGE_ERROR, str(error), after=30)) from error
 
@@ -106,7 +113,8 @@ class Copies:
             if isinstance(outcome, Done) and seen.place is not None and seen.file is not None:
                 size = Quantity(seen.file.virtual_size)
                 checksum = "" if wanted.spec.checksum else seen.checksum
-                fields = ImageCopyStatus(path=seen.place.absolute, virtual_size=size, progress=100, checksum=checksum)
+                path = self._drivers.disks(seen.place.pool).path(seen.place)
+                fields = ImageCopyStatus(path=path, virtual_size=size, progress=100, checksum=checksum)
             else:
                 # Never back: an attempt that begins anew after a failure, or a restart, has nothing new to tell.
                 known = wanted.status.progress % 100  # One that was there and is lost begins at nought.
@@ -129,10 +137,8 @@ class Copies:
     async def _disks(self, copy: CopyObj, place: Place) -> tuple[str, ...]:
         """Every Disk that names it, made or not yet, and every file that is made from it, kept ones too."""
         named = self._cache.by(DISK, BY_COPY, str(copy.key))
-        beside = Place(place.pool, "volumes", "")
-        files = await off_loop(backed_by, beside, f"../{place.folder}/{place.file}")
         known = {disk.spec.path for disk in named}
-        kept = (f"volumes/{file}" for file in files if f"volumes/{file}" not in known)
+        kept = (path for path in await self._drivers.images(place.pool).dependants(place) if path not in known)
         return (*(str(disk.key) for disk in named), *kept)
 
     def _waiting(self, pool: str) -> Iterator[Key]:

@@ -22,6 +22,10 @@ def plan(copy: CopyObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Done(Reason.RELEASED)
     if seen.offline or seen.place is None:
         return (), Retry(Reason.POOL_OFFLINE, f"pool {copy.spec.pool}: {seen.offline}", after=OFFLINE)
+    if seen.failed is not None and copy.meta.deleting:
+        return (), Done(Reason.RELEASED)  # Its pool's driver has no images, so there is nothing to remove.
+    if seen.failed is not None:
+        return (), Retry(seen.failed.reason, seen.failed.message, after=BROKEN)
     if copy.meta.deleting:
         if seen.disks:
             listed = ", ".join(seen.disks[:SHOWN]) + (" …" if len(seen.disks) > SHOWN else "")

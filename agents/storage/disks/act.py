@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.storage.disks.model import Adopt, Create, GiveBack, Remove, Resize
-from agents.storage.driver import Driver, Drivers
+from agents.storage.driver import DiskPart, Drivers
 from agents.storage.failure import Failed
 from agents.storage.folders import Place, PoolOffline, Strange
 from agents.storage.qemuimg import QemuImgError, trouble
@@ -18,7 +18,7 @@ async def act(action: Create | Adopt | GiveBack | Resize | Remove, drivers: Driv
     """Do one action. Raises Problem."""
     place = action.source if isinstance(action, GiveBack) else action.place
     try:
-        driver = drivers.of(place.pool)
+        driver = drivers.disks(place.pool)
         match action:
             case Create():
                 await driver.create(place, action.uid, action.size, action.layout, action.backing)
@@ -40,7 +40,7 @@ async def act(action: Create | Adopt | GiveBack | Resize | Remove, drivers: Driv
         raise trouble(error, place.pool.name) from error
 
 
-async def adopt(action: Adopt, driver: Driver) -> None:
+async def adopt(action: Adopt, driver: DiskPart) -> None:
     """Make a file that was put into the pool the Disk's."""
     origin = Place.to_adopt(action.place.pool, action.origin.file)
     try:
@@ -52,7 +52,7 @@ async def adopt(action: Adopt, driver: Driver) -> None:
         raise Problem(Retry(error.reason, f"{action.origin.file}: {error}", after=60)) from error
 
 
-async def resize(action: Resize, driver: Driver) -> None:
+async def resize(action: Resize, driver: DiskPart) -> None:
     """Grow the file."""
     try:
         await driver.resize(action.place, action.size, action.layout)
@@ -63,7 +63,7 @@ async def resize(action: Resize, driver: Driver) -> None:
         raise
 
 
-async def remove(action: Remove, driver: Driver) -> None:
+async def remove(action: Remove, driver: DiskPart) -> None:
     """Remove the file unless QEMU has it open."""
     if await driver.in_use(action.place):
         message = f"{action.place.absolute} is open in a running guest, so it is not removed"

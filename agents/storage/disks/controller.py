@@ -6,17 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from agents.storage import places
 from agents.storage.disks import making
 from agents.storage.disks.act import act
 from agents.storage.disks.model import Action, Base, Copy, DiskObj, GiveBack, Remove, Seen, Take
 from agents.storage.disks.plan import plan
 from agents.storage.driver import Drivers
-from agents.storage.folders import Place, PoolOffline, Strange, off_loop
+from agents.storage.folders import Place, PoolOffline, Strange
 from agents.storage.jobs import Jobs
-from agents.storage.naming import set_aside
-from agents.storage.places import Pools, header_at
-from agents.storage.qemuimg import QemuImg, QemuImgError
+from agents.storage.places import Pools
+from agents.storage.qemuimg import QemuImgError
 from agents.storage.settings import Settings
 from agents.storage.stores import Stores
 from operators.contract.fabric import STORAGE_POOL
@@ -44,13 +42,12 @@ class Disks:
     workers = 4
     voice = Voice(Type.PROVISIONED)
 
-    def __init__(self, context: Context, settings: Settings, drivers: Drivers, qemu: QemuImg, stores: Stores) -> None:
+    def __init__(self, context: Context, settings: Settings, drivers: Drivers, stores: Stores) -> None:
         self._context = context
         self._store = context.store
         self._cache = context.cache
         self._node = settings.node
         self._drivers = drivers
-        self._qemu = qemu
         self._stores = stores
         self._copies = Jobs(context.clock, PARALLEL, "disk")
         self._pools = Pools(context.cache, settings.pool_root)
@@ -78,7 +75,7 @@ class Disks:
         except Strange as error:
             return disk, Seen(offline=f"{error}; Storage must make the Disk anew")
         try:
-            driver = self._drivers.of(place.pool)
+            driver = self._drivers.of(place.pool).disks
             file = await driver.look(place)
             base, origin = None, None
             if file is None and disk.spec.image_copy and not disk.meta.deleting:
@@ -87,7 +84,7 @@ class Disks:
                 at = Place.at(place.pool, disk.spec.snapshot)
                 origin = at if await driver.look(at) is not None else None
             taken = file is not None and source is not None and await driver.was_taken(source, disk.spec.replaces)
-            moved = file is None and bool(await off_loop(places.present, place, set_aside(disk.meta.uid)))
+            moved = file is None and await driver.was_taken(place, disk.meta.uid)
         except PoolOffline as error:
             return disk, Seen(place, offline=str(error))
         except Strange as error:
@@ -115,7 +112,7 @@ class Disks:
             await self._copies.stop(action.uid)
         if isinstance(action, Copy | Take):
             uid, wake = action.disk.meta.uid, lambda: self._context.poke(self.name, action.disk.key)
-            work = partial(making.make, action, self._drivers, self._qemu, self._stores)
+            work = partial(making.make, action, self._drivers, self._stores)
             self._copies.start(uid, action.place.pool.name, work, wake)
             return
         await act(action, self._drivers)
@@ -125,11 +122,14 @@ class Disks:
         fields = wanted.status
         if isinstance(outcome, Done) and not wanted.meta.deleting and seen.place is not None:
             size = wanted.spec.size if seen.file is None or not seen.in_use else Quantity(seen.file.virtual_size)
-            fields = DiskStatus(path=seen.place.absolute, virtual_size=size)
+            fields = DiskStatus(path=self._path(seen.place), virtual_size=size)
         elif seen.file is not None and seen.place is not None and (seen.source is None or seen.taken):
-            fields = DiskStatus(path=seen.place.absolute, virtual_size=Quantity(seen.file.virtual_size))
+            fields = DiskStatus(path=self._path(seen.place), virtual_size=Quantity(seen.file.virtual_size))
         verdict = Type.RELEASED if wanted.meta.deleting else Type.PROVISIONED
         return (Report(wanted, fields, verdict=verdict),)
+
+    def _path(self, place: Place) -> str:
+        return self._drivers.of(place.pool).disks.path(place)
 
     def _source(self, disk: DiskObj) -> Place | None:
         """The file whose data a Disk is to take, until Storage says that it has. Raises PoolOffline and Strange."""
@@ -152,14 +152,14 @@ class Disks:
         if copy.meta.deleting:
             return Base(problem=f"ImageCopy {key} is being deleted", ours=ours)
         place = Place.at(self._pools.folder(disk.spec.pool), copy.spec.path)
-        header = await off_loop(header_at, place)
+        header = await self._drivers.of(place.pool).disks.look(place)
         if header is None:
             return Base(problem=_why(copy), ours=ours)
         return Base(f"../{place.folder}/{place.file}", header.virtual_size, place=place)
 
     async def _in_use(self, place: Place) -> bool:
         try:
-            return await self._drivers.of(place.pool).in_use(place)
+            return await self._drivers.of(place.pool).disks.in_use(place)
         except (PoolOffline, Strange, QemuImgError, OSError):
             return False  # the attempt to grow it says what is the matter
 

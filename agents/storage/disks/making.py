@@ -7,20 +7,19 @@ from agents.storage.disks.model import Copy, Take
 from agents.storage.driver import Drivers
 from agents.storage.formats import Layout
 from agents.storage.jobs import Told
-from agents.storage.qemuimg import QemuImg
 from agents.storage.stores import Stores
 
 
-async def make(action: Copy | Take, drivers: Drivers, qemu: QemuImg, stores: Stores, told: Told) -> None:
+async def make(action: Copy | Take, drivers: Drivers, stores: Stores, told: Told) -> None:
     """Make the file whole. Raises Failed, PoolOffline, Strange and QemuImgError."""
     disk, place = action.disk, action.place
-    uid, size, driver = disk.meta.uid, disk.spec.size, drivers.of(place.pool)
-    layout = Layout(disk.spec.format, disk.spec.preallocated)
+    uid, size, layout = disk.meta.uid, disk.spec.size, Layout(disk.spec.format, disk.spec.preallocated)
     if isinstance(action, Take):
+        driver = drivers.disks(place.pool, action.source.pool)
         await driver.take(action.source, disk.spec.replaces, place, uid, size, layout)
     elif action.origin is not None:
-        await driver.copy(action.origin, place, uid, size, layout)
+        await drivers.disks(place.pool, action.origin.pool).copy(action.origin, place, uid, size, layout)
     else:
         ref = disk.spec.backup
         assert ref is not None
-        await restore(stores.open(ref.image_store), ref, place, uid, size, qemu, told)
+        await restore(stores.open(ref.image_store), ref, drivers.contents(place.pool), place, uid, size, told)

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agents.storage import exporting
+from agents.storage.driver import Draft, Drivers
 from agents.storage.failure import Failed
 from agents.storage.fetching.download import Download, Wanted
 from agents.storage.fetching.inspection import inspect
-from agents.storage.folders import Draft, Place, in_thread, off_loop
+from agents.storage.fetching.naming import temporaries
+from agents.storage.folders import Place, in_thread
 from agents.storage.jobs import Jobs, State, Told
 from agents.storage.qemuimg import Limits, QemuImg, QemuImgError
 from agents.storage.settings import Settings
@@ -43,16 +44,12 @@ class Job:
         return temporaries(self.uid)
 
 
-def temporaries(uid: str) -> tuple[str, str]:
-    """See `Job.temporaries`."""
-    return f".{uid}.part", f".{uid}.conv"
-
-
 class Imports:
     """All imports of this process."""
 
-    def __init__(self, settings: Settings, qemu: QemuImg, clock: Clock) -> None:
+    def __init__(self, settings: Settings, drivers: Drivers, qemu: QemuImg, clock: Clock) -> None:
         self._settings = settings
+        self._drivers = drivers
         self._qemu = qemu
         self._jobs = Jobs(clock, PARALLEL, "import")
         self._conversions = asyncio.Semaphore(CONVERSIONS)
@@ -79,13 +76,15 @@ class Imports:
         """Fetch, check, convert, and only then give it its name. A broken-off download stays to be resumed."""
         part, _ = job.temporaries
         if job.source is not None and job.checksum:
-            await exporting.duplicate(job.source, job.place, part, job.checksum, MODE, progress)
+            driver = self._drivers.images(job.place.pool, job.source.pool)
+            await driver.duplicate(job.source, job.place, job.uid, job.checksum, progress)
             return
         if job.source is not None:
-            await exporting.export(job.source, job.place, part, self._qemu, MODE)
-            self._checksums[job.uid] = await exporting.checksum(job.place, progress)
+            driver = self._drivers.images(job.place.pool, job.source.pool)
+            await driver.export(job.source, job.place, job.uid)
+            self._checksums[job.uid] = await driver.checksum(job.place, progress)
             return
-        draft = await off_loop(Draft, job.place, part, keep=True)
+        draft = await self._drivers.images(job.place.pool).draft(job.place, part, keep=True)
         try:
             wanted = Wanted(job.url, job.checksum, self._settings.max_download, job.place.pool.name)
             came = await Download(wanted, draft.fd, self._settings.sources, progress).run()
@@ -109,7 +108,7 @@ class Imports:
 
     async def _convert(self, job: Job, fetched: Draft) -> None:
         _, converted = job.temporaries
-        target = await off_loop(Draft, job.place, converted)
+        target = await self._drivers.images(job.place.pool).draft(job.place, converted)
         try:
             limits = Limits(cpu=3600, output=self._settings.max_download + (1 << 30))
             async with self._conversions:

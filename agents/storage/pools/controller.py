@@ -8,12 +8,11 @@ from typing import Any
 
 import structlog
 
-from agents.storage import folders
 from agents.storage.driver import Drivers
-from agents.storage.folders import Place, PoolFolder, PoolOffline, Unmarked, off_loop
+from agents.storage.folders import PoolFolder, PoolOffline, Unmarked
 from agents.storage.places import Pools
 from agents.storage.pools.model import HostReportObj, Leftover, Probe, Seen, Sweep
-from agents.storage.pools.observe import probe, strangers, uid_of
+from agents.storage.pools.observe import strangers, uid_of
 from agents.storage.pools.plan import plan, storage_report
 from agents.storage.settings import Settings
 from operators.contract.fabric import HOST_REPORT, STORAGE_POOL, StorageReport
@@ -100,9 +99,9 @@ class HostPools:
 
     async def act(self, action: Sweep) -> None:
         """Remove a leftover."""
-        folder, file = action.leftover.path.split("/", 1)
+        pool = action.leftover.pool
         try:
-            await off_loop(folders.remove, Place(action.leftover.pool, folder, file), file)
+            await self._drivers.of(pool).pool.sweep(pool, action.leftover.path)
         except (PoolOffline, OSError) as error:
             log.warning("leftover_stays", file=action.leftover.path, pool=action.leftover.pool.name, error=str(error))
 
@@ -121,7 +120,7 @@ class HostPools:
     async def _probe(self, folder: PoolFolder) -> Probe:
         try:
             driver = self._drivers.of(folder)
-            return replace(await off_loop(probe, folder), formats=driver.formats)
+            return replace(await driver.pool.probe(folder), formats=driver.formats)
         except PoolOffline as error:
             return Probe(folder.name, problem=str(error), unmarked=isinstance(error, Unmarked))
 

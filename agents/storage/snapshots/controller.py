@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agents.storage import folders, places
-from agents.storage.folders import Place, PoolOffline, Strange, off_loop
+from agents.storage.driver import Drivers
+from agents.storage.failure import Failed
+from agents.storage.folders import Place, PoolOffline, Strange
 from agents.storage.jobs import Jobs
-from agents.storage.places import Pools, header_at
-from agents.storage.qemuimg import QemuImg, trouble
+from agents.storage.places import Pools
+from agents.storage.qemuimg import QemuImgError, trouble
 from agents.storage.settings import Settings
-from agents.storage.snapshots import act as acts
 from agents.storage.snapshots.model import (
     Action,
     Copy,
@@ -22,7 +22,6 @@ from agents.storage.snapshots.model import (
     Seen,
     SnapshotObj,
     Tidy,
-    beginning,
 )
 from agents.storage.snapshots.plan import plan
 from operators.contract.fabric import STORAGE_POOL
@@ -47,11 +46,11 @@ class Snapshots:
     workers = 2
     voice = Voice(Type.PROVISIONED, others=frozenset({Type.CAPTURED}))
 
-    def __init__(self, context: Context, settings: Settings, qemu: QemuImg) -> None:
+    def __init__(self, context: Context, settings: Settings, drivers: Drivers) -> None:
         self._context = context
         self._cache = context.cache
         self._node = settings.node
-        self._qemu = qemu
+        self._drivers = drivers
         self._pools = Pools(context.cache, settings.pool_root)
         self._copies = Jobs(context.clock, PARALLEL, "snapshot")
         self._reverts = Jobs(context.clock, PARALLEL, "revert")
@@ -76,6 +75,8 @@ class Snapshots:
             return snapshot, Seen(offline=f"{error}; Storage must make the DiskSnapshot anew")
         try:
             return snapshot, await self._look(snapshot, place, source)
+        except Failed as failed:
+            return snapshot, Seen(place, source, failed=failed)
         except PoolOffline as error:
             return snapshot, Seen(place, source, offline=str(error))
         except Strange as error:
@@ -83,17 +84,18 @@ class Snapshots:
 
     async def _look(self, snapshot: SnapshotObj, place: Place, source: Place) -> Seen:
         uid, gone, used = snapshot.meta.uid, False, False
-        file = await off_loop(header_at, place)
+        disks, driver = self._drivers.disks(place.pool), self._drivers.snapshots(place.pool)
+        file = await disks.look(place)
         copying = self._copies.state(uid)
-        left = await off_loop(acts.leftovers, place, source, uid)
+        left = await driver.leftovers(place, source, uid)
         if file is None and not snapshot.meta.deleting and not (copying and copying.running):
-            gone = await off_loop(header_at, source) is None
-            used = not gone and await acts.in_use(source)
+            gone = await disks.look(source) is None
+            used = not gone and await disks.in_use(source)
         return Seen(
             place,
             source,
             file=file,
-            stored=await off_loop(places.blocks, place) if file is not None else 0,
+            stored=await driver.stored(place) if file is not None else 0,
             in_use=used,
             source_gone=gone,
             leftovers=left,
@@ -115,34 +117,37 @@ class Snapshots:
             raise Problem(Retry(Reason.POOL_OFFLINE, f"pool {action.place.pool.name}: {error}", after=15)) from error
         except Strange as error:
             raise Problem(Retry(Reason.STORAGE_ERROR, str(error), after=60)) from error
-        except OSError as error:
+        except Failed as failed:
+            raise Problem(Retry(failed.reason, failed.message, after=60)) from failed
+        except (QemuImgError, OSError) as error:
             raise trouble(error, action.place.pool.name) from error
 
     async def _act(self, action: Action) -> None:
+        driver = self._drivers.snapshots(action.place.pool)
         match action:
             case Copy(snapshot, source, place):
                 uid = snapshot.meta.uid
-                work = lambda told: acts.take(uid, source, place, self._qemu)  # noqa: E731
+                work = lambda told: driver.take(source, place, uid)  # noqa: E731
                 self._copies.start(uid, place.pool.name, work, self._wake(snapshot))
             case Revert(snapshot, source, place):
                 uid, request = snapshot.meta.uid, snapshot.spec.revert_request
                 back = lambda told: self._bring_back(uid, request, source, place)  # noqa: E731
                 self._reverts.start(uid, place.pool.name, back, self._wake(snapshot))
             case Prepare(place):
-                await off_loop(acts.prepare, place)
-            case Publish(snapshot):
-                await acts.publish(action)
+                await driver.prepare(place)
+            case Publish(snapshot, place, file):
+                await driver.land(place, file)
                 self._wake(snapshot)()  # The next run looks at it, and says so.
             case Tidy(place, files):
-                await off_loop(folders.remove, place, *files)
+                await driver.tidy(place, files)
             case Remove(snapshot, place):
                 await self._copies.stop(snapshot.meta.uid)
                 await self._reverts.stop(snapshot.meta.uid)
                 source = Place.at(place.pool, snapshot.spec.source)
-                await off_loop(acts.clear, place, source, snapshot.meta.uid)
+                await driver.remove(place, source, snapshot.meta.uid)
 
     async def _bring_back(self, uid: str, request: int, source: Place, place: Place) -> None:
-        await acts.bring_back(uid, request, source, place, self._qemu)
+        await self._drivers.snapshots(place.pool).bring_back(source, place, uid, request)
         self._brought_back[uid] = request
 
     def _wake(self, snapshot: SnapshotObj) -> Callable[[], None]:
@@ -164,12 +169,13 @@ class Snapshots:
         }
         if seen.place is not None and seen.file is not None:
             captured = holds(status.conditions, Type.CAPTURED) and status.capture.file not in seen.leftovers
-            fields |= {"path": seen.place.absolute, "target": "", "virtualSize": Quantity(seen.file.virtual_size)}
+            path = self._drivers.disks(seen.place.pool).path(seen.place)
+            fields |= {"path": path, "target": "", "virtualSize": Quantity(seen.file.virtual_size)}
             fields["stored"] = status.stored or Quantity(seen.stored)
             fields["takenAt"] = status.taken_at or (status.capture.at if captured else seen.now)
             fields["quiesced"] = status.quiesced if status.taken_at else captured and status.capture.quiesced
         elif seen.in_use and seen.place is not None:
-            fields["target"] = f"{seen.place.pool.path}/{seen.place.folder}/{beginning(uid)}"
+            fields["target"] = self._drivers.snapshots(seen.place.pool).landing(seen.place, uid)
         said = {name: value for name, value in fields.items() if value}
         return (Report(wanted, said, self._reverted(wanted, seen), verdict=Type.PROVISIONED),)
 

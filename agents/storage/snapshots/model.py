@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from agents.storage.failure import Failed
 from agents.storage.folders import Place
 from agents.storage.jobs import State
 from agents.storage.qcow2 import Header
@@ -23,6 +24,8 @@ class Seen:
     source: Place | None = None
     offline: str = ""
     """Why the pool cannot be used."""
+    failed: Failed | None = None
+    """Why the pool's driver refuses it."""
     strange: str = ""
     """What is there that is not ours."""
     file: Header | None = None

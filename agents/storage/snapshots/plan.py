@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.storage.failure import Failed
 from agents.storage.snapshots.model import (
     Action,
     Copy,
@@ -40,6 +41,8 @@ def plan(snapshot: SnapshotObj, seen: Seen) -> Plan:
         return (), Done(Reason.RELEASED)
     if seen.offline or seen.place is None or seen.source is None:
         return (), Retry(Reason.POOL_OFFLINE, f"pool {snapshot.spec.pool}: {seen.offline}", after=OFFLINE)
+    if seen.failed is not None:
+        return (), _refused(snapshot, seen.failed)
     if snapshot.meta.deleting:
         return (Remove(snapshot, seen.place),), Done(Reason.RELEASED)
     if seen.strange:
@@ -51,6 +54,11 @@ def plan(snapshot: SnapshotObj, seen: Seen) -> Plan:
         message = f"{seen.place.absolute} was taken and is gone; put it back (is the pool mounted?) or delete it"
         return (), Retry(Reason.STORAGE_ERROR, message, after=BROKEN)
     return _take(snapshot, seen)
+
+
+def _refused(snapshot: SnapshotObj, failed: Failed) -> Outcome:
+    """Its pool's driver has no snapshots, so there is nothing to remove either."""
+    return Done(Reason.RELEASED) if snapshot.meta.deleting else Retry(failed.reason, failed.message, after=BROKEN)
 
 
 def _take(snapshot: SnapshotObj, seen: Seen) -> Plan:

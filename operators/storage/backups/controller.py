@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from operators.contract.backups import DISK_BACKUP, VOLUME_BACKUP
-from operators.contract.fabric import IMAGE_STORE
+from operators.contract.fabric import IMAGE_STORE, STORAGE_POOL
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Type
 from operators.contract.snapshots import VOLUME_SNAPSHOT
@@ -15,7 +15,7 @@ from operators.contract.storage import DISK
 from operators.kernel import Done, Outcome, Report
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
-from operators.storage import pieces
+from operators.storage import abilities, pieces
 from operators.storage.backups.model import Action, BackupObj, DiskBackupObj, Drop, Make, Protect, Seen, Unprotect
 from operators.storage.backups.plan import plan
 
@@ -51,6 +51,7 @@ class Backups:
             VOLUME_SNAPSHOT: self._of_snapshot,
             IMAGE_STORE: lambda store: (each.key for each in self._cache.by(VOLUME_BACKUP, BY_STORE, store.meta.name)),
             DISK: self._of_disk,
+            STORAGE_POOL: lambda pool: abilities.refused(self._cache, VOLUME_BACKUP),
         }
 
     async def observe(self, key: Key) -> tuple[BackupObj, Seen] | None:
@@ -67,6 +68,7 @@ class Backups:
             snapshot,
             store=self._cache.get(IMAGE_STORE, Key("", backup.spec.image_store)) is not None,
             mine=mine,
+            told=abilities.told(self._cache, snapshot.status.pool) if snapshot is not None and mine is None else (),
             name_taken=namesake is not None and mine is None,
             busy=self._busy(volume, mine),
             readers=pieces.readers(self._cache, BY_BACKUP, backup.meta.uid) if backup.meta.deleting else (),

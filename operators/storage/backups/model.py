@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from operators.contract.backups import DiskBackupSpec, DiskBackupStatus, VolumeBackupSpec, VolumeBackupStatus
+from operators.contract.formats import FormatReport
 from operators.contract.meta import Obj
 from operators.storage.snapshots.model import SnapshotObj
 
@@ -21,6 +22,8 @@ class Seen:
     store: bool = True
     """Whether there is an ImageStore of that name."""
     mine: DiskBackupObj | None = None
+    told: tuple[FormatReport, ...] = ()
+    """What the snapshot's pool can do; see `abilities`."""
     name_taken: bool = False
     busy: str = ""
     """Another DiskBackup of the same Volume that is under way, or is being removed."""

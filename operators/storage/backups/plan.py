@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 from operators.contract import names
 from operators.contract.backups import DiskBackupSpec
+from operators.contract.formats import Ability
 from operators.contract.meta import condition, holds
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome
+from operators.storage import abilities
 from operators.storage.backups.model import Action, BackupObj, DiskBackupObj, Drop, Make, Protect, Seen, Unprotect
 
 FINALIZER = names.finalizer("storage")
@@ -57,6 +59,8 @@ def _make(backup: BackupObj, seen: Seen) -> Plan:
     if seen.busy:
         return (), Blocked(Reason.RETRYING, f"DiskBackup {seen.busy} of the same Volume comes first")
     said = snapshot.status
+    if why := abilities.lack(said.pool, seen.told, Ability.BACKUPS):
+        return (), Blocked(Reason.UNSUPPORTED, f"{why}; move the Volume to another pool, and take another snapshot")
     spec = DiskBackupSpec(
         host_name=said.host_name,
         pool=said.pool,

@@ -18,6 +18,7 @@ from operators.kernel import Blocked, Done, Outcome, Report
 from operators.kernel.clock import stamp
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
+from operators.storage import abilities
 from operators.storage.images import lookup, source
 from operators.storage.images.lookup import CopyObj, ImageObj
 from operators.storage.images.model import Action, DeleteCopy, Evict, Fetch, Protect, Seen, Unprotect
@@ -172,7 +173,8 @@ class Images:
         )
 
     def _on_pool(self, pool: Any) -> Iterable[Key]:
-        """Images of which a pool that is too full has a copy that may go."""
+        """Images that a pool may be able to make by now, and those of which one that is too full has a copy to go."""
+        yield from abilities.refused(self._cache, IMAGE)
         if self._crowded(pool.meta.name):
             for image in self._cache.all(IMAGE):
                 if any(each.pool == pool.meta.name and each.unused_since for each in image.status.copies):

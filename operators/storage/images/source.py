@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from operators.contract import names
+from operators.contract.formats import Ability
 from operators.contract.meta import Key, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE, VOLUME, PoolFile
 from operators.kernel import Cache
 from operators.kernel.outcome import Blocked
+from operators.storage import abilities
 from operators.storage.images.lookup import ImageObj
 from operators.storage.volumes import observe as volumes
 
@@ -73,6 +75,8 @@ def _volume(cache: Cache, key: Key) -> Material:
         message = f"Volume {key.name} is not made yet, so there is nothing to copy"
         return Material(lack=Blocked(Reason.WAITING_FOR_VOLUMES, message))
     file, host = PoolFile(disk.spec.pool, disk.spec.path), disk.spec.host_name
+    if why := abilities.lack(file.pool, abilities.told(cache, file.pool), Ability.COPIES, disk.spec.format):
+        return Material(lack=Blocked(Reason.UNSUPPORTED, f"{why}; move Volume {key.name} to another pool first"))
     runs = next((holder.virtual_machine for holder in volumes.holders_of(cache, volume) if holder.running), "")
     if runs:
         message = f"VirtualMachine {runs} runs on Volume {key.name}: stop it, or make the Image of a VolumeSnapshot"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from operators.contract.formats import FormatReport
 from operators.contract.meta import Obj
 from operators.contract.snapshots import (
     DiskSnapshotSpec,
@@ -31,6 +32,8 @@ class Seen:
     reached: frozenset[str] = frozenset()
     """The holders' hosts that reach the Disk's file."""
     mine: DiskSnapshotObj | None = None
+    told: tuple[FormatReport, ...] = ()
+    """What the Disk's pool can do; see `abilities`."""
     name_taken: bool = False
     """Whether a DiskSnapshot of an earlier VolumeSnapshot of the same name is still there."""
     readers: tuple[str, ...] = ()

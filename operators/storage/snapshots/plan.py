@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from operators.contract import names
+from operators.contract.formats import Ability
 from operators.contract.meta import Condition, condition, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import DiskSnapshotSpec
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected
+from operators.storage import abilities
 from operators.storage.snapshots.model import (
     Action,
     BringBack,
@@ -75,6 +77,8 @@ def _take(snapshot: SnapshotObj, seen: Seen) -> Plan:
     disk = seen.disk
     if disk is None or disk.meta.deleting or not disk.status.path:
         return (), Blocked(Reason.WAITING_FOR_VOLUMES, f"Volume {name} has no disk yet, so there is nothing to take")
+    if why := abilities.lack(disk.spec.pool, seen.told, Ability.SNAPSHOTS, disk.spec.format):
+        return (), Blocked(Reason.UNSUPPORTED, f"{why}; move Volume {name} to another pool (its spec.pool)")
     spec = DiskSnapshotSpec(
         host_name=_host(seen, disk),
         pool=disk.spec.pool,

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from operators.contract import names
-from operators.contract.formats import DiskFormat
+from operators.contract.formats import Ability, DiskFormat
 from operators.contract.meta import condition, holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Outcome, Rejected
+from operators.storage import abilities
 from operators.storage.volumes.model import (
     Action,
     Adjust,
@@ -45,6 +46,8 @@ def place(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         message = f"Volume {name} is on pool {disk.spec.pool}: leave spec.pool out; the copy can be moved later"
         return (), Rejected(Reason.NO_POOL_FITS, message)
     size = size_of_copy(volume, seen, f"Volume {name}", disk.spec.size)
+    if why := abilities.lack(disk.spec.pool, origin.told, Ability.COPIES, disk.spec.format):
+        return (), Blocked(Reason.UNSUPPORTED, f"{why}; make it of a VolumeBackup instead")
     if origin.runs:
         return _snapshot(volume, seen, origin.runs)
     spec = replace(shape(volume, seen, disk.spec.host_name, disk.spec.pool, size), snapshot=disk.spec.path)
@@ -96,6 +99,8 @@ def adopt(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         return (), Blocked(Reason.WAITING_FOR_FIRST_CONSUMER, message)
     if pool.problem:
         return (), Blocked(Reason.NO_POOL_FITS, f"pool {pool.name}: {pool.problem}")
+    if why := abilities.lack(pool.name, pool.told, Ability.ADOPTION):
+        return (), Blocked(Reason.UNSUPPORTED, f"{why}; name another pool")
     if volume.spec.size is None:
         return (), Rejected(Reason.INVALID, "say spec.size: the file's virtual size, or more to grow it")
     if format_of(volume, seen) != DiskFormat.QCOW2:

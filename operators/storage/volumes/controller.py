@@ -23,6 +23,7 @@ from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, V
 from operators.kernel import Outcome, Report
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
+from operators.storage import abilities
 from operators.storage.images import lookup
 from operators.storage.volumes import observe
 from operators.storage.volumes.act import act
@@ -171,6 +172,7 @@ class Volumes:
 
     def _near_pool(self, pool: Obj[StoragePoolSpec, StoragePoolStatus]) -> Iterator[Key]:
         yield from self._moving_to(pool.meta.name)
+        yield from abilities.refused(self._cache, VOLUME)
         if pool.spec.host_name:
             yield from self._near_host(pool.spec.host_name)
             return

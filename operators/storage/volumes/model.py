@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from operators.contract.backups import VolumeBackupSpec, VolumeBackupStatus
 from operators.contract.compute import CatalogueStatus
-from operators.contract.formats import DiskFormat
+from operators.contract.formats import DiskFormat, FormatReport
 from operators.contract.meta import Obj
 from operators.contract.quantity import Quantity
 from operators.contract.snapshots import VolumeSnapshotSpec, VolumeSnapshotStatus
@@ -60,6 +60,8 @@ class Pool:
     """Bytes of virtual size that may still be given out on it."""
     formats: frozenset[str] = frozenset({DiskFormat.QCOW2})
     """What its host can hold there."""
+    told: tuple[FormatReport, ...] = ()
+    """What can be done there; see `abilities`."""
     copy: CopyObj | None = None
     """What has the name of the ImageCopy on this pool, if the Volume is made from an image."""
 
@@ -95,6 +97,8 @@ class Origin:
     disk: DiskObj | None = None
     runs: str = ""
     """The VirtualMachine whose guest has it, if one runs."""
+    told: tuple[FormatReport, ...] = ()
+    """What its pool can do; see `abilities`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ class Seen:
     """Whether a guest uses that one already."""
     retired: tuple[DiskObj, ...] = ()
     """Disks whose place another one has taken."""
+    told: tuple[FormatReport, ...] = ()
+    """What the Disk's pool can do; see `abilities`."""
     reached: frozenset[str] = frozenset()
     """Of the holders' hosts, those that reach the Disk's pool."""
     shared: bool = False

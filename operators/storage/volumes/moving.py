@@ -12,10 +12,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from operators.contract import names
+from operators.contract.formats import Ability
 from operators.contract.meta import condition, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import PoolFile
 from operators.kernel.outcome import Blocked, Outcome
+from operators.storage import abilities
 from operators.storage.volumes.model import Action, Adjust, DeleteDisk, DiskObj, MakeDisk, Seen, VolumeObj
 from operators.storage.volumes.placement import refusal
 
@@ -109,4 +111,8 @@ def _refused(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Blocked | None:
     tags = seen.offering.spec.tags if seen.offering else frozenset()
     if why := refusal(volume, pool, tags, disk.spec.size, disk.spec.format):
         return Blocked(Reason.NO_POOL_FITS, f"pool {wanted}: {why}; it stays on {disk.spec.pool}")
+    ability = Ability.MOVE_LIVE if any(holder.running for holder in seen.holders) else Ability.COPIES
+    for name, told in ((disk.spec.pool, seen.told), (wanted, pool.told)):
+        if why := abilities.lack(name, told, ability, disk.spec.format):
+            return Blocked(Reason.UNSUPPORTED, f"{why}; it stays on {disk.spec.pool}")
     return None

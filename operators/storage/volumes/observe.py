@@ -21,6 +21,7 @@ from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
 from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
+from operators.storage import abilities
 from operators.storage.images import lookup
 from operators.storage.volumes import origins
 from operators.storage.volumes.capacity import Promises
@@ -118,6 +119,7 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         heir=heir,
         went=heir is not None and any(heir.meta.name in _in_use(each, volume) for each in instances),
         retired=tuple(each for each in disks if each.meta.uid in _superseded(disks)),
+        told=abilities.told(cache, disk.spec.pool) if disk is not None else (),
         reached=within,
         shared=pool is not None and not pool.spec.host_name,
         name_taken=namesake is not None and namesake.spec.volume.uid != volume.meta.uid,
@@ -150,7 +152,8 @@ def _origin(cache: Cache, volume: VolumeObj) -> Origin | None:
     if origin is None:
         return None
     runs = next((holder.virtual_machine for holder in holders_of(cache, origin) if holder.running), "")
-    return Origin(origin.meta.deleting, disk_of(cache, origin), runs)
+    disk = disk_of(cache, origin)
+    return Origin(origin.meta.deleting, disk, runs, abilities.told(cache, disk.spec.pool) if disk is not None else ())
 
 
 def holders_of(cache: Cache, volume: VolumeObj) -> tuple[Holder, ...]:
@@ -275,6 +278,7 @@ def _pool(
         free=report.free if report else 0,
         promisable=promises - promised,
         formats=_formats(report),
+        told=pool.status.formats,
         copy=copy,
     )
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from operators.contract.formats import Ability
 from operators.contract.meta import condition
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
 from operators.kernel.outcome import Blocked, Problem
+from operators.storage import abilities
 from operators.storage.volumes.model import CopyObj, Pool, Seen, VolumeObj
 from operators.storage.volumes.shape import format_of
 
 
-def choose(volume: VolumeObj, seen: Seen, size: Quantity) -> Pool:
-    """The best pool for a new Disk. Raises Problem that lists every pool with the reason against it."""
+def choose(volume: VolumeObj, seen: Seen, size: Quantity, needs: Ability | None = None) -> Pool:
+    """The best pool for a new Disk that it must be able to do something with, where that is said.
+
+    Raises Problem that lists every pool with the reason against it."""
     host = seen.holders[0].host
     tags = seen.offering.spec.tags if seen.offering else frozenset()
     form = format_of(volume, seen)
     refused = {pool.name: refusal(volume, pool, tags, size, form) for pool in seen.pools}
+    if needs is not None:
+        lacks = {pool.name: abilities.lack(pool.name, pool.told, needs, form) for pool in seen.pools}
+        refused = {name: why or lacks[name] for name, why in refused.items()}
     fits = [pool for pool in seen.pools if not refused[pool.name]]
     if fits:
         return max(fits, key=lambda pool: (_standing(pool.copy), pool.free, pool.name))

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from operators.contract import names
+from operators.contract.formats import Ability
 from operators.contract.meta import condition, holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.contract.storage import DiskSpec
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
+from operators.storage import abilities
 from operators.storage.volumes import cloning, restore
 from operators.storage.volumes.following import follow
 from operators.storage.volumes.model import (
@@ -216,18 +218,30 @@ def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     if target < disk.spec.size:
         message = f"a Volume cannot shrink: it has {disk.spec.size}, so ask for that or more"
         return (), Rejected(Reason.SIZE_TOO_SMALL, message)
+    stays = _no_growth(seen, disk, target)
+    target = disk.spec.size if stays is not None else target
     # A guest that has it sees it grow: its hypervisor does what the storage agent may not, with QEMU on the file.
     spec = replace(disk.spec, size=target, keep=keeps(volume), limits=limits(volume, seen, disk.spec.limits))
     actions: list[Action] = [] if spec == disk.spec else [Adjust(disk, spec)]
     actions += _sights(volume, seen, replace(disk, spec=spec))
     moves, moving = move(volume, seen, disk)
     outcome = _verdict(seen, disk, spec)
+    outcome = stays if stays is not None and isinstance(outcome, Done) else outcome
     if isinstance(outcome, Done) and not actions:
         actions = begin(volume, seen, disk)
         outcome = moving or (
             Blocked(Reason.MOVING, f"it is to move to pool {volume.spec.pool}") if actions else outcome
         )
     return [*moves, *actions], outcome
+
+
+def _no_growth(seen: Seen, disk: DiskObj, size: int) -> Blocked | None:
+    """Why it does not grow at present: its pool cannot do that under the guest that runs on it."""
+    why = abilities.lack(disk.spec.pool, seen.told, Ability.GROW_ONLINE, disk.spec.format)
+    runs = next((holder for holder in seen.holders if holder.running), None)
+    if not why or runs is None or size == disk.spec.size:
+        return None
+    return Blocked(Reason.RESTART_REQUIRED, f"{why}; it grows once VirtualMachine {runs.virtual_machine} is stopped")
 
 
 def _verdict(seen: Seen, disk: DiskObj, spec: DiskSpec) -> Outcome:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from operators.contract import names
+from operators.contract.formats import Ability
 from operators.contract.meta import holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.storage import BackupRef
@@ -53,7 +54,7 @@ def from_backup(volume: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcom
     size = size_of_copy(volume, seen, f"VolumeBackup {name}", said.size)
     if not seen.holders:
         return (), Blocked(Reason.WAITING_FOR_FIRST_CONSUMER, "it is placed once a VirtualMachine lists it")
-    pool = choose(volume, seen, size)
+    pool = choose(volume, seen, size, Ability.BACKUPS)
     ref = BackupRef(backup.spec.image_store, said.volume_uid, backup.meta.uid)
     spec = replace(shape(volume, seen, pool.executor, pool.name, size), backup=ref)
     message = f"host {pool.executor} restores it from VolumeBackup {name} to pool {pool.name}"

@@ -12,7 +12,8 @@ from unittest import mock
 
 import pytest
 
-from agents.storage import exporting, folders, jobs, locks
+from agents.storage import folders, jobs, locks
+from agents.storage.directories import exporting
 from operators.contract.fabric import STORAGE_POOL
 from operators.contract.meta import Key, Obj
 from operators.contract.quantity import Quantity

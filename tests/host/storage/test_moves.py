@@ -10,7 +10,8 @@ from unittest import mock
 
 import pytest
 
-from agents.storage import folders, jobs, taking
+from agents.storage import folders, jobs
+from agents.storage.directories import taking
 from agents.storage.qemuimg import QemuImg
 from operators.contract.fabric import STORAGE_POOL
 from operators.contract.meta import Key, Obj

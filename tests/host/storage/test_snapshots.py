@@ -13,8 +13,8 @@ from unittest import mock
 import pytest
 
 from agents.storage import folders, jobs
+from agents.storage.directories import snapshots as act
 from agents.storage.qemuimg import QemuImg
-from agents.storage.snapshots import act
 from operators.contract.fabric import HOST_REPORT
 from operators.contract.meta import holds
 from operators.contract.quantity import Quantity

@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 
 from agents.storage import places, qcow2
-from agents.storage.copying import check_room, copy
+from agents.storage.directories.copying import check_room, copy
 from agents.storage.failure import Failed
 from agents.storage.folders import Draft, Missing, Place, Strange, in_thread, inner_folder, off_loop, open_file
 from agents.storage.jobs import Told

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from agents.storage import chains, formats, locks
+from agents.storage import formats, locks
+from agents.storage.directories import chains
 from agents.storage.failure import Failed
 from agents.storage.folders import Draft, Place, in_thread, off_loop
 from agents.storage.formats import Layout

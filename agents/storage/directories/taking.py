@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 
-from agents.storage import chains, locks
-from agents.storage.copying import copied
+from agents.storage import locks
+from agents.storage.directories import chains
+from agents.storage.directories.copying import copied
 from agents.storage.failure import Failed
 from agents.storage.folders import Missing, Place, Strange, in_thread, inner_folder
 from agents.storage.naming import set_aside, temporary

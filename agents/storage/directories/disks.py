@@ -1,12 +1,13 @@
-"""The driver of folders: a file for each disk, of one host or seen by several."""
+"""Disks in folders: a file for each."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
-from agents.storage import folders, formats, locks, places, qcow2, taking
-from agents.storage.copying import check_room, copy
+from agents.storage import folders, formats, locks, places, qcow2
+from agents.storage.directories import taking
+from agents.storage.directories.copying import check_room, copy
 from agents.storage.failure import Failed
 from agents.storage.fetching.inspection import inspect
 from agents.storage.folders import Draft, Missing, Place, Strange, in_thread, off_loop
@@ -14,31 +15,26 @@ from agents.storage.formats import Layout
 from agents.storage.naming import set_aside, temporary
 from agents.storage.qcow2 import Header
 from agents.storage.qemuimg import QemuImg, QemuImgError
-from operators.contract.formats import Ability, DiskFormat, FormatReport
 from operators.contract.reasons import Reason
 
 MODE = 0o600
-_COMMON = frozenset({Ability.THIN, Ability.SNAPSHOTS, Ability.GROW_ONLINE, Ability.MOVE_LIVE})
-_MORE = frozenset({Ability.LINKED_CLONES, Ability.MIGRATE_INCREMENTS, Ability.ADOPTION})
-FORMATS = (FormatReport(DiskFormat.QCOW2, _COMMON | _MORE), FormatReport(DiskFormat.RAW, _COMMON))
 
 
 @dataclass(frozen=True, slots=True)
-class Directories:
-    """Serves pools that are folders. See `Driver`."""
+class Disks:
+    """See `DiskPart`."""
 
     qemu: QemuImg
     most: int
     """Bytes that a file to adopt may unfold to."""
 
-    @property
-    def formats(self) -> tuple[FormatReport, ...]:
-        """qcow2 and raw."""
-        return FORMATS
+    def path(self, place: Place) -> str:
+        """The file's."""
+        return place.absolute
 
-    async def look(self, disk: Place) -> Header | None:
+    async def look(self, place: Place) -> Header | None:
         """By the file's header."""
-        return await off_loop(places.header_at, disk)
+        return await off_loop(places.header_at, place)
 
     async def in_use(self, disk: Place) -> bool:
         """By QEMU's own lock."""
