@@ -115,8 +115,9 @@ async def test_a_guest_on_a_raw_disk_is_noticed(host: Agent) -> None:
     try:
         with mock.patch.object(jobs, "FIRST_AGAIN", 0.2):
             await raw(host, "copy", snapshot=disk.spec.path)
-            said = await host.until(DISK, "copy", lambda obj: any("lock" in c.message for c in obj.status.conditions))
-            assert not said.status.virtual_size
+            said = await host.verdict(DISK, "copy", "StillAttached")
+            assert "a guest runs on volumes/" in said.message
+            assert not host.read(DISK, "copy").status.virtual_size
             await host.snapshot(disk)
             await host.verdict(DISK_SNAPSHOT, "snap", "Capturing")
             await host.store.delete(DISK, disk.key, uid=disk.meta.uid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest import mock
@@ -12,8 +13,11 @@ from unittest import mock
 import pytest
 
 from agents.storage import jobs
+from operators.contract.backups import DISK_BACKUP
+from operators.contract.meta import Key
 from operators.contract.storage import DISK, IMAGE_COPY
 from tests.host.storage.harness import Agent, agent, image, info, source
+from tests.host.storage.test_backups import VOLUME_UID, attic, backup, snapshot
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system of its own")
 MIB = 1 << 20
@@ -37,6 +41,12 @@ def fill(small: Agent, megabytes: int) -> Path:
     ballast = small.root / "ballast"
     ballast.write_bytes(os.urandom(megabytes * MIB))
     return ballast
+
+
+def sparsely(path: Path, content: bytes) -> None:
+    """Write what a disk holds, as a guest would: the zeros that it never wrote take no room."""
+    with path.open("r+b") as disk:
+        disk.write(content.rstrip(b"\0"))
 
 
 @pytest.mark.parametrize("length", [True, False])
@@ -75,6 +85,55 @@ async def test_a_copy_that_does_not_fit_leaves_the_first_disk_as_it_was(small: A
     await small.verdict(DISK, "copy", "PoolFull")
     assert small.files() == {first.spec.path} and path.read_bytes() == content
     ballast.unlink()
+
+
+async def test_an_image_of_a_disk_that_does_not_fit_leaves_that_as_it_was(small: Agent) -> None:
+    disk = await small.disk("data", "4Mi", path="volumes/data.raw", format="raw")
+    await small.verdict(DISK, "data", "AsSpecified")
+    content = os.urandom(2 * MIB) + bytes(2 * MIB)
+    path = small.pool / disk.spec.path
+    sparsely(path, content)
+    ballast = fill(small, 5)
+    uid = str(uuid.uuid4())
+    spec = {
+        "hostName": small.node,
+        "pool": "local",
+        "path": f"images/{uid}.qcow2",
+        "image": {"name": "golden", "uid": uid},
+        "source": {"pool": "local", "path": disk.spec.path},
+    }
+    await small.store.create(IMAGE_COPY, IMAGE_COPY.body(Key(small.space, "golden"), spec=spec))
+    await small.verdict(IMAGE_COPY, "golden", "PoolFull")
+    assert small.files() == {disk.spec.path} and path.read_bytes() == content
+    ballast.unlink()
+    await small.verdict(IMAGE_COPY, "golden", "AsSpecified")
+    assert small.files() == {disk.spec.path, spec["path"]}
+
+
+async def test_a_backup_that_does_not_fit_into_its_store_and_a_disk_that_does_not_fit_back(small: Agent) -> None:
+    (small.root / "attic").mkdir()
+    await attic(small, type="Directory", path=str(small.root / "attic"))
+    disk = await small.disk("data", "4Mi", path="volumes/data.raw", format="raw")
+    await small.verdict(DISK, "data", "AsSpecified")
+    content = os.urandom(MIB) + bytes(3 * MIB)
+    sparsely(small.pool / disk.spec.path, content)
+    taken = await snapshot(small, disk, "monday")
+    before = small.files()
+
+    ballast = fill(small, 5)
+    kept = await backup(small, taken, "offsite")
+    await small.verdict(DISK_BACKUP, "offsite", "PoolFull")
+    ballast.unlink()
+    await small.verdict(DISK_BACKUP, "offsite", "AsSpecified")
+
+    ballast = fill(small, 3)
+    ref = {"imageStore": "attic", "volumeUid": VOLUME_UID, "backupUid": kept.spec.backup.uid}
+    again = await small.disk("again", "4Mi", path="volumes/again.raw", format="raw", backup=ref)
+    await small.verdict(DISK, "again", "PoolFull")
+    assert small.files() == before
+    ballast.unlink()
+    await small.verdict(DISK, "again", "AsSpecified")
+    assert (small.pool / again.spec.path).read_bytes() == content
 
 
 async def test_what_a_server_packs_is_not_unfolded(tmp_path: Path) -> None:
