@@ -8,7 +8,7 @@ it is started.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from operators.compute.model import Instance, Volume
@@ -138,6 +138,10 @@ class Ledger:
         """A virtual machine is gone."""
         self.settle(vm)
         self._expected.pop(vm, None)
+
+    def claims(self) -> Collection[Claim]:
+        """All claims whose Instances are still being written."""
+        return self._pending.values()
 
     def pending(self, vm: Key) -> Claim | None:
         """A claim of which nobody knows whether it was written."""

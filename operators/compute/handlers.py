@@ -22,6 +22,7 @@ from operators.contract.orchestration import FLOW
 from operators.contract.placement import AFFINITY_GROUP, PLACEMENT_PLAN
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.contract.tenancy import KINDS as TENANCY
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.component import Component
 from operators.kernel.controller import Watch
@@ -46,6 +47,7 @@ WATCHED = (
     IMAGE,
     VIRTUAL_MACHINE_SNAPSHOT,
     VOLUME_SNAPSHOT,
+    *TENANCY,
 )
 
 

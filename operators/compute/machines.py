@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from operators.compute import groups, summary
+from operators.compute import groups, limits, summary
 from operators.compute.act import act, read_secrets
 from operators.compute.capacity import Ledger, held
 from operators.compute.claims import Claims
@@ -27,6 +27,7 @@ from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.quantity import Duration
 from operators.contract.reasons import Reason
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.contract.tenancy import KINDS as TENANCY
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.cache import AnyObj
 from operators.kernel.controller import Report
@@ -74,6 +75,7 @@ class Machines:
         cache.index(INSTANCE, "vm", lambda each: (f"{each.meta.namespace}/{each.spec.virtual_machine.name}",))
         cache.index(INSTANCE, "volume", lambda each: {f"{each.meta.namespace}/{name}" for name in held(each)})
         groups.add_index(cache)
+        limits.add_index(cache)
         cache.index(VIRTUAL_MACHINE, "volume", _volumes_of)
         cache.index(VIRTUAL_MACHINE, "offering", lambda vm: (vm.spec.offering,))
         cache.index(VIRTUAL_MACHINE, "key-pair", lambda vm: {f"{vm.meta.namespace}/{n}" for n in vm.spec.ssh_key_pairs})
@@ -98,6 +100,7 @@ class Machines:
             DISK_OFFERING: self._waiting,
             IMAGE: self._waiting,
             VIRTUAL_MACHINE_SNAPSHOT: _of_snapshot,
+            **dict.fromkeys(TENANCY, self._waiting),
             AFFINITY_GROUP: lambda group: self._keys(BY_GROUP, str(group.key)),
         }
 

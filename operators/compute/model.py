@@ -11,6 +11,7 @@ from operators.contract.compute import ComputeOfferingSpec, VirtualMachineSpec, 
 from operators.contract.instances import InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Meta, Obj
 from operators.contract.storage import VolumeSpec, VolumeStatus
+from operators.contract.tenancy import Room
 
 VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
 Instance: TypeAlias = Obj[InstanceSpec, InstanceStatus]
@@ -123,6 +124,8 @@ class Seen:
     """Seconds for which the plan has been on its way without a word to anybody."""
     said: float | None = None
     """Seconds since its status said that no host fits, if that is what it says of the present spec."""
+    rooms: tuple[Room, ...] = ()
+    """What others take of its tenant's limits; only where the scheduler is asked."""
     policy: Policy = Policy.SPREAD
     avoid: str = ""
     """The host whose agent had no room for it, after all."""

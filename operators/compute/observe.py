@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from operators.compute import images
+from operators.compute import images, limits
 from operators.compute.capacity import Ledger
 from operators.compute.groups import group_needs, unknown_group
 from operators.compute.hosts import host_views
@@ -80,6 +80,7 @@ def survey(vm: VM, cache: Cache, ledger: Ledger, catalogue: str, policy: Policy,
         zones=frozenset(zone.meta.name for zone in cache.all(ZONE)) if vm.spec.placement.zone else frozenset(),
         hosts=host_views(cache, ledger, vm.meta.namespace, vm.meta.uid) if hosts else (),
         groups=tuple(group_needs(vm, cache, ledger)) if hosts else (),
+        rooms=limits.rooms(vm, cache, ledger) if hosts else (),
         unknown_group=unknown_group(vm, cache),
         keys=_keys(vm, cache),
         policy=policy,
@@ -134,7 +135,8 @@ def _to_place(vm: VM, own: list[Instance], cache: Cache) -> bool:
     if not own or own[0].spec.power is not Power.RUNNING or refused(own[0]):
         return True
     offering, now = cache.get(COMPUTE_OFFERING, Key("", vm.spec.offering)), own[0].spec
-    return live(vm, offering.spec if offering else None, now).cpus > now.cpus
+    asked = live(vm, offering.spec if offering else None, now)
+    return asked.cpus > now.cpus or asked.memory > now.memory
 
 
 def _says_no_host_fits(vm: VM) -> bool:

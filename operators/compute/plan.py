@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from operators.compute import firstboot, grace, passwords, reinstall, restarts
+from operators.compute import firstboot, grace, limits, passwords, reinstall, restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
 from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, unusable
 from operators.compute.scheduler import choose
@@ -117,6 +117,8 @@ def _make(vm: VM, seen: Seen) -> Plan:
     if (waits := _first_boot(vm, seen)) is not None:
         return waits
     assert seen.offering is not None
+    if much := limits.over(vm, seen.offering, seen.rooms):
+        return [], Blocked(Reason.LIMIT_EXCEEDED, much)
     choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy, avoid=seen.avoid)
     if not choice.host:
         return [], Blocked(Reason.NO_HOST_FITS, choice.message)
@@ -188,6 +190,10 @@ def _resized(vm: VM, seen: Seen, instance: Instance) -> InstanceSpec | None:
     asked = live(vm, seen.offering, instance.spec)
     if asked == instance.spec:
         return None
+    if seen.offering is not None and limits.over(vm, seen.offering, seen.rooms):
+        # What it has stays; only what its tenant may not have is not given.
+        few, little = min(asked.cpus, instance.spec.cpus), min(asked.memory, instance.spec.memory)
+        asked = replace(asked, cpus=few, memory=little)
     if asked.cpus > instance.spec.cpus and seen.offering is not None:
         here = instance.spec.host_name
         room = need(vm, seen.offering, seen)
@@ -226,6 +232,8 @@ def _start(vm: VM, seen: Seen, instance: Instance) -> Plan:
     if (waits := _first_boot(vm, seen)) is not None:
         return waits
     assert seen.offering is not None
+    if much := limits.over(vm, seen.offering, seen.rooms):
+        return [], Blocked(Reason.LIMIT_EXCEEDED, much)
     here = instance.spec.host_name
     choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy, prefer=here)
     if choice.host == here:

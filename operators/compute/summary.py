@@ -114,6 +114,7 @@ _PHASES = {
     Reason.CRASHED: "Crashed",
     Reason.DELETING: "Provisioning",
     Reason.NO_HOST_FITS: "Pending",
+    Reason.LIMIT_EXCEEDED: "Pending",
 }
 
 

@@ -106,6 +106,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     NO_HOST_FITS = "NoHostFits"
     NO_POOL_FITS = "NoPoolFits"
+    LIMIT_EXCEEDED = "LimitExceeded"
     HOST_FULL = "HostFull"
     NO_ADDRESS_LEFT = "NoAddressLeft"
     NO_SEGMENT_LEFT = "NoSegmentLeft"

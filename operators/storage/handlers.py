@@ -11,6 +11,7 @@ from operators.contract.instances import INSTANCE
 from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.snapshots import KINDS as SNAPSHOT_KINDS
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
+from operators.contract.tenancy import KINDS as TENANCY
 from operators.kernel import Watch
 from operators.kernel.component import Component
 from operators.kernel.manager import AnyController, Context
@@ -34,6 +35,7 @@ WATCHED = (
     STORAGE_POOL,
     HOST_REPORT,
     HOST,
+    *TENANCY,
 )
 
 

@@ -20,6 +20,7 @@ CODES = {
         (
             Reason.NO_HOST_FITS,
             Reason.NO_POOL_FITS,
+            Reason.LIMIT_EXCEEDED,
             Reason.NO_ADDRESS_LEFT,
             Reason.NO_SEGMENT_LEFT,
             Reason.NO_PUBLIC_ADDRESS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from operators.contract.meta import Key
 from operators.contract.storage import DISK
 from operators.kernel import Cache
@@ -31,6 +33,10 @@ class Promises:
             disks = self._cache.by(DISK, BY_POOL, pool)
             self._sums[pool] = sum(disk.spec.size for disk in disks if not disk.spec.file_of)
         return self._sums[pool] + sum(size for name, size in self._pending.values() if name == pool)
+
+    def pending(self) -> Iterator[tuple[Key, int]]:
+        """The Volumes whose Disks are on their way, and their sizes."""
+        return ((key, size) for key, (_, size) in self._pending.items())
 
     def enter(self, volume: Key, pool: str, size: int) -> None:
         """A Disk of a Volume is about to be made."""

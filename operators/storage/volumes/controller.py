@@ -18,8 +18,10 @@ from operators.contract.fabric import (
 )
 from operators.contract.instances import INSTANCE, InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Kind, Obj
+from operators.contract.reasons import Reason
 from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
+from operators.contract.tenancy import KINDS as TENANCY
 from operators.kernel import Outcome, Report
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
@@ -63,6 +65,8 @@ class Volumes:
         self._catalogue = context.env.get("CATALOG_NAMESPACE", "")
         observe.add_indexes(self._cache)
         self._promises = Promises(self._cache)
+        self._limited: set[Key] = set()
+        """Volumes that wait for room within a limit."""
         self._cache.index(VOLUME, BY_IMAGE, self._image_keys)
         self._cache.index(VOLUME, BY_SNAPSHOT, lambda volume: _beside(volume, volume.spec.source.snapshot))
         self._cache.index(VOLUME, BY_BACKUP, lambda volume: _beside(volume, volume.spec.source.backup))
@@ -86,6 +90,7 @@ class Volumes:
             STORAGE_POOL: self._near_pool,
             HOST_REPORT: self._by_report,
             HOST: lambda host: self._near_host(host.meta.name),
+            **dict.fromkeys(TENANCY, lambda _: tuple(self._limited)),
         }
 
     async def observe(self, key: Key) -> tuple[VolumeObj, Seen] | None:
@@ -93,6 +98,7 @@ class Volumes:
         volume = self._cache.get(VOLUME, key)
         if volume is None:
             self._promises.settle(key)
+            self._limited.discard(key)
             return None
         if volume.status.disk and observe.disk_of(self._cache, volume) is None and not volume.meta.deleting:
             await self._store.get(DISK, Key(volume.meta.namespace, volume.status.disk))
@@ -102,6 +108,7 @@ class Volumes:
     def plan(self, wanted: VolumeObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`. Nothing is awaited since the pools were read, so what is claimed now nobody else claims."""
         actions, outcome = plan(wanted, seen)
+        (self._limited.add if outcome.reason == Reason.LIMIT_EXCEEDED else self._limited.discard)(wanted.key)
         for action in actions:
             if isinstance(action, MakeDisk) and not action.spec.file_of:
                 self._promises.enter(wanted.key, action.spec.pool, action.spec.size)
@@ -122,7 +129,8 @@ class Volumes:
             self._promises.settle(key)
         volume = self._cache.get(VOLUME, key)
         origin = (Key(key.namespace, volume.spec.source.volume),) if volume and volume.spec.source.volume else ()
-        return (key, *origin, *self._unmade(str(key)))
+        gone = self._cache.get(DISK, disk.key) is None
+        return (key, *origin, *self._unmade(str(key)), *(self._limited if gone else ()))
 
     def _by_snapshot(self, snapshot: SnapshotObj) -> Iterator[Key]:
         """The Volumes that are to be made from it, and the one whose own it is, or has the name of."""

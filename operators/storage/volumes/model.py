@@ -24,6 +24,7 @@ from operators.contract.storage import (
     VolumeSpec,
     VolumeStatus,
 )
+from operators.contract.tenancy import Room
 
 VolumeObj: TypeAlias = Obj[VolumeSpec, VolumeStatus]
 DiskObj: TypeAlias = Obj[DiskSpec, DiskStatus]
@@ -145,6 +146,8 @@ class Seen:
     original: CopyObj | None = None
     """The copy that all others are made from, of an image that no url leads to."""
     moves: Moves = field(default_factory=Moves)
+    rooms: tuple[Room, ...] = ()
+    """What others take of its tenant's limits on storage."""
     quiet: float = 0.0
     """Seconds for which a state that passes by itself is not worth a write."""
 

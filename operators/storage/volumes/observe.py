@@ -23,7 +23,7 @@ from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
 from operators.storage import abilities
 from operators.storage.images import lookup
-from operators.storage.volumes import origins
+from operators.storage.volumes import limits, origins
 from operators.storage.volumes.capacity import Promises
 from operators.storage.volumes.model import Arriving, DiskObj, Holder, ImageObj, Moves, Origin, Pool, Seen, VolumeObj
 
@@ -44,6 +44,7 @@ def add_indexes(cache: Cache) -> None:
     cache.index(INSTANCE, BY_VOLUME, lambda instance: tuple(map(str, volumes_of(instance))))
     cache.index(INSTANCE, BY_HOST, lambda instance: (instance.spec.host_name,))
     origins.add_indexes(cache)
+    limits.add_index(cache)
     cache.index(HOST_REPORT, BY_HOST, lambda report: (report.spec.host_name,))
 
 
@@ -127,6 +128,7 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         virtual_size=_virtual_size(cache, image) if image is not None else None,
         original=original,
         moves=_moves(cache, volume, disk, instances, within, promises) if disk is not None else Moves(),
+        rooms=limits.rooms(cache, volume, promises),
         quiet=_quiet(_moments(cache, volume, disk), now),
     )
 

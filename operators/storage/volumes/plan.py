@@ -19,6 +19,7 @@ from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, 
 from operators.storage import abilities
 from operators.storage.volumes import cloning, restore
 from operators.storage.volumes.following import follow
+from operators.storage.volumes.limits import too_much, within
 from operators.storage.volumes.model import (
     Action,
     Adjust,
@@ -64,7 +65,8 @@ def _plan(volume: VolumeObj, seen: Seen) -> Plan:
         return _end(volume, seen)
     if seen.disk is not None:
         return _keep(volume, seen, seen.disk)
-    return _place(volume, seen)
+    actions, outcome = _place(volume, seen)
+    return (actions, outcome) if volume.status.disk or seen.sights else within(seen, actions, outcome)
 
 
 def _end(volume: VolumeObj, seen: Seen) -> Plan:
@@ -236,7 +238,9 @@ def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
 
 
 def _no_growth(seen: Seen, disk: DiskObj, size: int) -> Blocked | None:
-    """Why it does not grow at present: its pool cannot do that under the guest that runs on it."""
+    """Why it does not grow at present: a limit, or its pool cannot do that under the guest that runs on it."""
+    if size > disk.spec.size and (much := too_much(seen, size)):
+        return Blocked(Reason.LIMIT_EXCEEDED, much)
     why = abilities.lack(disk.spec.pool, seen.told, Ability.GROW_ONLINE, disk.spec.format)
     runs = next((holder for holder in seen.holders if holder.running), None)
     if not why or runs is None or size == disk.spec.size:
