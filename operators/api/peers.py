@@ -33,9 +33,9 @@ PATIENCE = 2.0
 """Seconds that a request waits for the watch to bring what another replica told of."""
 LOOK = 5.0
 """Seconds between look-ups of the others' addresses."""
-APART = 30.0
+APART = 5.0
 """Seconds for which one that could not be reached is left alone, unless it tells of itself."""
-TIMEOUT = aiohttp.ClientTimeout(total=0.5, sock_connect=0.3)
+TIMEOUT = aiohttp.ClientTimeout(total=2.0, sock_connect=0.5)
 _KINDS: Mapping[str, AnyKind] = {kind.crd: kind for kind in KINDS}
 
 News: TypeAlias = dict[str, Any]
