@@ -8,7 +8,7 @@ from typing import Any
 
 from operators.contract import names
 from operators.contract.codec import to_wire
-from operators.contract.fabric import STORAGE_POOL
+from operators.contract.fabric import HOST, STORAGE_POOL
 from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
@@ -17,7 +17,7 @@ from operators.contract.storage import DISK, IMAGE_COPY, VOLUME
 from operators.kernel import Blocked, Done, Outcome, Rejected, Report
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
-from operators.storage import abilities, pieces
+from operators.storage import abilities, lost, pieces
 from operators.storage.snapshots.model import (
     Action,
     BringBack,
@@ -61,6 +61,10 @@ class Snapshots:
             VOLUME: lambda volume: self._moving(volume.key),
             DISK: self._of_disk,
             IMAGE_COPY: lambda copy: self._taken_as(copy.spec.source.path) if copy.spec.source else (),
+            HOST: lambda host: (
+                Key(each.meta.namespace, each.spec.snapshot.name)
+                for each in lost.waiting(self._cache, DISK_SNAPSHOT, host.meta.name)
+            ),
             STORAGE_POOL: lambda pool: abilities.refused(self._cache, VOLUME_SNAPSHOT),
             INSTANCE: lambda instance: (key for each in volumes.volumes_of(instance) for key in self._moving(each)),
         }
@@ -85,7 +89,8 @@ class Snapshots:
         reached = volumes.reached_by(self._cache, disk, holders) if disk is not None else frozenset()
         taken = namesake is not None and mine is None
         told = abilities.told(self._cache, disk.spec.pool) if disk is not None else ()
-        return snapshot, Seen(volume, disk, holders, reached, mine, told, taken, readers)
+        away = lost.hosts(self._cache, (mine,)) if mine is not None else ()
+        return snapshot, Seen(volume, disk, holders, reached, mine, told, taken, away, readers)
 
     def plan(self, wanted: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """See `plan`."""

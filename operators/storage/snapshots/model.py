@@ -36,6 +36,8 @@ class Seen:
     """What the Disk's pool can do; see `abilities`."""
     name_taken: bool = False
     """Whether a DiskSnapshot of an earlier VolumeSnapshot of the same name is still there."""
+    lost: tuple[str, ...] = ()
+    """The DiskSnapshot's host, when it does not answer although its agent has something to do."""
     readers: tuple[str, ...] = ()
     """Disks that are being made from it; looked up only while it is being deleted."""
 

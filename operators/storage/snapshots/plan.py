@@ -14,7 +14,7 @@ from operators.contract.meta import Condition, condition, holds
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import DiskSnapshotSpec
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected
-from operators.storage import abilities
+from operators.storage import abilities, lost
 from operators.storage.snapshots.model import (
     Action,
     BringBack,
@@ -35,8 +35,10 @@ Plan = tuple[Sequence[Action], Outcome]
 def plan(snapshot: SnapshotObj, seen: Seen) -> Plan:
     """The next steps for one VolumeSnapshot, and how it stands once they are done."""
     if snapshot.meta.deleting:
-        return _end(snapshot, seen)
+        actions, outcome = _end(snapshot, seen)
+        return actions, lost.told(outcome, seen.lost)
     actions, outcome = _plan(snapshot, seen)
+    outcome = lost.told(outcome, seen.lost)
     if FINALIZER not in snapshot.meta.finalizers:
         actions = [Protect(snapshot), *actions]
     return actions, outcome

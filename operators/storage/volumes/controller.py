@@ -13,6 +13,8 @@ from operators.contract.fabric import (
     STORAGE_POOL,
     HostReportSpec,
     HostReportStatus,
+    HostSpec,
+    HostStatus,
     StoragePoolSpec,
     StoragePoolStatus,
 )
@@ -25,7 +27,7 @@ from operators.contract.tenancy import KINDS as TENANCY
 from operators.kernel import Outcome, Report
 from operators.kernel.manager import Context
 from operators.kernel.report import Voice
-from operators.storage import abilities
+from operators.storage import abilities, lost
 from operators.storage.images import lookup
 from operators.storage.volumes import observe
 from operators.storage.volumes.act import act
@@ -89,7 +91,7 @@ class Volumes:
             DISK_OFFERING: lambda offering: (v.key for v in self._cache.by(VOLUME, BY_OFFERING, offering.meta.name)),
             STORAGE_POOL: self._near_pool,
             HOST_REPORT: self._by_report,
-            HOST: lambda host: self._near_host(host.meta.name),
+            HOST: self._by_host,
             **dict.fromkeys(TENANCY, lambda _: tuple(self._limited)),
         }
 
@@ -186,6 +188,12 @@ class Volumes:
             return
         for host in {instance.spec.host_name for instance in self._cache.all(INSTANCE)}:
             yield from self._near_host(host)
+
+    def _by_host(self, host: Obj[HostSpec, HostStatus]) -> Iterator[Key]:
+        """The Volumes near it, and those that wait for what its agent is to do."""
+        yield from self._near_host(host.meta.name)
+        for disk in lost.waiting(self._cache, DISK, host.meta.name):
+            yield Key(disk.meta.namespace, disk.spec.volume.name)
 
     def _near_host(self, host: str) -> Iterator[Key]:
         """The Volumes that wait to be placed, or to be copied, near an Instance on that host."""

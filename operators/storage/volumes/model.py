@@ -148,6 +148,8 @@ class Seen:
     moves: Moves = field(default_factory=Moves)
     rooms: tuple[Room, ...] = ()
     """What others take of its tenant's limits on storage."""
+    lost: tuple[str, ...] = ()
+    """Hosts that do not answer although their agents have something to do to its Disks."""
     quiet: float = 0.0
     """Seconds for which a state that passes by itself is not worth a write."""
 

@@ -21,7 +21,7 @@ from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK, DISK_OFFERING, IMAGE, IMAGE_COPY, VOLUME
 from operators.kernel import Cache
 from operators.kernel.clock import parse_stamp
-from operators.storage import abilities
+from operators.storage import abilities, lost
 from operators.storage.images import lookup
 from operators.storage.volumes import limits, origins
 from operators.storage.volumes.capacity import Promises
@@ -45,6 +45,7 @@ def add_indexes(cache: Cache) -> None:
     cache.index(INSTANCE, BY_HOST, lambda instance: (instance.spec.host_name,))
     origins.add_indexes(cache)
     limits.add_index(cache)
+    lost.add_indexes(cache)
     cache.index(HOST_REPORT, BY_HOST, lambda report: (report.spec.host_name,))
 
 
@@ -129,6 +130,7 @@ def observe(cache: Cache, volume: VolumeObj, catalogue: str, now: datetime, prom
         original=original,
         moves=_moves(cache, volume, disk, instances, within, promises) if disk is not None else Moves(),
         rooms=limits.rooms(cache, volume, promises),
+        lost=lost.hosts(cache, disks),
         quiet=_quiet(_moments(cache, volume, disk), now),
     )
 

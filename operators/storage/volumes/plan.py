@@ -16,7 +16,7 @@ from operators.contract.quantity import Quantity
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.contract.storage import DiskSpec
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
-from operators.storage import abilities
+from operators.storage import abilities, lost
 from operators.storage.volumes import cloning, restore
 from operators.storage.volumes.following import follow
 from operators.storage.volumes.limits import too_much, within
@@ -53,6 +53,7 @@ def plan(volume: VolumeObj, seen: Seen) -> Plan:
         actions, outcome = _plan(volume, seen)
     except Problem as problem:
         actions, outcome = (), problem.outcome
+    outcome = lost.told(outcome, seen.lost)
     if not volume.meta.deleting and FINALIZER not in volume.meta.finalizers:
         actions = [Protect(volume), *actions]
     if isinstance(outcome, Blocked) and outcome.reason in PASSING and seen.quiet > 0:
@@ -202,7 +203,7 @@ def _passes(seen: Seen, disk: DiskObj) -> bool:
 def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     if disk.meta.deleting:
         if disk.spec.keep and seen.sights:
-            return (), _verdict(seen, disk, disk.spec)
+            return (), _passing(volume, seen, disk)
         if disk.spec.keep:
             return (), Blocked(Reason.PROVISIONING, f"host {disk.spec.host_name} lets go of its file, which stays")
         message = f"Disk {disk.meta.name} was deleted by someone, and its data is being freed with it"
@@ -210,6 +211,14 @@ def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     follows, _ = follow(volume, seen, disk)
     actions, outcome = _stay(volume, seen, disk)
     return [*cloning.settle(volume, seen, disk), *follows, *actions], outcome
+
+
+def _passing(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Outcome:
+    """How it stands while a host lets go of its file, which another one uses: well, as long as it is not to grow."""
+    outcome = _verdict(seen, disk, disk.spec)
+    if not isinstance(outcome, Done) or (volume.spec.size or 0) <= disk.spec.size:
+        return outcome
+    return Blocked(Reason.GROWING, f"it grows once host {disk.spec.host_name} has let go of its file")
 
 
 def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
