@@ -1,4 +1,4 @@
-"""What a disk costs beside raw libvirt and qemu-img: attached, detached, grown, cloned. The agents alone, without a cluster.
+"""What a disk costs beside raw libvirt and qemu-img: attached, detached, grown, cloned, taken a snapshot of. The agents alone, without a cluster.
 
 The time of ours is from the change of the object in the API server to the status that says it is done. Nothing here
 fails by the clock; the tables are printed, and copied into docs/benchmarks.md by whoever ran them.
@@ -18,16 +18,17 @@ import pytest
 
 libvirt = pytest.importorskip("libvirt")
 
-from agents.hypervisor import domainxml  # noqa: E402
+from agents.hypervisor import backups, domainxml  # noqa: E402
 from agents.hypervisor.driver import DiskDevice  # noqa: E402
 from operators.contract.quantity import Quantity  # noqa: E402
 from operators.contract.storage import DISK, IMAGE_COPY  # noqa: E402
 from tests.host.hypervisor.conftest import MIB, World, host, world  # noqa: E402
 from tests.host.hypervisor.test_hotplug import change, disks, volume  # noqa: E402
+from tests.host.hypervisor.test_snapshots import Both, both  # noqa: E402
 from tests.host.storage.harness import agent, image, source  # noqa: E402
 from tests.support.measure import percentile, table  # noqa: E402
 
-__all__ = ["host", "world"]
+__all__ = ["both", "host", "world"]
 RUNS = int(os.environ.get("BENCH_RUNS", "8"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -90,6 +91,54 @@ async def test_attach_detach_grow_beside_raw_libvirt(world: World) -> None:
                 ours[name].append(said[at + 1] - said[at])
     connection.close()
     table(f"Disks of a running guest beside raw libvirt, {RUNS} runs", rows(raw, ours))
+    assert all(ours.values())
+
+
+async def test_snapshots_beside_raw_libvirt(both: Both, tmp_path: Path) -> None:
+    """Nobody is asked to hold still: a guest's answer would be measured with it."""
+    key = await both.guest("vm1", copy="tiny")
+    running, alone = "snapshot under a guest", "snapshot of a disk of no guest"
+    raw: dict[str, list[float]] = {running: [], alone: []}
+    ours: dict[str, list[float]] = {running: [], alone: []}
+    connection = libvirt.open(both.world.host.libvirt_uri)
+    uuid, used, spare = both.world.uuid(key), both.disk("vm1"), await both.storage.disk("spare", "96Mi", copy="tiny")
+    await both.storage.verdict(DISK, "spare", "AsSpecified")
+
+    async def taken(name: str, disk: Any) -> float:
+        began = time.perf_counter()
+        snapshot = await both.storage.snapshot(disk, name, quiesce="Never")
+        await both.taken(name)
+        ended = time.perf_counter()
+        await both.storage.gone(snapshot)
+        return ended - began
+
+    async def under_a_guest(target: Path) -> float:
+        began = time.perf_counter()
+        await asyncio.to_thread(backups.begin, connection, uuid, {str(both.storage.pool / used.spec.path): str(target)})
+        while await asyncio.to_thread(backups.running, connection, uuid) is not None:
+            await asyncio.sleep(0.01)
+        ended = time.perf_counter()
+        target.unlink()
+        return ended - began
+
+    def of_no_guest(target: Path) -> float:
+        began = time.perf_counter()
+        command = ["qemu-img", "convert", "-O", "qcow2", str(both.storage.pool / spare.spec.path), str(target)]
+        subprocess.run(command, check=True, timeout=60)
+        ended = time.perf_counter()
+        target.unlink()
+        return ended - began
+
+    for number in range(RUNS + 1):
+        target = tmp_path / f"raw{number}.qcow2"
+        found = await under_a_guest(target), await asyncio.to_thread(of_no_guest, target)
+        own = await taken(f"used{number}", used), await taken(f"spare{number}", spare)
+        if number:
+            for at, name in enumerate(raw):
+                raw[name].append(found[at])
+                ours[name].append(own[at])
+    connection.close()
+    table(f"Snapshots beside raw libvirt and qemu-img, {RUNS} runs", rows(raw, ours))
     assert all(ours.values())
 
 
