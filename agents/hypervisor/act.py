@@ -9,10 +9,12 @@ from agents.hypervisor.files import Files
 from agents.hypervisor.model import (
     AskToEnd,
     Attach,
+    AttachNic,
     Clear,
     CutPower,
     Deed,
     Detach,
+    DetachNic,
     Grow,
     Keep,
     Mirror,
@@ -55,6 +57,8 @@ _VERB = {
     Clear: "removing the domain",
     Attach: "attaching a disk",
     Detach: "detaching a disk",
+    AttachNic: "attaching a NIC",
+    DetachNic: "detaching a NIC",
     Grow: "growing a disk",
     Throttle: "limiting a disk",
     Mirror: "copying a disk to another pool",
@@ -100,6 +104,10 @@ async def _act(action: Deed, hypervisor: Hypervisor, files: Files, clock: Clock)
             await hypervisor.attach(uuid, disk)
         case Detach(uuid=uuid, target=target):
             await hypervisor.detach(uuid, target)
+        case AttachNic(uuid=uuid, nic=nic):
+            await hypervisor.attach_nic(uuid, nic)
+        case DetachNic(uuid=uuid, tap=tap):
+            await hypervisor.detach_nic(uuid, tap)
         case Grow(uuid=uuid, target=target, size=size):
             await hypervisor.grow(uuid, target, size)
         case Throttle(uuid=uuid, target=target, disk=disk):

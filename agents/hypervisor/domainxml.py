@@ -153,13 +153,12 @@ def drive_text(disk: DiskDevice | None) -> str:
 
 def has_drive(text: str) -> bool:
     """Whether a guest has the CD drive; one that was started by an earlier release has not."""
-    return ET.fromstring(text).find(f"devices/disk/target[@dev='{DRIVE}']") is not None  # noqa: S314 - libvirt's own
+    return _root(text).find(f"devices/disk/target[@dev='{DRIVE}']") is not None
 
 
 def attached(text: str) -> tuple[Attached, ...]:
     """The disks in a guest's XML, and the medium in its CD drive, without their sizes."""
-    root = ET.fromstring(text)  # noqa: S314 - libvirt's own
-    return tuple(_attached(element) for element in root.iterfind("devices/disk") if _counts(element))
+    return tuple(_attached(element) for element in _root(text).iterfind("devices/disk") if _counts(element))
 
 
 def _counts(element: ET.Element) -> bool:
@@ -204,6 +203,41 @@ def _nic(devices: ET.Element, nic: NicDevice) -> None:
     ET.SubElement(element, "model", type="virtio")
     ET.SubElement(element, "mtu", size=str(nic.mtu))
     ET.SubElement(element, "rom", enabled="no")
+
+
+def nic_text(nic: NicDevice) -> str:
+    """A NIC to be plugged into a guest."""
+    root = ET.Element("devices")
+    _nic(root, nic)
+    return ET.tostring(root[0], encoding="unicode")
+
+
+def nics(text: str) -> tuple[NicDevice, ...]:
+    """The NICs in a guest's XML."""
+    return tuple(_nic_seen(element) for element in _root(text).iterfind("devices/interface"))
+
+
+def _nic_seen(element: ET.Element) -> NicDevice:
+    def said(tag: str, attribute: str) -> str:
+        found = element.find(tag)
+        return found.get(attribute, "") if found is not None else ""
+
+    return NicDevice(
+        said("source", "bridge"), said("target", "dev"), said("mac", "address"), int(said("mtu", "size") or 0)
+    )
+
+
+def nic_alias(text: str, tap: str) -> str:
+    """By what libvirt knows a guest's NIC; empty when the guest has none of that tap."""
+    for element in _root(text).iterfind("devices/interface"):
+        target, alias = element.find("target"), element.find("alias")
+        if target is not None and target.get("dev") == tap and alias is not None:
+            return alias.get("name", "")
+    return ""
+
+
+def _root(text: str) -> ET.Element:
+    return ET.fromstring(text)  # noqa: S314 - libvirt's own
 
 
 def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:

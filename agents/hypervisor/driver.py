@@ -135,6 +135,8 @@ class Domain:
     record: Record | None = None
     disks: tuple[Attached, ...] = ()
     """Of a guest; each until the guest let go of it."""
+    nics: tuple[NicDevice, ...] = ()
+    """The same of its NICs."""
 
     @property
     def active(self) -> bool:
@@ -293,6 +295,12 @@ class Hypervisor(Protocol):
 
     async def detach(self, uuid: str, target: str) -> None:
         """Ask a guest to let go of a disk; that it did is an event. Fine if it has none there."""
+
+    async def attach_nic(self, uuid: str, nic: NicDevice) -> None:
+        """Plug a NIC into a guest; fine if one of that tap is there."""
+
+    async def detach_nic(self, uuid: str, tap: str) -> None:
+        """Ask a guest to let go of a NIC; that it did is an event. Fine if it has none of that tap."""
 
     async def grow(self, uuid: str, target: str, size: int) -> None:
         """Give a guest's disk a larger size, in bytes, which the guest sees at once."""

@@ -39,13 +39,13 @@ def plan(want: Wanted, domain: Domain, seen: Seen) -> Plan:
     for each in strays:
         if each.device.cdrom and inserted:
             continue  # the new medium takes its place
-        asked = seen.leaving.get(each.device.serial)
-        if asked is None or asked.last >= ASK_AGAIN:
+        if due(each.device.serial, seen):
             actions.append(Detach(want.uuid, each.target, each.device.serial))
     if any(not isinstance(action, Detach) for action in actions):
         return actions, Retry(Reason.ATTACHING, "its disks are being changed", 0.0)
     if strays:
-        return actions, _leaving(strays[0], seen)
+        serial = strays[0].device.serial
+        return actions, leaving(f"disk {serial}", serial, "unmount it there", seen)
     if late := [part for part in seen.disks if part.device is None and part.serial not in there]:
         message, left = f"Disk {late[0].name} is attached once it is ready: {late[0].why}", PATIENCE - seen.waited
         return actions, Retry(Reason.ATTACHING, message, left) if left > 0 else Blocked(Reason.ATTACHING, message)
@@ -131,15 +131,21 @@ def _stray(each: Attached, listed: dict[str, Part]) -> bool:
     return isinstance(part.device, DiskDevice) and each.device.path not in known
 
 
-def _leaving(stray: Attached, seen: Seen) -> Outcome:
-    serial = stray.device.serial
-    asked = seen.leaving.get(serial)
+def due(key: str, seen: Seen) -> bool:
+    """Whether the guest is to be asked (again) to let go of a device."""
+    asked = seen.leaving.get(key)
+    return asked is None or asked.last >= ASK_AGAIN
+
+
+def leaving(what: str, key: str, advice: str, seen: Seen) -> Outcome:
+    """How it stands with a device that the guest was asked to let go of."""
+    asked = seen.leaving.get(key)
     if asked is None or asked.first < REFUSED:
         wait = ASK_AGAIN if asked is None or asked.last >= ASK_AGAIN else ASK_AGAIN - asked.last
         wait = min(wait, PATIENCE - seen.waited) if seen.waited < PATIENCE else wait
-        return Retry(Reason.DETACHING, f"the guest was asked to let go of disk {serial}", wait)
+        return Retry(Reason.DETACHING, f"the guest was asked to let go of {what}", wait)
     message = (
-        f"the guest has not let go of disk {serial} for {int(asked.first // 10 * 10)} s: unmount it there, "
+        f"the guest has not let go of {what} for {int(asked.first // 10 * 10)} s: {advice}, "
         "or stop the virtual machine; it is asked again and again"
     )
     return Retry(Reason.DETACH_REFUSED, message, ASK_AGAIN)

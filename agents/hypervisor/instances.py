@@ -19,6 +19,7 @@ from agents.hypervisor.model import (
     Clear,
     Depart,
     Detach,
+    DetachNic,
     Instance,
     Leaving,
     Mirror,
@@ -34,7 +35,7 @@ from agents.hypervisor.room import Limits, Room
 from agents.hypervisor.settings import Settings
 from operators.contract.compute import GuestInfo, Power
 from operators.contract.fabric import HOST_REPORT
-from operators.contract.instances import INSTANCE, AttachedDisk, InstanceStatus
+from operators.contract.instances import INSTANCE, AttachedDisk, AttachedNic, InstanceStatus
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.networking import PORT_BINDING
 from operators.contract.reasons import Reason, Type
@@ -91,13 +92,15 @@ class Instances:
         self._refused: set[Key] = set()
         """Keys that wait for other guests to end."""
         self._leaving: dict[str, dict[str, tuple[float, float]]] = {}
-        """When each guest was first and last asked to let go of a disk, by serial. A new agent asks anew."""
+        """When each guest was first and last asked to let go of a disk, by serial, or NIC, by tap. A new agent asks
+        anew."""
         self._mirrored: dict[str, dict[str, float]] = {}
         """When a disk of each guest was last begun to be copied elsewhere, by serial."""
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
         self._cache.index(INSTANCE, "vm", lambda instance: (instance.spec.virtual_machine.uid,))
         self._cache.index(INSTANCE, "parts", names_of)
+        self._cache.index(PORT_BINDING, "tap", lambda binding: (binding.spec.tap,))
         self._cache.index(DISK, "path", lambda disk: (disk.status.path,) if disk.status.path else ())
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
@@ -177,8 +180,8 @@ class Instances:
             self._leaving.pop(wanted.uuid, None)
             self._mirrored.pop(wanted.uuid, None)
         elif seen.domain is not None and (leaving := self._leaving.get(wanted.uuid)) is not None:
-            there = {each.device.serial for each in seen.domain.disks}
-            self._leaving[wanted.uuid] = {serial: asked for serial, asked in leaving.items() if serial in there}
+            there = {each.device.serial for each in seen.domain.disks} | {nic.tap for nic in seen.domain.nics}
+            self._leaving[wanted.uuid] = {key: asked for key, asked in leaving.items() if key in there}
         return actions, outcome
 
     def _limits(self) -> Limits | None:
@@ -210,9 +213,10 @@ class Instances:
             self._asked.setdefault(action.uuid, self._context.clock.monotonic())
         if isinstance(action, Mirror):
             self._mirrored.setdefault(action.uuid, {})[action.disk.serial] = self._context.clock.monotonic()
-        if isinstance(action, Detach):
+        if isinstance(action, Detach | DetachNic):
+            key = action.serial if isinstance(action, Detach) else action.tap
             now, leaving = self._context.clock.monotonic(), self._leaving.setdefault(action.uuid, {})
-            leaving[action.serial] = leaving.get(action.serial, (now, now))[0], now
+            leaving[key] = leaving.get(key, (now, now))[0], now
         try:
             await act(action, self._hypervisor, self._files, self._context.clock)
         except Problem as problem:
@@ -243,7 +247,8 @@ class Instances:
         verdict = Type.RELEASED if wanted.instance.meta.deleting else Type.REALISED
         active = seen.domain is not None and seen.domain.active
         guest = wanted.instance.status.guest if seen.trouble else self._inside(wanted.instance, active)
-        fields = replace(status(wanted.instance, seen), disks=self._disks(wanted, seen), guest=guest)
+        fields = status(wanted.instance, seen)
+        fields = replace(fields, disks=self._disks(wanted, seen), nics=_nics(wanted, seen), guest=guest)
         return (Report(wanted.instance, fields, verdict=verdict),)
 
     def _disks(self, wanted: Wanted, seen: Seen) -> tuple[AttachedDisk, ...]:
@@ -270,6 +275,14 @@ class Instances:
 
     def _disk(self, path: str) -> Obj[DiskSpec, DiskStatus] | None:
         return next(iter(self._cache.by(DISK, "path", path)), None)
+
+
+def _nics(wanted: Wanted, seen: Seen) -> tuple[AttachedNic, ...]:
+    """What the guest has, by the names of its Ports."""
+    if seen.trouble:
+        return wanted.instance.status.nics
+    has = seen.domain.nics if seen.domain is not None and seen.domain.active else ()
+    return tuple(AttachedNic(nic.mac, nic.tap, seen.owners.get(nic.tap, "")) for nic in has)
 
 
 def status(instance: Instance, seen: Seen) -> InstanceStatus:

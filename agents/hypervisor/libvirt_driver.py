@@ -26,6 +26,7 @@ from agents.hypervisor.driver import (
     Listeners,
     Move,
     Moved,
+    NicDevice,
     Record,
 )
 from agents.hypervisor.guestinfo import Sample
@@ -166,6 +167,12 @@ class LibvirtHypervisor:
     async def detach(self, uuid: str, target: str) -> None:
         await self._link.call(_detach, uuid, target)
 
+    async def attach_nic(self, uuid: str, nic: NicDevice) -> None:
+        await self._link.call(_attach_nic, uuid, nic)
+
+    async def detach_nic(self, uuid: str, tap: str) -> None:
+        await self._link.call(_detach_nic, uuid, tap)
+
     async def grow(self, uuid: str, target: str, size: int) -> None:
         flags = libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES
         await self._link.call(lambda connection: connection.lookupByUUIDString(uuid).blockResize(target, size, flags))
@@ -237,7 +244,8 @@ def _seen(found: Any, *, with_record: bool) -> Domain:
     off = power is Power.STOPPED
     try:
         record = _read_record(found, off) if with_record else None
-        disks = _disks(found) if with_record and not off else ()
+        xml = found.XMLDesc() if with_record and not off else ""
+        disks, nics = (_disks(found, xml), domainxml.nics(xml)) if xml else ((), ())
     except libvirt.libvirtError as error:
         if off or error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
             raise
@@ -252,15 +260,29 @@ def _seen(found: Any, *, with_record: bool) -> Domain:
         pause_reason=_PAUSED.get(reason, "Unknown") if power is Power.PAUSED else "",
         record=record,
         disks=disks,
+        nics=nics,
     )
 
 
-def _disks(found: Any) -> tuple[Attached, ...]:
+def _disks(found: Any, xml: str) -> tuple[Attached, ...]:
     """The disks of a guest, each with the size that the guest sees."""
     return tuple(
         replace(each, device=replace(each.device, size=found.blockInfo(each.target)[0]))
-        for each in domainxml.attached(found.XMLDesc())
+        for each in domainxml.attached(xml)
     )
+
+
+def _attach_nic(connection: Any, uuid: str, nic: NicDevice) -> None:
+    found = connection.lookupByUUIDString(uuid)
+    if all(each.tap != nic.tap for each in domainxml.nics(found.XMLDesc())):
+        found.attachDeviceFlags(domainxml.nic_text(nic), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def _detach_nic(connection: Any, uuid: str, tap: str) -> None:
+    """Ask, and return at once, as `_detach` does."""
+    found = connection.lookupByUUIDString(uuid)
+    if alias := domainxml.nic_alias(found.XMLDesc(), tap):
+        found.detachDeviceAlias(alias, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def _attach(connection: Any, uuid: str, disk: DiskDevice) -> None:

@@ -41,6 +41,8 @@ class Part:
     """What holds it up, as its own condition says."""
     copy: DiskCopy = DiskCopy.NONE
     """How a disk's data comes here with a guest that moves."""
+    port: str = ""
+    """Of a NIC: the Port that it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A disk that the guest was asked to let go of; seconds since it was first asked, and last."""
+    """A disk or NIC that the guest was asked to let go of; seconds since it was first asked, and last."""
 
     first: float
     last: float
@@ -75,6 +77,8 @@ class Seen:
     """The time, as the API server writes it."""
     disks: tuple[Part, ...] = ()
     nics: tuple[Part, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """The Ports of the NICs that the guest has, by tap, as far as anybody knows."""
     seed: str = ""
     """Digest of the NoCloud disk that lies on the host."""
     seed_wanted: str = ""
@@ -90,7 +94,7 @@ class Seen:
     failure: str = ""
     """Why that start failed."""
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
-    """The disks that the guest was asked to let go of, by serial."""
+    """What the guest was asked to let go of: disks by serial, NICs by tap."""
     mirrored: Mapping[str, float] = field(default_factory=dict)
     """Seconds since a disk was last begun to be copied elsewhere, by serial."""
     unsettled: tuple[str, ...] = ()
@@ -212,6 +216,22 @@ class Detach:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachNic:
+    """Plug a NIC into the running guest."""
+
+    uuid: str
+    nic: NicDevice
+
+
+@dataclass(frozen=True, slots=True)
+class DetachNic:
+    """Ask the running guest to let go of a NIC."""
+
+    uuid: str
+    tap: str
+
+
+@dataclass(frozen=True, slots=True)
 class Grow:
     """Make a disk larger under the running guest."""
 
@@ -291,6 +311,8 @@ Deed: TypeAlias = (
     | Clear
     | Attach
     | Detach
+    | AttachNic
+    | DetachNic
     | Grow
     | Throttle
     | Mirror

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agents.hypervisor import seed
 from agents.hypervisor.driver import DiskDevice, Domain, Hypervisor, HypervisorError, NicDevice, medium
@@ -38,7 +38,7 @@ class Timing:
     """Until a start that failed is tried again."""
     failure: str = ""
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
-    """The disks that the guest was asked to let go of."""
+    """What the guest was asked to let go of."""
     mirrored: Mapping[str, float] = field(default_factory=dict)
     """Since a disk was last begun to be copied elsewhere."""
 
@@ -67,7 +67,8 @@ async def observe(
         boot=boot,
         now=stamp(clock.now()),
         disks=tuple(_disk(cache, instance, each) for each in spec.disks),
-        nics=tuple(_nic(cache, instance, each) for each in spec.nics),
+        nics=tuple(replace(_nic(cache, instance, each), port=each.port) for each in spec.nics),
+        owners=_owners(cache, instance, domain),
         seed=on_disk,
         seed_wanted=seed.digest(spec.cloud_init) if spec.cloud_init else "",
         seed_path=files.seed_path(wanted.uuid),
@@ -140,6 +141,17 @@ def _nic(cache: Cache, instance: Instance, wanted: InstanceNic) -> Part:
         return Part(wanted.port_binding, why=_why(programmed))
     spec = binding.spec
     return Part(wanted.port_binding, NicDevice(spec.bridge, spec.tap, spec.mac, spec.mtu))
+
+
+def _owners(cache: Cache, instance: Instance, domain: Domain | None) -> dict[str, str]:
+    """Whose the NICs of a guest are: as its PortBindings say, and else as was said when these were there."""
+    said = {nic.device: nic.port for nic in instance.status.nics if nic.port}
+    owners = {}
+    for nic in domain.nics if domain is not None else ():
+        found = next(iter(cache.by(PORT_BINDING, "tap", nic.tap)), None)
+        if port := found.spec.port.name if found is not None else said.get(nic.tap, ""):
+            owners[nic.tap] = port
+    return owners
 
 
 def _strange(meta: Meta, instance: Instance) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agents.hypervisor import hotplug, migration
+from agents.hypervisor import hotplug, migration, nicplug
 from agents.hypervisor.driver import Domain, DomainSpec, NicDevice, Record
 from agents.hypervisor.model import (
     Action,
@@ -131,10 +131,20 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
         sized = replace(record, cpus=spec.cpus, memory=int(spec.memory))
         return [Resize(want.uuid, sized)], Retry(Reason.STARTING, "the guest is being given another size", 0.0)
     untuned = "its host's libvirt has no cpu cgroup, so the offering's CPU weight and limit have no effect there"
-    actions, outcome = hotplug.plan(want, domain, seen)
+    disks, nics = hotplug.plan(want, domain, seen), nicplug.plan(want, domain, seen)
+    actions, outcome = [*disks[0], *nics[0]], _both(disks[1], nics[1])
     if isinstance(outcome, Done) and not seen.tunes:
         return actions, Done(Reason.RUNNING, untuned)
     return actions, outcome
+
+
+def _both(one: Outcome, other: Outcome) -> Outcome:
+    """The outcome of two things that go on side by side: that of the first that is not done, at the sooner time."""
+    first, second = (other, one) if isinstance(one, Done) else (one, other)
+    if isinstance(first, Done) or not isinstance(second, Retry):
+        return first
+    times = [each.after for each in (first, second) if isinstance(each, Retry) and each.after is not None]
+    return Retry(first.reason, first.message, min(times, default=None))
 
 
 def _reset_due(want: Wanted, record: Record | None) -> bool:

@@ -26,6 +26,7 @@ from agents.hypervisor.driver import (
     Listeners,
     Move,
     Moved,
+    NicDevice,
     Record,
 )
 from agents.hypervisor.guestinfo import Sample
@@ -64,7 +65,7 @@ class Faults:
     """The guest does not hear that it shall end."""
     event_lost: float = 0.0
     keeps_disks: float = 0.0
-    """The guest does not hear that it shall let go of a disk."""
+    """The guest does not hear that it shall let go of a disk or NIC."""
     move_fails: float = 0.0
 
 
@@ -91,6 +92,8 @@ class SimulatedHost:
     domains: dict[str, Domain] = field(default_factory=dict)
     disks: dict[str, list[Attached]] = field(default_factory=dict)
     """What each guest has, since its start."""
+    nics: dict[str, tuple[NicDevice, ...]] = field(default_factory=dict)
+    """The same of its NICs."""
     seeds: dict[str, str] = field(default_factory=dict)
     consoles: set[str] = field(default_factory=set)
     guests: dict[str, GuestInfo] = field(default_factory=dict)
@@ -192,7 +195,10 @@ class SimulatedHypervisor:
         if found is None:
             return None
         record = self._host.live.get(uuid, found.record)
-        return replace(found, record=record, disks=tuple(self._host.disks.get(uuid, ())) if found.active else ())
+        if not found.active:
+            return replace(found, record=record)
+        disks, nics = tuple(self._host.disks.get(uuid, ())), self._host.nics.get(uuid, ())
+        return replace(found, record=record, disks=disks, nics=nics)
 
     async def define(self, spec: DomainSpec) -> None:
         await self._call(self._host.latencies.define)
@@ -218,6 +224,7 @@ class SimulatedHypervisor:
         self._host.disks[uuid] = [
             Attached(f"vd{LETTERS[at]}", disk) for at, disk in enumerate(self._host.specs[uuid].disks)
         ]
+        self._host.nics[uuid] = self._host.specs[uuid].nics
         if record is not None:
             self._host.live[uuid] = record
         await self._clock.sleep(self._host.latencies.start)
@@ -324,6 +331,7 @@ class SimulatedHypervisor:
             peer.domains[uuid] = replace(coming, pause_reason="User")
             if record is not None:
                 peer.live[uuid] = record
+            peer.nics[uuid] = host.nics.pop(uuid, ())
             for kept in (host.domains, host.specs, host.live):
                 kept.pop(uuid, None)
             host.tell(uuid)
@@ -363,6 +371,25 @@ class SimulatedHypervisor:
     async def _let_go(self, uuid: str, target: str) -> None:
         await self._clock.sleep(self._host.latencies.detach)
         self._host.disks[uuid] = [each for each in self._host.disks.get(uuid, ()) if each.target != target]
+        self._host.tell(uuid)
+
+    async def attach_nic(self, uuid: str, nic: NicDevice) -> None:
+        await self._call(self._host.latencies.attach)
+        self._guest(uuid)
+        has = self._host.nics.get(uuid, ())
+        if all(each.tap != nic.tap for each in has):
+            self._host.nics[uuid] = (*has, nic)
+
+    async def detach_nic(self, uuid: str, tap: str) -> None:
+        await self._call(self._host.latencies.look)
+        if not self._host.chance(self._host.faults.keeps_disks):
+            task = asyncio.ensure_future(self._let_go_nic(uuid, tap))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+
+    async def _let_go_nic(self, uuid: str, tap: str) -> None:
+        await self._clock.sleep(self._host.latencies.detach)
+        self._host.nics[uuid] = tuple(each for each in self._host.nics.get(uuid, ()) if each.tap != tap)
         self._host.tell(uuid)
 
     async def grow(self, uuid: str, target: str, size: int) -> None:

@@ -72,14 +72,19 @@ class VolumeView:
 
 @dataclass(frozen=True, slots=True)
 class PortView:
-    """A Port of the virtual machine."""
+    """A Port of the virtual machine, and the NIC that it is for."""
 
     name: str
+    nic: str = ""
+    network: str = ""
+    default: bool = False
     taken: bool = False
     """Somebody made one of that name for something else."""
     exists: bool = False
+    deleting: bool = False
     ready: bool = False
     ip: str = ""
+    mac: str = ""
     reason: str = ""
     message: str = ""
 

@@ -15,7 +15,7 @@ from operators.compute.scheduler import DiskNeed, Policy
 from operators.compute.sizes import live
 from operators.compute.snapshots.asked import brought_back
 from operators.contract import names
-from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, Power, RunPolicy
+from operators.contract.compute import COMPUTE_OFFERING, VIRTUAL_MACHINE, Nic, Power, RunPolicy
 from operators.contract.fabric import HOST, ZONE
 from operators.contract.instances import INSTANCE
 from operators.contract.keypairs import SSH_KEY_PAIR
@@ -56,7 +56,7 @@ def observe(
         moving=_moving(own, of_it),
         reverting=brought_back(vm, cache),
         untaken=_untaken(own, seen.volumes),
-        ports=tuple(_port(vm, number, cache) for number in range(len(vm.spec.nics))),
+        ports=tuple(_port(vm, nic, cache) for nic in vm.spec.interfaces),
         instances=tuple(own),
         orphans=orphans,
         host=host_now(cache, own[0].spec.host_name) if own else None,
@@ -257,19 +257,23 @@ def _strange(meta: Meta, vm: VM) -> bool:
     return bool(owners) and vm.meta.uid not in owners
 
 
-def _port(vm: VM, number: int, cache: Cache) -> PortView:
-    name = names.port(vm.meta.name, number)
+def _port(vm: VM, nic: Nic, cache: Cache) -> PortView:
+    name = names.port(vm.meta.name, nic.name)
+    view = PortView(name, nic.name, nic.network, nic.default)
     port = cache.get(PORT, Key(vm.meta.namespace, name))
-    if port is None or port.meta.deleting or _strange(port.meta, vm):
-        return PortView(name)
+    if port is None or _strange(port.meta, vm):
+        return view
+    if port.meta.deleting:
+        return replace(view, deleting=True)
     if _taken(port.meta, vm):
-        return PortView(name, taken=True)
+        return replace(view, taken=True)
     ready = condition(port.status.conditions, Type.READY)
-    return PortView(
-        name,
+    return replace(
+        view,
         exists=True,
         ready=ready is not None and ready.true,
         ip=port.status.ip,
+        mac=port.status.mac,
         reason=ready.reason if ready else "",
         message=ready.message if ready else "",
     )

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from operators.compute import firstboot, grace, limits, passwords, reinstall, restarts
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
-from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, unusable
+from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, nics, port_taken, unusable
 from operators.compute.scheduler import choose
 from operators.compute.sizes import live
 from operators.compute.waiting import addresses, hindrance, patient, plugging
@@ -148,12 +148,17 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
         stop: list[Action] = []
         if running:
             stop = [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=deadline)]
-        elif (kept := reinstall.at_rest(vm, seen, instance)) != instance.spec.disks and not _unsaid(instance):
-            stop = [_put(vm, instance, restarts.kept(instance.meta.annotations), disks=kept)]
+        elif (kept := _at_rest(vm, seen, instance)) != instance.spec and not _unsaid(instance):
+            stop = [_put(vm, replace(instance, spec=kept), restarts.kept(instance.meta.annotations))]
         return stop, _stopped(seen, instance)
     if (anew := reinstall.due(vm, seen, instance)) is not None:
         return _reinstall(vm, seen, instance, anew)
     return _follow(vm, seen, instance) if running else _start(vm, seen, instance)
+
+
+def _at_rest(vm: VM, seen: Seen, instance: Instance) -> InstanceSpec:
+    """What an Instance lists while its guest is off: what is no longer asked for is free at once."""
+    return replace(instance.spec, disks=reinstall.at_rest(vm, seen, instance), nics=nics(seen, instance.spec))
 
 
 def _reinstall(vm: VM, seen: Seen, instance: Instance, anew: Blocked) -> Plan:
@@ -262,13 +267,14 @@ def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
     spec, status = instance.spec, instance.status
     if seen.host is not None and not seen.host.reachable:
         return [], _host_down(seen)
-    now = live_disks(seen, spec)
-    if now != spec.disks:
+    now = replace(spec, disks=live_disks(seen, spec), nics=nics(seen, spec))
+    if now != spec:
         if _unsaid(instance):
-            unsaid = f"host {spec.host_name} has yet to say which Volumes its guest came with"
+            unsaid = f"host {spec.host_name} has yet to say which Volumes and NICs its guest came with"
             return [], Blocked(Reason.ATTACHING, unsaid)
-        action = _put(vm, instance, restarts.kept(instance.meta.annotations), disks=now)
-        return [action], Blocked(Reason.ATTACHING, f"host {spec.host_name} is told of its Volumes")
+        action = _put(vm, replace(instance, spec=now), restarts.kept(instance.meta.annotations))
+        what = "Volumes" if now.nics == spec.nics else "NICs"
+        return [action], Blocked(Reason.ATTACHING, f"host {spec.host_name} is told of its {what}")
     heard = (
         status.start_observed >= spec.start_request
         and status.reboot_observed >= spec.reboot_request
@@ -277,7 +283,9 @@ def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
     realised = condition(status.conditions, Type.REALISED)
     if heard and status.power == Power.RUNNING and realised is not None and realised.true:
         lack = next(filter(None, (unusable(volume, spec.host_name) for volume in seen.volumes)), None)
-        return [], lack or hindrance(seen) or plugging(seen) or addresses(seen) or Done(Reason.RUNNING)
+        return [], lack or port_taken(seen) or hindrance(seen) or plugging(seen) or addresses(seen) or Done(
+            Reason.RUNNING
+        )
     if heard and spec.paused and status.power == Power.PAUSED and realised is not None and realised.true:
         return [], Done(Reason.PAUSED, realised.message)
     if refused(instance) and missing(vm, seen) is None:

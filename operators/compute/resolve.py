@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from operators.compute import passwords
 from operators.compute.firstboot import Unusable, keys, secrets, user_data
-from operators.compute.model import VM, Seen, VolumeView
+from operators.compute.model import VM, PortView, Seen, VolumeView
 from operators.compute.scheduler import DiskNeed, Need
 from operators.compute.sizes import refusal, size_of
 from operators.contract import names
@@ -33,10 +35,14 @@ def missing(vm: VM, seen: Seen) -> Blocked | None:
             f"there is no AffinityGroup {seen.unknown_group} in this namespace: make it, or take it out of the spec"
         )
         return Blocked(Reason.AFFINITY_GROUP_NOT_FOUND, message)
-    for port in seen.ports:
-        if port.taken:
-            return _name_taken("Port", port.name)
+    if (taken := port_taken(seen)) is not None:
+        return taken
     return next((found for volume in seen.volumes if (found := unusable(volume)) is not None), None)
+
+
+def port_taken(seen: Seen) -> Blocked | None:
+    """What is said where somebody's own Port has the name of one that is needed."""
+    return next((_name_taken("Port", port.name) for port in seen.ports if port.taken), None)
 
 
 def _name_taken(kind: str, name: str) -> Blocked:
@@ -101,7 +107,6 @@ def disks(vm: VM, seen: Seen) -> tuple[DiskNeed, ...]:
 def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, start_request: int) -> InstanceSpec:
     """The Instance on a host, to be started."""
     name, namespace, size = vm.meta.name, vm.meta.namespace, size_of(vm, offering)
-    ports = [names.port(name, number) for number in range(len(vm.spec.nics))]
     return InstanceSpec(
         host_name=host,
         virtual_machine=ObjectRef(name, vm.meta.uid, namespace, vm.kind.kind),
@@ -113,7 +118,7 @@ def instance_spec(vm: VM, offering: ComputeOfferingSpec, seen: Seen, host: str, 
         cpu_weight=offering.cpu_weight,
         cpu_limit=offering.cpu_limit,
         disks=tuple(disk_of(volume, host) for volume in seen.volumes),
-        nics=tuple(InstanceNic(port, names.port_binding(port, host), offering.network_rate) for port in ports),
+        nics=tuple(nic_of(port, host, offering.network_rate) for port in seen.ports if not port.deleting),
         boot_from=vm.spec.boot_from,
         cloud_init=CloudInit(
             instance_id=vm.meta.uid,
@@ -170,6 +175,27 @@ def kept_disks(seen: Seen, instance: InstanceSpec) -> tuple[InstanceDisk, ...]:
     What is to come is listed when it starts."""
     asked = {volume.name for volume in seen.volumes}
     return tuple(disk for disk in instance.disks if disk.volume in asked)
+
+
+def nic_of(port: PortView, host: str, rate: int) -> InstanceNic:
+    """A NIC as an Instance on a host lists it."""
+    return InstanceNic(port.name, names.port_binding(port.name, host), rate, port.default)
+
+
+def nics(seen: Seen, instance: InstanceSpec) -> tuple[InstanceNic, ...]:
+    """The NICs that an Instance is to have, whether or not its guest runs: in the order of the spec.
+
+    A Port that is being deleted is let go of, for another one of its name; one that is not there yet is not listed
+    before it is, so that what is listed is never that which goes. What is there, stays."""
+    has = {nic.port: nic for nic in instance.nics}
+    rate = seen.offering.network_rate if seen.offering is not None else 0
+    kept = (port for port in seen.ports if not port.deleting and (port.exists or port.name in has))
+    return tuple(
+        replace(has[port.name], default_route=port.default)
+        if port.name in has
+        else nic_of(port, instance.host_name, rate)
+        for port in kept
+    )
 
 
 def disk_on(volume: VolumeView, host: str) -> str:

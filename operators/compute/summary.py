@@ -6,7 +6,8 @@ from operators.compute import grace, passwords, reinstall, restarts, waiting
 from operators.compute.model import VM, Seen
 from operators.compute.resolve import differences, instance_spec, unusable
 from operators.compute.sizes import refusal
-from operators.contract.compute import Power, VirtualMachineStatus
+from operators.contract.compute import NicStatus, Power, VirtualMachineStatus
+from operators.contract.instances import InstanceStatus
 from operators.contract.meta import Condition, condition
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected
@@ -19,6 +20,7 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
         return VirtualMachineStatus(
             phase=phase(vm, seen, outcome),
             addresses=_addresses(seen),
+            nics=_nics(seen),
             reboot_observed=before.reboot_observed,
             reset_observed=before.reset_observed,
             reinstall_observed=reinstall.observed(vm, seen),
@@ -33,6 +35,7 @@ def status(vm: VM, seen: Seen, outcome: Outcome) -> VirtualMachineStatus:
         host_name=instance.spec.host_name,
         instance=instance.meta.name,
         addresses=_addresses(seen),
+        nics=_nics(seen),
         reboot_observed=max(before.reboot_observed, told.reboot_observed),
         reset_observed=max(before.reset_observed, told.reset_observed),
         reinstall_observed=reinstall.observed(vm, seen),
@@ -138,4 +141,26 @@ def phase(vm: VM, seen: Seen, outcome: Outcome) -> str:
 
 
 def _addresses(seen: Seen) -> tuple[str, ...]:
-    return tuple(port.ip for port in seen.ports if port.ip)
+    ordered = sorted(seen.ports, key=lambda port: not port.default)
+    return tuple(port.ip for port in ordered if port.ip)
+
+
+def _nics(seen: Seen) -> tuple[NicStatus, ...]:
+    """Those that are asked for, then those that the guest has yet to let go of."""
+    told = seen.instance.status if seen.instance is not None else InstanceStatus()
+    has = {nic.port: nic for nic in told.nics}
+    asked = tuple(
+        NicStatus(
+            port.nic,
+            port.network,
+            port.name,
+            port.mac,
+            (port.ip,) if port.ip else (),
+            port.default,
+            has[port.name].device if port.name in has else "",
+        )
+        for port in seen.ports
+    )
+    names_ = {port.name for port in seen.ports}
+    going = (nic for nic in told.nics if nic.port not in names_)
+    return (*asked, *(NicStatus(port=nic.port, mac=nic.mac, device=nic.device) for nic in going))

@@ -68,16 +68,21 @@ def addresses(seen: Seen) -> Blocked | None:
 
 
 def plugging(seen: Seen) -> Blocked | None:
-    """A disk that a running guest has yet to get, or to let go of."""
+    """A disk or NIC that a running guest has yet to get, or to let go of."""
     instance = seen.instance
     if instance is None or not instance.status.disks:
         return None
-    host = instance.spec.host_name
-    listed, has = ({disk.volume for disk in part.disks} for part in (instance.spec, instance.status))
-    for name in sorted(listed - has):
-        return Blocked(Reason.ATTACHING, f"host {host} is attaching Volume {name}")
-    for name in sorted(has - listed):
-        return Blocked(Reason.DETACHING, f"the guest on host {host} has yet to let go of Volume {name}")
+    host, spec, status = instance.spec.host_name, instance.spec, instance.status
+    listed_volumes, has_volumes = ({disk.volume for disk in part.disks} for part in (spec, status))
+    for port in seen.ports:
+        if port.name not in spec.ports:
+            earlier = "an earlier one of its name goes first" if port.deleting else "it is being made"
+            return Blocked(Reason.ATTACHING, f"NIC {port.nic} is attached once Port {port.name} is there: {earlier}")
+    for what, listed, has in (("Volume", listed_volumes, has_volumes), ("Port", spec.ports, status.ports)):
+        for name in sorted(listed - has):
+            return Blocked(Reason.ATTACHING, f"host {host} is attaching {what} {name}")
+        for name in sorted(has - listed):
+            return Blocked(Reason.DETACHING, f"the guest on host {host} has yet to let go of {what} {name}")
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from operators.contract import names
@@ -36,6 +36,10 @@ class Nic:
     network: str
     ip: str = ""
     mac: str = ""
+    name: str = ""
+    """By which it is known for its life, within its virtual machine; `nic0`, `nic1`, … by its place when left out."""
+    default: bool = False
+    """Whether the guest reaches the world by it; the first one is where none says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,14 @@ class VirtualMachineSpec:
         return self.root_volume or names.root_volume(name, self.reinstall_request)
 
     @property
+    def interfaces(self) -> tuple[Nic, ...]:
+        """Its NICs with what follows from their places: each has a name, and exactly one is the default."""
+        chosen = next((index for index, nic in enumerate(self.nics) if nic.default), 0)
+        return tuple(
+            replace(nic, name=nic.name or f"nic{index}", default=index == chosen) for index, nic in enumerate(self.nics)
+        )
+
+    @property
     def wanted(self) -> RunPolicy:
         """Whether it is to run (Running) or not (Stopped), all fields that have a say in it considered."""
         off = self.destroyed or self.run_policy is RunPolicy.STOPPED
@@ -165,6 +177,22 @@ class GuestInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NicStatus:
+    """One network interface, as it is."""
+
+    name: str = ""
+    """Empty once it is not in the spec any more."""
+    network: str = ""
+    port: str = ""
+    """Name of its Port, in the same namespace."""
+    mac: str = ""
+    addresses: tuple[str, ...] = ()
+    default: bool = False
+    device: str = ""
+    """Its device on the host, while the guest has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualMachineStatus:
     """Written by Compute."""
 
@@ -174,7 +202,9 @@ class VirtualMachineStatus:
     host_name: str = ""
     instance: str = ""
     addresses: tuple[str, ...] = ()
-    """The addresses of its NICs, first NIC first."""
+    """The addresses of its NICs, the default NIC's first."""
+    nics: tuple[NicStatus, ...] = ()
+    """Those that it has or is to have, and last any that the guest has yet to let go of."""
     reboot_observed: int = 0
     reset_observed: int = 0
     reinstall_observed: int = 0

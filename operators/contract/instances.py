@@ -35,6 +35,8 @@ class InstanceNic:
     port_binding: str
     rate: int = 0
     """Mbit/s at most, each way; 0 for no limit. It changes at any time."""
+    default_route: bool = True
+    """Whether DHCP tells the guest a router there: that of its default NIC only. It changes at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class GuestPassword:
 class InstanceSpec:
     """A virtual machine on one host, fully resolved. Written by Compute.
 
-    `power`, `paused`, disks, the counters, and `cpus` and `memory` up to their maxima change at any time; other
+    `power`, `paused`, disks, NICs, the counters, and `cpus` and `memory` up to their maxima change at any time; other
     sizes and cloud-init only together with a start; the rest never.
     """
 
@@ -96,6 +98,11 @@ class InstanceSpec:
     zone: str = ""
 
     @property
+    def ports(self) -> frozenset[str]:
+        """Names of the Ports that it is to have."""
+        return frozenset(nic.port for nic in self.nics)
+
+    @property
     def has_cd(self) -> bool:
         """Whether there is to be something in the guest's CD drive."""
         return any(disk.cdrom for disk in self.disks)
@@ -125,6 +132,17 @@ class AttachedDisk:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedNic:
+    """A NIC that the guest has, until it let go of it."""
+
+    mac: str
+    device: str
+    """The tap on the host."""
+    port: str = ""
+    """Name of the Port; empty for one of which nobody knows whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceStatus:
     """Written by the hypervisor agent of `spec.hostName`."""
 
@@ -141,6 +159,8 @@ class InstanceStatus:
     console_log: str = ""
     disks: tuple[AttachedDisk, ...] = ()
     """What the guest has now, while there is one."""
+    nics: tuple[AttachedNic, ...] = ()
+    """The same of its NICs."""
     arrival: Arrival | None = None
     departure: Departure | None = None
     guest: GuestInfo | None = None
@@ -149,6 +169,11 @@ class InstanceStatus:
     """The last password that the guest has taken; a part of its own, written by the network agent."""
     conditions: tuple[Condition, ...] = ()
     """`Realised`, `Released`."""
+
+    @property
+    def ports(self) -> frozenset[str]:
+        """Names of the Ports whose NICs the guest has, as far as that is known."""
+        return frozenset(nic.port for nic in self.nics if nic.port)
 
 
 INSTANCE = Kind(names.COMPUTE, "Instance", "instances", InstanceSpec, InstanceStatus, host_side=True)

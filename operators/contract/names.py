@@ -110,9 +110,9 @@ def root_volume(vm: str, reinstall: int = 0) -> str:
     return joined(vm, f"root{reinstall}" if reinstall else "root")
 
 
-def port(vm: str, nic: int) -> str:
-    """The Port of a VirtualMachine's NIC, counted from 0 in the order of `spec.nics`."""
-    return joined(vm, f"nic{nic}")
+def port(vm: str, nic: str) -> str:
+    """The Port of a VirtualMachine's NIC of that name, in which there is no dash, lest it be another one's."""
+    return joined(vm, nic)
 
 
 def instance(vm: str) -> str:

@@ -143,6 +143,8 @@ class Reservation:
     mac: str
     ip: str
     hostname: str
+    default_route: bool = True
+    """Whether DHCP tells the guest of a router and of name servers: those of its default NIC's network only."""
 
 
 @dataclass(frozen=True, slots=True)

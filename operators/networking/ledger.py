@@ -81,17 +81,22 @@ class Refused:
 
 
 def reserve(
-    where: Pool, before: Sequence[Reservation], ports: Iterable[PortObj], freed: frozenset[str] = frozenset()
+    where: Pool,
+    before: Sequence[Reservation],
+    ports: Iterable[PortObj],
+    freed: frozenset[str] = frozenset(),
+    side: frozenset[str] = frozenset(),
 ) -> tuple[tuple[Reservation, ...], tuple[Refused, ...]]:
     """The ledger with a reservation for each Port that can have one, and why the others have none.
 
-    `before` stays, without the Ports of the uids `freed`, so doing it again changes nothing.
+    `before` stays, without the Ports of the uids `freed`, so doing it again changes nothing. The Ports of the uids
+    `side` are for NICs by which their guest does not reach the world.
     """
     live = {port.meta.uid: port for port in ports if not port.meta.deleting}
     held = {each.port.uid: each for each in before if each.port.uid not in freed}
     for uid, reservation in held.items():
         if uid in live:
-            held[uid] = replace(reservation, hostname=hostname(live[uid]))
+            held[uid] = replace(reservation, hostname=hostname(live[uid]), default_route=uid not in side)
     refused: list[Refused] = []
     # Those who name an address or had one before come first, lest it be chosen for another.
     for port in sorted((port for uid, port in live.items() if uid not in held), key=_turn):
@@ -99,7 +104,7 @@ def reserve(
         if isinstance(found, Blocked):
             refused.append(Refused(port.meta.uid, found))
         else:
-            held[port.meta.uid] = found
+            held[port.meta.uid] = replace(found, default_route=port.meta.uid not in side)
     return tuple(sorted(held.values(), key=lambda each: int(IPv4Address(each.ip)))), tuple(refused)
 
 

@@ -34,13 +34,13 @@ def drafts(vm: VM, flow: str) -> tuple[Draft, ...]:
     ports = tuple(
         Draft(
             PORT,
-            Key(vm.meta.namespace, names.port(vm.meta.name, index)),
+            Key(vm.meta.namespace, names.port(vm.meta.name, nic.name)),
             PortSpec(nic.network, vm.meta.name, vm.spec.hostname or vm.meta.name, nic.ip, nic.mac),
             vm.owner,
             flow,
             names.finalizer("networking"),
         )
-        for index, nic in enumerate(vm.spec.nics)
+        for nic in vm.spec.interfaces
     )
     if not vm.spec.image:
         return ports

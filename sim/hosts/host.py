@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agents.hypervisor.driver import Facts, HypervisorError, Listeners
+from agents.hypervisor.driver import Facts, HypervisorError, Listeners, NicDevice
 from agents.hypervisor.settings import Settings
 from agents.network.links import Link
 from agents.network.metadata.passwords import SAVED, SEND
@@ -141,7 +141,7 @@ class Host:
             if nic.bridge not in self.network.spaces[""].links:
                 raise HypervisorError(f"Cannot get interface MTU on '{nic.bridge}': No such device")
         for nic in spec.nics:
-            self.network.spaces[""].links[nic.tap] = Link(nic.tap, "tun", master=nic.bridge, mtu=nic.mtu, up=True)
+            self.plug_nic(nic)
         record = machine.records.get(uuid)
         machine.running[uuid] = spec
         if record is not None:
@@ -175,6 +175,12 @@ class Host:
                 self._ask(uuid, SAVED, TRIES)
 
         self.later(0.001, ask, as_=owner)
+
+    def plug_nic(self, nic: NicDevice) -> None:
+        """Make a tap on its bridge, for a guest."""
+        if nic.bridge not in self.network.spaces[""].links:
+            raise HypervisorError(f"Cannot get interface MTU on '{nic.bridge}': No such device")
+        self.network.spaces[""].links[nic.tap] = Link(nic.tap, "tun", master=nic.bridge, mtu=nic.mtu, up=True)
 
     def check_disk(self, path: str) -> None:
         """Refuse a disk that is not there, or that another guest has."""

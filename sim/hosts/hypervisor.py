@@ -27,6 +27,7 @@ from agents.hypervisor.driver import (
     Listeners,
     Move,
     Moved,
+    NicDevice,
     Record,
 )
 from agents.hypervisor.guestinfo import Sample
@@ -136,7 +137,8 @@ class Driver:
         if uuid in machine.running:
             power = Power.PAUSED if uuid in machine.paused else Power.RUNNING
             pause, disks = machine.paused.get(uuid, ""), self._disks(uuid)
-            return Domain(uuid, name, power, pause_reason=pause, record=record, disks=disks)
+            nics = machine.running[uuid].nics
+            return Domain(uuid, name, power, pause_reason=pause, record=record, disks=disks, nics=nics)
         return Domain(uuid, name, Power.STOPPED, machine.ends.get(uuid, ""), record=record)
 
     async def define(self, spec: DomainSpec) -> None:
@@ -318,6 +320,31 @@ class Driver:
                 kept = tuple(each for each in spec.disks if each.serial != serial)
                 self._host.wrote(each.path for each in spec.disks if each.serial == serial)
                 self._host.machine.running[uuid] = replace(spec, disks=kept)
+                self._host.tell(uuid)
+
+        await self._do(uuid, 0.002, ask)
+
+    async def attach_nic(self, uuid: str, nic: NicDevice) -> None:
+        def plug() -> None:
+            spec = self._guest(uuid)
+            if all(each.tap != nic.tap for each in spec.nics):
+                self._host.plug_nic(nic)
+                self._host.machine.running[uuid] = replace(spec, nics=(*spec.nics, nic))
+
+        await self._do(uuid, 0.05, plug)
+
+    async def detach_nic(self, uuid: str, tap: str) -> None:
+        def ask() -> None:
+            self._guest(uuid)
+            if uuid not in self._host.machine.deaf:
+                self._host.later(self._host.rng.uniform(0.1, 1.0), let_go)
+
+        def let_go() -> None:
+            spec = self._host.machine.running.get(uuid)
+            if spec is not None and any(nic.tap == tap for nic in spec.nics):
+                self._host.network.spaces[""].links.pop(tap, None)
+                kept = tuple(nic for nic in spec.nics if nic.tap != tap)
+                self._host.machine.running[uuid] = replace(spec, nics=kept)
                 self._host.tell(uuid)
 
         await self._do(uuid, 0.002, ask)

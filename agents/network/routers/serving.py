@@ -17,6 +17,8 @@ HOSTS = "hosts.d"
 NAMES = "names.d"
 """`address name`: as in /etc/hosts."""
 LEASE = "12h"
+SIDE = "side"
+"""The tag of NICs by which their guest does not reach the world: they are told of no router and no name server."""
 
 
 def config(spec: RouterSpec, state: Path) -> str:
@@ -53,6 +55,7 @@ def config(spec: RouterSpec, state: Path) -> str:
         # Told also to those who do not ask: with a larger one, a guest would send what never arrives.
         f"dhcp-option-force=option:mtu,{spec.mtu}",
         f"dhcp-option=option:domain-search,{spec.domain}",
+        *(f"dhcp-option=tag:{SIDE},option:{name}" for name in ("router", "dns-server", "domain-search")),
     ]
     return "\n".join(lines) + "\n"
 
@@ -62,10 +65,14 @@ def files(spec: RouterSpec, state: Path) -> Mapping[str, str]:
     out = {CONFIG: config(spec, state)}
     for each in spec.reservations:
         name = each.mac.replace(":", "-")
-        out[f"{HOSTS}/{name}"] = ",".join([each.mac, each.ip, *_hostname(each)]) + "\n"
+        out[f"{HOSTS}/{name}"] = ",".join([each.mac, each.ip, *_tags(each), *_hostname(each)]) + "\n"
         for host in _hostname(each):
             out[f"{NAMES}/{name}"] = f"{each.ip} {host}\n"
     return out
+
+
+def _tags(each: Reservation) -> list[str]:
+    return [] if each.default_route else [f"set:{SIDE}"]
 
 
 def reservation(text: str) -> tuple[str, str] | None:

@@ -107,9 +107,7 @@ CATALOGUE = (
 def written(call: Call, vm: VM) -> Prepared:
     """The response as lists have it, which is not made again while it would say the same."""
     cloud = call.cloud
-    ports = (
-        cloud.named(PORT, names.port(vm.meta.name, index), vm.meta.namespace) for index in range(len(vm.spec.nics))
-    )
+    ports = (cloud.named(PORT, names.port(vm.meta.name, nic.name), vm.meta.namespace) for nic in vm.spec.interfaces)
     own = (
         vm.meta.resource_version,
         *(port.meta.resource_version if port else "" for port in ports),
@@ -149,7 +147,7 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
         cpunumber=size.cpus if offering else None,
         memory=size.memory if offering else None,
         nic=nics,
-        ipaddress=nics[0].ipaddress if nics else None,
+        ipaddress=next((nic.ipaddress for nic in nics if nic.isdefault), None),
         instancename=names.domain(meta.namespace, meta.name, meta.uid) if call.caller.root else None,
         details={"cpuNumber": str(size.cpus), "memory": str(size.memory)} if custom else {},
         affinitygroup=_groups(call, vm),
@@ -203,10 +201,10 @@ def zone_of(call: Call, vm: VM) -> Zone | None:
 def nics_of(call: Call, vm: VM) -> tuple[NicResponse, ...]:
     """Its interfaces, as far as their Ports exist."""
     out = []
-    for index, nic in enumerate(vm.spec.nics):
-        port = call.cloud.named(PORT, names.port(vm.meta.name, index), vm.meta.namespace)
+    for index, nic in enumerate(vm.spec.interfaces):
+        port = call.cloud.named(PORT, names.port(vm.meta.name, nic.name), vm.meta.namespace)
         if port is not None and any(owner.uid == vm.meta.uid for owner in port.meta.owner_references):
-            out.append(_nic(index, port, call.cloud.named(NETWORK, nic.network, vm.meta.namespace)))
+            out.append(_nic(index, nic.default, port, call.cloud.named(NETWORK, nic.network, vm.meta.namespace)))
     return tuple(out)
 
 
@@ -216,7 +214,7 @@ def netmask(cidr: str) -> str:
     return str(IPv4Network(cidr, strict=False).netmask)
 
 
-def _nic(index: int, port: Port, network: Network | None) -> NicResponse:
+def _nic(index: int, default: bool, port: Port, network: Network | None) -> NicResponse:
     return NicResponse(
         id=port.meta.uid,
         networkid=network.meta.uid if network else None,
@@ -225,6 +223,6 @@ def _nic(index: int, port: Port, network: Network | None) -> NicResponse:
         gateway=port.status.gateway or None,
         ipaddress=port.status.ip or port.spec.ip or None,
         macaddress=port.status.mac or port.spec.mac or None,
-        isdefault=index == 0,
+        isdefault=default,
         deviceid=str(index),
     )

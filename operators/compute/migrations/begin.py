@@ -53,6 +53,9 @@ def _unfit(migration: Migration, seen: Seen) -> Outcome | None:
     if source.spec.has_cd:
         message = "what is in its CD drive does not move along: take spec.cdrom out of the VirtualMachine first"
         return Blocked(Reason.STILL_ATTACHED, message)
+    if going := source.status.ports - source.spec.ports:
+        message = f"the guest has yet to let go of Port {min(going)}, which the other host does not get"
+        return Blocked(Reason.DETACHING, message)
     if source.spec.outgoing is not None:
         return Blocked(Reason.WAITING_FOR_MIGRATION, "an earlier move of its guest is being given up")
     if seen.source_host is not None and not seen.source_host.reachable:

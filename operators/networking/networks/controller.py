@@ -113,17 +113,26 @@ class Networks:
             yield lookup.network_of(port)
 
     def _of_instance(self, instance: AnyObj) -> Iterable[Key]:
-        """Its networks; of one that comes or stays, only those that are not on its host yet."""
+        """Its networks; of one that comes or stays, only those not on its host yet, or that tell it another route."""
         stays = not instance.meta.deleting and self._cache.get(INSTANCE, instance.key) is not None
-        for network in self._used_by(instance):
-            if not (stays and self._there(network, instance.spec.host_name)):
+        for port in self._ports_of(instance):
+            network = lookup.network_of(port)
+            if not (stays and self._there(network, instance.spec.host_name) and self._routed(network, port)):
                 yield network
 
     def _used_by(self, instance: AnyObj) -> Iterable[Key]:
-        for nic in instance.spec.nics:
-            port = self._cache.get(PORT, Key(instance.meta.namespace, nic.port))
-            if port is not None:
-                yield lookup.network_of(port)
+        return [lookup.network_of(port) for port in self._ports_of(instance)]
+
+    def _ports_of(self, instance: AnyObj) -> Iterable[PortObj]:
+        found = (self._cache.get(PORT, key) for key in lookup.of_machine(self._cache, instance))
+        return [port for port in found if port is not None]
+
+    def _routed(self, network: Key, port: PortObj) -> bool:
+        """Whether the ledger says of a Port what its Instance does: whether it is the default NIC."""
+        router = self._cache.get(ROUTER, Key(network.namespace, names.router(network.name)))
+        entries = router.spec.reservations if router is not None else ()
+        held = next((each for each in entries if each.port.uid == port.meta.uid), None)
+        return held is None or held.default_route == lookup.lists_default(self._cache, port)
 
     def _there(self, network: Key, host: str) -> bool:
         found = self._cache.get(HOST_NETWORK, Key(network.namespace, names.host_network(network.name, host)))

@@ -93,6 +93,8 @@ class Seen:
     ports: tuple[PortObj, ...] = ()
     bound: frozenset[str] = frozenset()
     """Uids of the Ports that an Instance lists or that have a PortBinding."""
+    side: frozenset[str] = frozenset()
+    """Uids of the Ports of NICs that are not their guest's default one."""
     lost: frozenset[str] = frozenset()
     """Uids in the ledger whose Port is certainly gone."""
     at: frozenset[str] = frozenset()

@@ -49,6 +49,7 @@ async def observe(cache: Cache, store: Store, key: Key) -> tuple[Wanted, Seen]:
         foreign=tuple(f"{obj.kind.kind} {obj.meta.name}" for obj in (*strange_routers, *strange)),
         ports=ports,
         bound=bound,
+        side=frozenset(port.meta.uid for port in ports if not lookup.lists_default(cache, port)),
         lost=await _lost(store, router, ports),
         at=at,
     )
@@ -96,7 +97,7 @@ def _bound(cache: Cache, ports: tuple[PortObj, ...], key: str) -> tuple[frozense
     at: set[str] = set()
     for port in ports:
         users = lookup.instances(cache, port)
-        if users:
+        if lookup.in_use(cache, port):
             bound.add(port.meta.uid)
         at.update(each.spec.host_name for each in users if not each.meta.deleting)
     for binding in cache.by(PORT_BINDING, BY_NETWORK, key):

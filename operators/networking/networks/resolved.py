@@ -56,7 +56,7 @@ def router(network: NetworkObj, seen: Seen, where: ledger.Pool, current: RouterO
     """The one write that brings a Router up to date, for however many Ports at once; none when it is."""
     before = current.spec
     leaving = {port.meta.uid for port in seen.ports if port.meta.deleting and port.meta.uid not in seen.bound}
-    reservations, _ = ledger.reserve(where, before.reservations, seen.ports, seen.lost | leaving)
+    reservations, _ = ledger.reserve(where, before.reservations, seen.ports, seen.lost | leaving, seen.side)
     zone_dns = seen.zone.dns if seen.zone else before.dns
     spec = RouterSpec(
         host_name=before.host_name,

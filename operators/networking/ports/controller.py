@@ -22,6 +22,7 @@ from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Done, Outcome
 from operators.kernel.report import Voice
+from operators.networking import lookup
 from operators.networking.lookup import BY_HOST, BY_NETWORK
 from operators.networking.ports import act, observe
 from operators.networking.ports.model import Action, PortObj, Seen
@@ -91,11 +92,13 @@ class Ports:
         return (Report(wanted, fields),)
 
     def _of_changed_instance(self, instance: AnyObj) -> Iterable[Key]:
-        """Its Ports; of one that stays, only those that are not ready on its host."""
+        """Its Ports, and those that it listed before; of one that stays, only those that are not ready on its host."""
         stays = not instance.meta.deleting and self._cache.get(INSTANCE, instance.key) is not None
-        for key in _of_instance(instance):
+        listed = set(_of_instance(instance))
+        for key in lookup.of_machine(self._cache, instance):
             port = self._cache.get(PORT, key)
-            if not (stays and port and _ready(port) and port.status.host_name == instance.spec.host_name):
+            settled = port is not None and _ready(port) and port.status.host_name == instance.spec.host_name
+            if not (stays and settled and key in listed):
                 yield key
 
     def _unready(self, network: Key) -> Iterable[Key]:

@@ -32,7 +32,9 @@ class Seen:
     network: NetworkObj | None = None
     router: RouterObj | None = None
     instances: tuple[InstanceObj, ...] = ()
-    """Those that list the Port."""
+    """Those that use the Port: that list it, or whose guest has yet to let go of it."""
+    in_use: bool = False
+    """Whether a guest may have its addresses."""
     bindings: tuple[BindingObj, ...] = ()
     """Of this very Port."""
     foreign: tuple[str, ...] = ()

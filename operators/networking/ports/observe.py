@@ -24,6 +24,7 @@ def observe(cache: Cache, key: Key) -> tuple[PortObj, Seen] | None:
         network=network,
         router=lookup.router(cache, network) if network else None,
         instances=instances,
+        in_use=lookup.in_use(cache, port),
         bindings=lookup.bindings(cache, port),
         foreign=tuple(_foreign(cache, port, hosts)),
         segments={host: _segment(cache, network, host) for host in hosts} if network else {},

@@ -12,6 +12,7 @@ from operators.networking.ports.model import (
     Action,
     Bind,
     BindingObj,
+    InstanceObj,
     NetworkObj,
     PortObj,
     Protect,
@@ -35,10 +36,15 @@ def plan(port: PortObj, seen: Seen) -> tuple[list[Action], Outcome]:
     if reserved is None or seen.network is None or seen.router is None:
         return actions, _why_unreserved(port, seen)
     there = {each.spec.host_name: each for each in seen.bindings}
-    wanted = sorted({each.spec.host_name for each in seen.instances if not each.meta.deleting})
+    wanted = sorted({each.spec.host_name for each in seen.instances if _lists(each, port) and not each.meta.deleting})
     if not seen.foreign:
         actions += [Bind(port, binding(port, seen.router, reserved, host)) for host in wanted if host not in there]
     return actions, _standing(port, seen, wanted, there)
+
+
+def _lists(instance: InstanceObj, port: PortObj) -> bool:
+    """Whether an Instance is to have a Port, as opposed to: has yet to let go of it."""
+    return port.meta.name in instance.spec.ports
 
 
 def reservation(port: PortObj, router: RouterObj | None) -> Reservation | None:
@@ -96,6 +102,9 @@ def _refused(port: PortObj, network: NetworkObj, router: RouterObj) -> Blocked |
 def _standing(port: PortObj, seen: Seen, hosts: list[str], there: dict[str, BindingObj]) -> Outcome:
     """How a Port with addresses stands."""
     if not hosts:
+        if seen.instances:
+            users = ", ".join(sorted({each.spec.host_name for each in seen.instances}))
+            return Blocked(Reason.DETACHING, f"the guest on host {users} has yet to let go of it")
         if port.spec.virtual_machine:
             return Blocked(Reason.WAITING_FOR_HOST, f"VirtualMachine {port.spec.virtual_machine} is on no host yet")
         return Done(Reason.HELD, "its addresses are reserved; no virtual machine uses them yet")
@@ -127,9 +136,10 @@ def _farewell(port: PortObj, seen: Seen) -> tuple[list[Action], Outcome]:
     """Take the Port off its hosts, have its addresses freed, let it go."""
     if FINALIZER not in port.meta.finalizers:
         return [], Done()
-    if seen.instances:
+    if seen.instances and seen.in_use:
         users = ", ".join(each.meta.name for each in seen.instances)
-        return [], Blocked(Reason.STILL_IN_USE, f"Instance {users} uses it: delete the virtual machine first")
+        message = f"Instance {users} uses it until its guest has let go of it, or its virtual machine is deleted"
+        return [], Blocked(Reason.STILL_IN_USE, message)
     if seen.bindings:
         hosts = ", ".join(sorted(each.spec.host_name for each in seen.bindings))
         wait = Blocked(Reason.DELETING, f"it is being taken off host {hosts}")

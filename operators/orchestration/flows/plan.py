@@ -12,6 +12,7 @@ from operators.contract.storage import VOLUME
 from operators.kernel.clock import parse_stamp
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
 from operators.orchestration.drafts import Draft, drafts
+from operators.orchestration.flows import nics
 from operators.orchestration.flows.judge import age, judge, overdue_in
 from operators.orchestration.flows.model import (
     Action,
@@ -54,6 +55,8 @@ def _due(want: Wanted, seen: Seen) -> Iterator[Action]:
         return
     if not vm.meta.deleting and (missing := _missing(want, seen, vm)):
         yield Make(missing)
+    else:
+        yield from nics.follow(want.flow, seen)
     if former := _former(vm, seen):
         yield Unmake(_doomed(former))
     if want.flow.spec.operation is Operation.DESTROY and not seen.instances and not seen.unfinished:
@@ -115,7 +118,9 @@ def _after(want: Wanted, seen: Seen) -> tuple[list[Action], Outcome]:
         )
     if seen.vm is not None and seen.newest == flow.meta.name:
         former = _former(seen.vm, seen) if FINALIZER in seen.vm.meta.finalizers else ()
-        return [Unmake(_doomed(former))] if former else [], Done()  # The record of what was last done to it.
+        follow = [] if takes_back(flow, seen) else nics.follow(flow, seen)
+        # The record of what was last done to it.
+        return [*follow, *([Unmake(_doomed(former))] if former else [])], Done()
     end = flow.status.finished_at or flow.meta.creation_timestamp
     left = timedelta(seconds=want.ttl) - (seen.now - parse_stamp(end) if end else timedelta(0))
     if left <= timedelta(0):

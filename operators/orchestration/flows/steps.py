@@ -91,7 +91,7 @@ def _stopped(instance: Instance) -> bool:
 
 def port_names(vm: VM) -> tuple[str, ...]:
     """The Ports of a VirtualMachine, in the order of its NICs."""
-    return tuple(names.port(vm.meta.name, nic) for nic in range(len(vm.spec.nics)))
+    return tuple(names.port(vm.meta.name, nic.name) for nic in vm.spec.interfaces)
 
 
 def _destroying(seen: Seen) -> tuple[StepNow, ...]:

@@ -115,8 +115,8 @@ class World:
             memory=Quantity(memory * MIB),
             disks=(InstanceDisk(names.disk(f"{name}-root"), f"{name}-root", f"{name}-root"),),
             nics=tuple(
-                InstanceNic(names.port(name, each), names.port_binding(names.port(name, each), NODE))
-                for each in range(nics)
+                InstanceNic(port, names.port_binding(port, NODE))
+                for port in (names.port(name, f"nic{each}") for each in range(nics))
             ),
             cloud_init=CloudInit(uid, name, user_data=user_data),
         )
@@ -142,7 +142,7 @@ class World:
         await store.apply_status(DISK, key, ready, resource_version="")
 
     async def binding(self, name: str, nic: int) -> None:
-        port = names.port(name, nic)
+        port = names.port(name, f"nic{nic}")
         key = Key(SPACE, names.port_binding(port, NODE))
         uid = f"{name}-{nic}"
         spec = PortBindingSpec(

@@ -265,7 +265,7 @@ class Two:
                 await self.admin.finalize(VIRTUAL_MACHINE, vm.meta, [])
                 continue
             owner = [to_wire(vm.owner)]
-            port, root = names.port(VM.name, 0), names.root_volume(VM.name)
+            port, root = names.port(VM.name, "nic0"), names.root_volume(VM.name)
             await self.put(PORT, port, {"network": "front", "virtualMachine": VM.name}, SPACE, ownerReferences=owner)
             await self.put(VOLUME, root, {"source": {"image": "tiny"}}, SPACE, ownerReferences=owner)
             if users:

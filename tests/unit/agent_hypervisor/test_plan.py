@@ -13,9 +13,11 @@ from agents.hypervisor.driver import Attached, DiskDevice, Domain, NicDevice, Re
 from agents.hypervisor.model import (
     AskToEnd,
     Attach,
+    AttachNic,
     Clear,
     CutPower,
     Detach,
+    DetachNic,
     Grow,
     Keep,
     Leaving,
@@ -47,11 +49,16 @@ RECORD = Record("instance-uid", 0, 0, "boot-1", "2026-11-21T12:00:00Z", cpus=1, 
 ROOT = DiskDevice("/pool/web.qcow2", "web-root", size=1 << 30)
 DATA = DiskDevice("/pool/data.qcow2", "data", size=1 << 30)
 HAS = (Attached("vda", ROOT),)
-UP = Domain("vm-uid", "team-a-web", Power.RUNNING, record=RECORD, disks=HAS)
+ETH0 = NicDevice("csbr1", "cst1", "02:00:00:00:00:01", 1450)
+ETH1 = NicDevice("csbr2", "cst2", "02:00:00:00:00:02", 1450)
+NIC = Part("web-nic0-x", ETH0, port="web-nic0")
+DB = Part("web-db-x", ETH1, port="web-db")
+UP = Domain("vm-uid", "team-a-web", Power.RUNNING, record=RECORD, disks=HAS, nics=(ETH0,))
+TWO = replace(UP, nics=(ETH0, ETH1))
+OWNERS = {"cst1": "web-nic0", "cst2": "web-db"}
 OFF = replace(UP, power=Power.STOPPED, stop_reason="Crashed")
 DISK = Part("web-root-d0", ROOT, "web-root")
 MORE = Part("data-d0", DATA, "data")
-NIC = Part("web-nic0-x", NicDevice("csbr1", "cst1", "02:00:00:00:00:01", 1450))
 PAUSED = replace(UP, power=Power.PAUSED, pause_reason="User", record=replace(RECORD, paused=True))
 READY = Seen(boot="boot-1", now="2026-11-21T12:00:01Z", disks=(DISK,), nics=(NIC,), seed="s", seed_wanted="s")
 
@@ -111,6 +118,21 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], list[type], str]] = [
     ("a CD is in the drive", {}, {"domain": READS, "disks": (DISK, Part("cd-d0", CD, CD.serial))}, [], "Running"),
     ("another CD", {}, {"domain": READS, "disks": (DISK, Part("cd2-d0", CD2, CD2.serial))}, [Attach], "Attaching"),
     ("a CD goes", {}, {"domain": READS}, [Detach], "Detaching"),
+    ("a NIC comes", {}, {"domain": UP, "nics": (NIC, DB)}, [AttachNic], "Attaching"),
+    ("a NIC is not ready", {}, {"domain": UP, "nics": (NIC, replace(DB, device=None)), "owners": OWNERS}, [], "Attaching"),
+    ("a NIC it has is not ready", {}, {"domain": TWO, "nics": (NIC, replace(DB, device=None)), "owners": OWNERS}, [], "Running"),
+    ("a NIC goes", {}, {"domain": TWO, "owners": OWNERS}, [DetachNic], "Detaching"),
+    ("the only NIC goes", {}, {"domain": UP, "nics": (), "owners": OWNERS}, [DetachNic], "Detaching"),
+    ("a NIC goes that nobody knows", {}, {"domain": TWO}, [DetachNic], "Detaching"),
+    ("one that may be what is not ready stays", {}, {"domain": TWO, "nics": (NIC, replace(DB, device=None))}, [], "Attaching"),
+    ("one goes while another is not ready", {}, {"domain": TWO, "nics": (replace(NIC, device=None),), "owners": OWNERS}, [DetachNic], "Detaching"),
+    ("another Port of that name", {}, {"domain": UP, "nics": (replace(NIC, device=ETH1),), "owners": OWNERS}, [AttachNic, DetachNic], "Attaching"),
+    ("another Port of that name and MAC", {}, {"domain": UP, "nics": (replace(NIC, device=replace(ETH0, tap="cst3")),), "owners": OWNERS}, [DetachNic], "Detaching"),
+    ("a NIC goes that was asked for", {}, {"domain": TWO, "leaving": {"cst2": Leaving(3, 3)}}, [], "Detaching"),
+    ("a NIC is asked for again", {}, {"domain": TWO, "leaving": {"cst2": Leaving(11, 11)}}, [DetachNic], "Detaching"),
+    ("the guest keeps a NIC", {}, {"domain": TWO, "leaving": {"cst2": Leaving(35, 5)}}, [], "DetachRefused"),
+    ("a disk and a NIC go", {}, {"domain": replace(BOTH, nics=(ETH0, ETH1))}, [Detach, DetachNic], "Detaching"),
+    ("NICs of a guest that ends", STOPPED, {"domain": TWO, "asked": 1.0}, [], "Stopping"),
     ("a disk grows", {}, {"domain": UP, "disks": (changed(size=2 << 30),)}, [Grow], "Attaching"),
     ("a disk is never cut", {}, {"domain": UP, "disks": (changed(size=1 << 20),)}, [], "Running"),
     ("a disk is limited", {}, {"domain": UP, "disks": (changed(iops=100),)}, [Throttle], "Attaching"),
@@ -219,7 +241,7 @@ class Host:
                 self.starts += 1
                 kept = replace(spec.record, started_at=self.seen.now)
                 has = tuple(Attached(f"vd{number}", disk) for number, disk in enumerate(spec.disks))
-                started = Domain(spec.uuid, spec.name, Power.RUNNING, record=kept, disks=has)
+                started = Domain(spec.uuid, spec.name, Power.RUNNING, record=kept, disks=has, nics=spec.nics)
                 self.seen = replace(self.seen, domain=started, asked=None)
             case Keep(record=kept) | Resize(record=kept):
                 assert domain
@@ -236,6 +258,13 @@ class Host:
                 assert domain
                 has = tuple(each for each in domain.disks if each.target != target)
                 self.seen = replace(self.seen, domain=replace(domain, disks=has))
+            case AttachNic(nic=nic):
+                assert domain and all(each.mac != nic.mac for each in domain.nics), "a MAC address has one device"
+                self.seen = replace(self.seen, domain=replace(domain, nics=(*domain.nics, nic)))
+            case DetachNic(tap=tap):
+                assert domain
+                left = tuple(each for each in domain.nics if each.tap != tap)
+                self.seen = replace(self.seen, domain=replace(domain, nics=left))
             case Resume():
                 assert domain
                 self.seen = replace(self.seen, domain=replace(domain, power=Power.RUNNING))
@@ -259,6 +288,7 @@ domains = st.none() | st.builds(
     stop_reason=st.sampled_from(["", "Crashed", "Shutdown"]),
     pause_reason=st.just("IOError"),
     record=records,
+    nics=st.lists(st.sampled_from([ETH0, ETH1]), unique=True).map(tuple),
 )
 
 

@@ -225,10 +225,15 @@ class World:
                 size = {"size": str(vm.spec.root_disk_size)} if vm.spec.root_disk_size else {}
                 spec = {"source": {"image": vm.spec.image}, "diskOffering": "standard"} | size
                 await store.apply(VOLUME, VOLUME.body(key, spec=spec, ownerReferences=owner))
-            for number, nic in enumerate(vm.spec.nics):
-                key = Key(NS, names.port(vm.meta.name, number))
+            ports = {names.port(vm.meta.name, nic.name): nic for nic in vm.spec.interfaces}
+            for name, nic in ports.items():
                 spec = {"network": nic.network, "virtualMachine": vm.meta.name}
-                await store.apply(PORT, PORT.body(key, spec=spec, ownerReferences=owner))
+                await store.apply(PORT, PORT.body(Key(NS, name), spec=spec, ownerReferences=owner))
+            used = {nic.port for each in self.instances() for nic in (*each.spec.nics, *each.status.nics)}
+            for port in map(PORT.parse, tuple(self.server.all(PORT))):
+                ours = any(each.uid == vm.meta.uid for each in port.meta.owner_references)
+                if ours and port.meta.name not in ports.keys() | used:
+                    await store.delete(PORT, port.key, uid=port.meta.uid)
 
     async def _volume(self, volume: Any) -> None:
         store, name = self.admin.as_manager("storage"), volume.meta.name
@@ -275,13 +280,14 @@ class World:
             return
         ref = {"name": port.meta.name, "uid": port.meta.uid}
         done = {"conditions": [{"type": "Programmed", "status": "True", "reason": "AsSpecified"}]}
+        mac = f"02:00:00:00:00:{names.digest(port.meta.uid, length=2)}"
         for host in {each.spec.host_name for each in users}:
             key = Key(NS, names.port_binding(port.meta.name, host))
-            spec = {"hostName": host, "port": ref, "network": ref, "hostNetwork": "h", "bridge": "br", "tap": "t"}
-            spec |= {"mac": "02:00:00:00:00:01", "ip": "10.1.1.10"}
+            spec = {"hostName": host, "port": ref, "network": ref, "hostNetwork": "h", "bridge": "br"}
+            spec |= {"mac": mac, "ip": "10.1.1.10", "tap": names.tap(port.meta.uid)}
             await store.apply(PORT_BINDING, PORT_BINDING.body(key, spec=spec))
             await store.apply_status(PORT_BINDING, key, done, resource_version="")
-        status = {"ip": "10.1.1.10", "mac": "02:00:00:00:00:01", "conditions": READY}
+        status = {"ip": "10.1.1.10", "mac": mac, "conditions": READY}
         await store.apply_status(PORT, port.key, status, resource_version="")
 
 

@@ -23,7 +23,7 @@ nodes = st.lists(labels, min_size=1, max_size=3).map(".".join)
 def test_names_of_dependents_are_valid(owner: str, host: str) -> None:
     for name in (
         names.root_volume(owner),
-        names.port(owner, 7),
+        names.port(owner, "nic7"),
         names.instance(owner),
         names.instance_moved(owner, "01234567-89ab"),
         names.disk(owner),
@@ -46,8 +46,8 @@ def test_names_of_a_machine_stay_readable(machine: str, host: str) -> None:
 
     assert root == f"{machine}-root"
     assert names.disk(root) == f"{machine}-root-d0"
-    assert names.port(machine, 7) == f"{machine}-nic7"
-    assert names.port_binding(names.port(machine, 7), host).startswith(f"{machine}-nic7-")
+    assert names.port(machine, "nic7") == f"{machine}-nic7"
+    assert names.port_binding(names.port(machine, "nic7"), host).startswith(f"{machine}-nic7-")
     assert names.instance(machine) == f"{machine}-i0"
     assert names.instance_moved(machine, "0123").startswith(f"{machine}-")
 

@@ -20,7 +20,7 @@ from operators.kernel.cache import Cache
 from operators.kernel.outcome import Blocked, Done, Rejected, Retry
 from operators.orchestration.flows import plan as flows
 from operators.orchestration.flows.judge import judge
-from operators.orchestration.flows.model import Forget, LetGo, Make, Port, Seen, Unmake, Volume, Wanted
+from operators.orchestration.flows.model import Forget, Instance, LetGo, Make, Port, Seen, Unmake, Volume, Wanted
 from operators.orchestration.flows.observe import observe
 from operators.orchestration.handlers import indexes
 from operators.orchestration.intents.model import Last, Take
@@ -195,10 +195,56 @@ def test_all_that_is_missing_is_made_at_once() -> None:
     assert flows.plan(Wanted(deploy, 60), seen(vm(), deploy, port(), root()))[0] == []
 
 
-def test_nothing_is_made_before_the_machine_is_held_or_while_suspended_or_for_another_operation() -> None:
+def test_nothing_is_made_before_the_machine_is_held_or_while_suspended() -> None:
     loose = VIRTUAL_MACHINE.parse({"metadata": {"name": "web", "uid": UID}, "spec": {"offering": "tiny", "image": "x"}})
-    for each, target in ((flow(), loose), (flow(suspend=True), vm()), (flow(START), vm())):
+    for each, target in ((flow(), loose), (flow(suspend=True), vm()), (flow(START), loose)):
         assert flows.plan(Wanted(each, 60), seen(target, each))[0] == []
+
+
+MINE = {names.LABEL_VM_UID: UID}
+DB = {"network": "back", "name": "db"}
+FRONT = {"network": "front"}
+
+
+def guest(listed: list[str], has: list[str]) -> Instance:
+    nics = [{"port": each, "portBinding": f"{each}-x"} for each in listed]
+    spec = {"hostName": "h", "virtualMachine": {"name": "web", "uid": UID}, "domain": "d", "cpus": 1, "memory": "1"}
+    status = {"nics": [{"port": each, "mac": "02:00:00:00:00:01", "device": "t"} for each in has]}
+    return INSTANCE.parse({"metadata": {"name": "web-1"}, "spec": spec | {"nics": nics}, "status": status})
+
+
+@pytest.mark.parametrize(
+    ("operation", "state"), [(DEPLOY, ""), (START, ""), (DEPLOY, "Succeeded"), (START, "Failed"), (STOP, "Succeeded")]
+)
+def test_ports_come_and_go_with_the_nics_of_a_machine_that_is_there(operation: Operation, state: str) -> None:
+    own = flow(operation, state=state)
+    (come,) = flows.plan(Wanted(own, 60), seen(vm(nics=[FRONT, DB]), own, port(), root()))[0]
+    assert isinstance(come, Make) and [draft.key.name for draft in come.drafts] == ["web-db"]
+    (gone,) = flows.plan(Wanted(own, 60), seen(vm(nics=[]), own, port(labels=MINE), root()))[0]
+    assert isinstance(gone, Unmake) and [each.ref.name for each in gone.objects] == ["web-nic0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("an Instance lists it", {"instances": (guest(["web-nic0"], []),)}),
+        ("the guest has it yet", {"instances": (guest([], ["web-nic0"]),)}),
+        ("a newer Flow sees to it", {"newest": "other"}),
+    ],
+)
+def test_a_port_stays_while_somebody_has_it(name: str, left: dict[str, object]) -> None:
+    own = flow(START)
+    assert flows.plan(Wanted(own, 60), seen(vm(nics=[]), own, port(labels=MINE), root(), **left))[0] == []
+
+
+def test_a_port_of_the_users_own_and_one_that_goes_are_left_alone_and_one_that_was_taken_back_stays_gone() -> None:
+    own = flow(START)
+    assert flows.plan(Wanted(own, 60), seen(vm(nics=[]), own, port(), root()))[0] == []
+    going = port(labels=MINE, deletionTimestamp="2026-11-21T12:00:26Z")
+    assert flows.plan(Wanted(own, 60), seen(vm(nics=[]), own, going, root()))[0] == []
+    assert flows.plan(Wanted(own, 60), seen(vm(), own, going, root()))[0] == []
+    undone = flow(DEPLOY, state="Cancelled")
+    assert flows.plan(Wanted(undone, 60), seen(vm(), undone))[0] == []
 
 
 @pytest.mark.parametrize(
@@ -283,7 +329,7 @@ def test_a_cancelled_deployment_takes_back_what_it_made_and_nothing_older() -> N
 
 def test_an_ended_flow_is_forgotten_in_time_but_for_the_newest_of_a_living_machine() -> None:
     over = flow(age=100, state="Succeeded")
-    assert flows.plan(Wanted(over, 60), seen(vm(), over)) == ([], Done())
+    assert flows.plan(Wanted(over, 60), seen(vm(), over, port())) == ([], Done())
     assert flows.plan(Wanted(over, 60), seen(vm(), over, newest="other"))[0] == [Forget(over.meta)]
     assert flows.plan(Wanted(over, 60), seen(None, over))[0] == [Forget(over.meta)]
     assert flows.plan(Wanted(over, 160), seen(None, over))[1].after == 60.0  # type: ignore[union-attr]
