@@ -143,7 +143,8 @@ def _serve(want: Wanted, seen: Seen, *, fresh: bool) -> list[Action]:
         return [Stop(pid), *actions, Start(want.spec.netns, want.state)]
     stale = [before[path] for path in sorted(before) if path in remove or (path in write and path != serving.CONFIG)]
     if stale:
-        released = tuple(pair for pair in map(serving.reservation, stale) if pair is not None)
+        kept = {serving.reservation(text) for text in wanted.values()}
+        released = tuple(pair for pair in map(serving.reservation, stale) if pair is not None and pair not in kept)
         server = str(ipaddress.IPv4Interface(want.spec.gateway).ip)
         actions.append(Reload(pid, want.spec.netns, server, released))
     return actions

@@ -20,6 +20,9 @@ IMAGE = "an Image cannot change but for displayName, public, sharedWith and pres
 POOL = "type, hostName and path cannot change, since disks lie there"
 RANGE = "only start and end can change"
 
+NIC_STAYS = "the network, ip and mac of a NIC cannot change"
+A, B = {"network": "a"}, {"network": "b"}
+NIC0 = {"network": "backplane", "ip": "10.1.1.5", "mac": "02:00:0a:01:01:05"}
 RAISED = "reinstallRequest can only be raised, by one"
 OF_A_DISK: Json = {"spec.url": None, "spec.checksum": None, "spec.source": {"volume": "data"}}
 
@@ -39,9 +42,20 @@ REFUSED: list[Change] = [
     ("VirtualMachine", {"spec.rootDiskSize": None}, {"image": None, "rootVolume": "a"}, f"image and rootVolume {ANEW}"),
     ("VirtualMachine", {}, {"rootDiskSize": "4Gi"}, f"rootDiskSize and rootDiskOffering {ANEW}"),
     ("VirtualMachine", {}, {"rootDiskOffering": "fast"}, f"rootDiskSize and rootDiskOffering {ANEW}"),
-    ("VirtualMachine", {}, {"nics": [{"network": "other"}]}, f"nics {ANEW}"),
-    ("VirtualMachine", {}, {"nics": None}, f"nics {ANEW}"),
-    ("VirtualMachine", {"spec.nics": None}, {"nics": [{"network": "other"}]}, f"nics {ANEW}"),
+    ("VirtualMachine", {}, {"nics": [{"network": "other"}]}, NIC_STAYS),
+    ("VirtualMachine", {}, {"nics": [{"network": "other", "name": "nic0"}]}, NIC_STAYS),
+    ("VirtualMachine", {}, {"nics": [{"network": "backplane", "ip": "10.1.1.6"}]}, NIC_STAYS),
+    ("VirtualMachine", {}, {"nics": [{"network": "backplane"}]}, NIC_STAYS),
+    ("VirtualMachine", {"spec.nics": [A, B]}, {"nics": [B]}, NIC_STAYS),
+    ("VirtualMachine", {"spec.nics": [A, B]}, {"nics": [B, A]}, NIC_STAYS),
+    ("VirtualMachine", {}, {"nics": [NIC0, {"network": "b", "name": "nic0"}]}, "two NICs have the same name"),
+    ("VirtualMachine", {}, {"nics": [{"network": "b", "name": "nic1"}, NIC0]}, "two NICs have the same name"),
+    (
+        "VirtualMachine",
+        {},
+        {"nics": [NIC0 | {"default": True}, {"network": "b", "default": True}]},
+        "only one NIC can be the default one",
+    ),
     (
         "VirtualMachine",
         {},
@@ -107,6 +121,11 @@ ALLOWED: list[tuple[str, Json, Json]] = [
     ("VirtualMachine", {}, {"runPolicy": "Stopped"}),
     ("VirtualMachine", {}, {"volumes": ["ledger", "more"]}),
     ("VirtualMachine", {}, {"volumes": None}),
+    ("VirtualMachine", {}, {"nics": None}),
+    ("VirtualMachine", {"spec.nics": None}, {"nics": [A, B]}),
+    ("VirtualMachine", {}, {"nics": [NIC0 | {"name": "nic0"}, A | {"name": "db", "default": True}]}),
+    ("VirtualMachine", {"spec.nics": [A, B]}, {"nics": [B | {"name": "nic1"}]}),
+    ("VirtualMachine", {"spec.nics": [A, B]}, {"nics": [B | {"name": "nic1"}, A | {"name": "nic0"}]}),
     ("VirtualMachine", {}, {"rebootRequest": 1}),
     ("VirtualMachine", {}, {"placement": {"host": "node2"}}),
     ("VirtualMachine", {}, {"haEnabled": True, "deleteProtection": True}),

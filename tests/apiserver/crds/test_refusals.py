@@ -66,6 +66,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         "spec.volumes: Too many: 17: must have at most 16 items",
     ),
     ("VirtualMachine", {"spec.nics": [NIC] * 9}, "spec.nics: Too many: 9: must have at most 8 items"),
+    ("VirtualMachine", {"spec.nics.0.name": "Eth0"}, "spec.nics[0].name"),
+    ("VirtualMachine", {"spec.nics.0.name": "a-b"}, "spec.nics[0].name"),
+    ("VirtualMachine", {"spec.nics": [NIC | {"name": "nic1"}, NIC]}, "two NICs have the same name"),
     ("VirtualMachine", {"spec.nics.0.network": None}, "spec.nics[0].network: Required value"),
     (
         "VirtualMachine",

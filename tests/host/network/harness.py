@@ -185,7 +185,7 @@ class Guest:
         script = self.host.root / "udhcpc"
         script.write_text(
             "#!/bin/sh\n[ $1 = bound ] || exit 0\nip addr add $ip/$mask dev eth0\nip link set eth0 mtu $mtu\n"
-            "ip route add default via $router\n"
+            '[ -z "$router" ] || ip route add default via $router\n'
             'for each in ip mask router dns mtu domain search lease hostname; do eval echo "GOT $each \\$$each"; done\n'
         )
         script.chmod(0o755)

@@ -7,7 +7,9 @@ import json
 import sys
 from pathlib import Path
 
+from operators.contract import names
 from operators.contract.fabric import HOST, HOST_REPORT
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.contract.networking import HOST_NETWORK, NETWORK, PORT_BINDING, ROUTER
 from tests.host.network.harness import LAN, NS, busybox, cloud, counter
@@ -181,6 +183,33 @@ async def test_an_address_given_anew_is_leased_to_its_new_owner(tmp_path: Path) 
         assert "10.1.1.50" in second.resolves("second")
         again = here.hosts["n1"].exec(["sh", "-c", "cat /var/lib/cloudstack/network/csr*/dnsmasq.pid"]).stdout
         assert again == server
+
+
+async def test_only_the_default_nic_is_told_of_the_router(tmp_path: Path) -> None:
+    async with cloud(tmp_path, 1) as here:
+        await here.network()
+        guest = await here.guest("web", "n1")
+        key = Key(NS, names.instance("web"))
+        server = here.hosts["n1"].exec(["sh", "-c", "cat /var/lib/cloudstack/network/csr*/dnsmasq.pid"]).stdout
+        state = "cat /var/lib/cloudstack/network/csr*/hosts.d/*"
+
+        async def default(yes: bool) -> None:
+            body = here.server.read(INSTANCE, key)
+            assert body is not None
+            nics = [nic | {"rate": 0, "defaultRoute": yes} for nic in body["spec"]["nics"]]
+            await here.user.apply(INSTANCE, INSTANCE.body(key, spec=body["spec"] | {"nics": nics}))
+            await here.until(lambda: ("set:side" in here.hosts["n1"].exec(["sh", "-c", state]).stdout) is not yes)
+
+        await default(False)
+        lease = guest.dhcp()
+        assert lease["ip"] == guest.ip and lease["mtu"] == "1450"
+        assert (lease["router"], lease["dns"], lease["search"]) == ("", "", "")
+        guest.run("ip", "addr", "flush", "dev", "eth0")
+        await default(True)
+        lease = guest.dhcp()
+        assert (lease["ip"], lease["router"], lease["dns"]) == (guest.ip, "10.1.1.1", "10.1.1.1")
+        again = here.hosts["n1"].exec(["sh", "-c", "cat /var/lib/cloudstack/network/csr*/dnsmasq.pid"]).stdout
+        assert again == server, "nothing was restarted"
 
 
 async def test_a_restarted_agent_changes_nothing_and_misses_nothing(tmp_path: Path) -> None:
