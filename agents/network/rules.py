@@ -51,6 +51,18 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """One transaction of nftables, on the host or inside a namespace: all of it is done, or nothing."""
+
+    commands: tuple[Json, ...]
+    netns: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.netns}, " if self.netns else ""
+        return f"Rules({where}{len(self.commands)} commands)"
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A table as it was found: its structure as JSON, and its sets' elements by set name."""
 

@@ -21,9 +21,10 @@ _WHY = {
     "security groups are not there yet": """
         createSecurityGroup listSecurityGroups deleteSecurityGroup authorizeSecurityGroupIngress
         revokeSecurityGroupIngress authorizeSecurityGroupEgress revokeSecurityGroupEgress""",
-    "the interfaces of a virtual machine cannot change after it was made": """
-        addNicToVirtualMachine removeNicFromVirtualMachine updateDefaultNicForVirtualMachine addIpToNic
-        removeIpFromNic updateVmNicIp""",
+    "an interface keeps its address for its life: add one with another, and remove the first": """
+        updateVmNicIp""",
+    "an interface has one address, and its host lets nothing pass from any other": """
+        addIpToNic removeIpFromNic""",
     "a router is no virtual machine here: restartNetwork makes it anew": """
         startRouter stopRouter rebootRouter destroyRouter changeServiceForRouter""",
     "the API has no system virtual machines: what they do in CloudStack, pods do here": """

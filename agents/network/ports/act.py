@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.network import tools
-from agents.network.ports.model import Rules
+from agents.network.rules import Rules
 
 
 async def act(action: Rules) -> None:

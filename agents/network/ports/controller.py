@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from agents.network.ports import act, observe, plan
-from agents.network.ports.model import HOST, LOOK_AGAIN, Rules, Seen, Tables, Wanted
+from agents.network.ports.model import HOST, LOOK_AGAIN, Seen, Tables, Wanted
+from agents.network.rules import Rules
 from agents.network.status import Echoes, report
 from operators.contract.meta import Key, Kind
 from operators.contract.networking import PORT_BINDING

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agents.network.rules import Listed
-from operators.contract.codec import Json
 from operators.contract.meta import Key, Obj
 from operators.contract.networking import HostSideStatus, PortBindingSpec
 from operators.kernel.outcome import Outcome
@@ -40,16 +39,6 @@ class Seen:
 
     tables: Tables
     devices: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """One transaction of nftables."""
-
-    commands: tuple[Json, ...]
-
-    def __str__(self) -> str:
-        return f"Rules({len(self.commands)} commands)"
 
 
 @dataclass(frozen=True, slots=True)

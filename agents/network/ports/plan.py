@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agents.network.check import refusal
 from agents.network.ports import guard
-from agents.network.ports.model import Binding, Rules, Seen, Tables, Verdict, Wanted
-from agents.network.rules import Element, as_listed, difference
+from agents.network.ports.model import Binding, Seen, Tables, Verdict, Wanted
+from agents.network.rules import Element, Rules, as_listed, difference
 from operators.contract.networking import PortBindingSpec
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Done, Outcome

@@ -16,11 +16,11 @@ from agents.network.routers.model import (
     Ip,
     MakeNetns,
     Reload,
-    Rules,
     Start,
     Stop,
 )
 from agents.network.routers.observe import FORWARDING
+from agents.network.rules import Rules
 
 _BROADCAST = b"\xff" * 6
 _ETH_ARP = 0x0806
@@ -37,7 +37,7 @@ async def act(action: Action) -> None:
             await tools.ip(lines, netns=netns)
         case Forward(netns):
             within(netns, lambda: FORWARDING.write_text("1"))
-        case Rules(netns, commands):
+        case Rules(commands, netns):
             await tools.nft(commands, netns=netns)
         case Announce():
             announce(action)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.network.links import Link
-from agents.network.rules import Listed
+from agents.network.rules import Listed, Rules
 from agents.network.status import digest
 from operators.contract import names
-from operators.contract.codec import Json
 from operators.contract.meta import Obj
 from operators.contract.networking import HostSideStatus, RouterSpec
 
@@ -117,17 +116,6 @@ class Forward:
     """Let the kernel forward packets inside the namespace."""
 
     netns: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """One transaction of nftables inside the namespace."""
-
-    netns: str
-    commands: tuple[Json, ...]
-
-    def __str__(self) -> str:
-        return f"Rules({self.netns}, {len(self.commands)} commands)"
 
 
 @dataclass(frozen=True, slots=True)

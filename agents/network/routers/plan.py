@@ -20,13 +20,12 @@ from agents.network.routers.model import (
     Ip,
     MakeNetns,
     Reload,
-    Rules,
     Seen,
     Start,
     Stop,
     Wanted,
 )
-from agents.network.rules import difference
+from agents.network.rules import Rules, difference
 from operators.contract.networking import RouterSpec
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked, Done, Outcome, Retry
@@ -88,7 +87,7 @@ def _build(want: Wanted, devices: Devices, *, with_uplink: bool) -> list[Action]
     if not devices.forwarding:
         actions.append(Forward(spec.netns))
     if commands := difference(rules.table(spec), devices.rules):
-        actions.append(Rules(spec.netns, tuple(commands)))
+        actions.append(Rules(tuple(commands), spec.netns))
     return actions + announce
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agents.network import tools
 from agents.network.metadata.serving import Services
-from agents.network.segments.model import FLOOD, Action, Close, Entries, Links, MakeNetns, Peers, Rules, Serve
+from agents.network.rules import Rules
+from agents.network.segments.model import FLOOD, Action, Close, Entries, Links, MakeNetns, Peers, Serve
 
 
 async def act(action: Action, services: Services) -> None:
@@ -21,7 +22,7 @@ async def act(action: Action, services: Services) -> None:
             if leftover:
                 (tools.NETNS_DIR / name).unlink()
             await tools.ip([f"netns add {name}"])
-        case Rules(netns, commands):
+        case Rules(commands, netns):
             await tools.nft(commands, netns=netns)
         case Serve(netns, host_network):
             services.open(netns, host_network)

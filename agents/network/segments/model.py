@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from agents.network.links import Link
 from agents.network.metadata.place import Place
-from operators.contract.codec import Json
+from agents.network.rules import Rules
 from operators.contract.meta import Key, Obj
 from operators.contract.networking import HostNetworkSpec, HostSideStatus
 
@@ -72,17 +72,6 @@ class MakeNetns:
 
     name: str
     leftover: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """One transaction of nftables inside the namespace."""
-
-    netns: str
-    commands: tuple[Json, ...]
-
-    def __str__(self) -> str:
-        return f"Rules({self.netns}, {len(self.commands)} commands)"
 
 
 @dataclass(frozen=True, slots=True)

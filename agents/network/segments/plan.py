@@ -6,7 +6,7 @@ from agents.network.check import refusal
 from agents.network.links import Link, Vxlan
 from agents.network.metadata import place
 from agents.network.metadata.place import Place
-from agents.network.rules import Listed, difference
+from agents.network.rules import Listed, Rules, difference
 from agents.network.segments.model import (
     VXLAN_PORT,
     Action,
@@ -15,7 +15,6 @@ from agents.network.segments.model import (
     Links,
     MakeNetns,
     Peers,
-    Rules,
     Seen,
     Serve,
     Wanted,
@@ -61,7 +60,7 @@ def _metadata(want: Wanted, seen: Place, *, bridged: bool) -> list[Action]:
         actions.append(MakeNetns(netns, seen.leftover))
     return [
         *actions,
-        Rules(netns, tuple(difference(place.rules(), Listed()))),
+        Rules(tuple(difference(place.rules(), Listed())), netns),
         Links(place.to_host(spec.segment_id, spec.mtu)),
         Links(place.inside(), netns),
         Links((place.plugged(spec.segment_id, spec.bridge),)),

@@ -44,6 +44,9 @@ class NicResponse:
     type: str = "Isolated"
     isdefault: bool
     deviceid: str
+    virtualmachineid: str
+    broadcasturi: str | None = None
+    isolationuri: str | None = None
     secondaryip: tuple[str, ...] = ()
     extradhcpoption: tuple[str, ...] = ()
 
@@ -204,7 +207,8 @@ def nics_of(call: Call, vm: VM) -> tuple[NicResponse, ...]:
     for index, nic in enumerate(vm.spec.interfaces):
         port = call.cloud.named(PORT, names.port(vm.meta.name, nic.name), vm.meta.namespace)
         if port is not None and any(owner.uid == vm.meta.uid for owner in port.meta.owner_references):
-            out.append(_nic(index, nic.default, port, call.cloud.named(NETWORK, nic.network, vm.meta.namespace)))
+            network = call.cloud.named(NETWORK, nic.network, vm.meta.namespace)
+            out.append(_nic(index, nic.default, port, network, vm, root=call.caller.root))
     return tuple(out)
 
 
@@ -214,7 +218,8 @@ def netmask(cidr: str) -> str:
     return str(IPv4Network(cidr, strict=False).netmask)
 
 
-def _nic(index: int, default: bool, port: Port, network: Network | None) -> NicResponse:
+def _nic(index: int, default: bool, port: Port, network: Network | None, vm: VM, *, root: bool) -> NicResponse:
+    segment = f"vxlan://{network.status.segment_id}" if root and network and network.status.segment_id else None
     return NicResponse(
         id=port.meta.uid,
         networkid=network.meta.uid if network else None,
@@ -225,4 +230,7 @@ def _nic(index: int, default: bool, port: Port, network: Network | None) -> NicR
         macaddress=port.status.mac or port.spec.mac or None,
         isdefault=default,
         deviceid=str(index),
+        virtualmachineid=vm.meta.uid,
+        broadcasturi=segment,
+        isolationuri=segment,
     )

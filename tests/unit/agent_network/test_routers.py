@@ -21,7 +21,6 @@ from agents.network.routers.model import (
     Ip,
     MakeNetns,
     Reload,
-    Rules,
     Seen,
     Service,
     Start,
@@ -29,7 +28,7 @@ from agents.network.routers.model import (
     Wanted,
 )
 from agents.network.routers.plan import plan
-from agents.network.rules import Listed, difference, listed
+from agents.network.rules import Listed, Rules, difference, listed
 from operators.contract.meta import Meta, Obj, ObjectRef
 from operators.contract.networking import ROUTER, HostSideStatus, Reservation, RouterSpec, Uplink
 from operators.kernel.outcome import Blocked, Done, Rejected, Retry

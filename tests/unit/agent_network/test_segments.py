@@ -8,7 +8,8 @@ import pytest
 
 from agents.network.links import Link, Vxlan
 from agents.network.metadata.place import Place
-from agents.network.segments.model import Action, Close, Entries, Links, MakeNetns, Peers, Rules, Seen, Serve, Wanted
+from agents.network.rules import Rules
+from agents.network.segments.model import Action, Close, Entries, Links, MakeNetns, Peers, Seen, Serve, Wanted
 from agents.network.segments.plan import plan
 from operators.contract.meta import Key, Meta, Obj, ObjectRef
 from operators.contract.networking import HOST_NETWORK, HostNetworkSpec, HostSideStatus
