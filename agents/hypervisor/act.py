@@ -16,11 +16,14 @@ from agents.hypervisor.model import (
     Detach,
     DetachNic,
     Grow,
+    Hold,
     Keep,
     Mirror,
     Pivot,
+    Release,
     Resize,
     Resume,
+    Resurrect,
     Start,
     Stay,
     Suspend,
@@ -47,6 +50,9 @@ async def act(action: Deed, hypervisor: Hypervisor, files: Files, clock: Clock) 
 _VERB = {
     WriteSeed: "writing the NoCloud disk",
     Start: "starting the guest",
+    Resurrect: "bringing the guest's memory back (raise spec.resetRequest to have it boot from its disks instead)",
+    Hold: "having the guest stand still",
+    Release: "letting the guest go on",
     Keep: "keeping the record of the start",
     AskToEnd: "asking the guest to end",
     CutPower: "cutting the guest's power",
@@ -77,6 +83,15 @@ async def _act(action: Deed, hypervisor: Hypervisor, files: Files, clock: Clock)
             await hypervisor.define(spec)
             await hypervisor.start(spec.uuid)
             await hypervisor.record(spec.uuid, replace(spec.record, started_at=stamp(clock.now())))
+        case Resurrect(spec=spec, memory=memory):
+            await files.fresh_console(spec.uuid)
+            # It stands still until its record says that it was started: what has run is never brought back again.
+            await hypervisor.restore(replace(spec, record=replace(spec.record, held=True)), memory)
+        case Hold(uuid=uuid, record=record):
+            await hypervisor.record(uuid, replace(record, held=True))
+            await hypervisor.suspend(uuid)
+        case Release():
+            await _release(action, hypervisor, stamp(clock.now()))
         case Keep(uuid=uuid, record=record):
             await hypervisor.record(uuid, record)
         case AskToEnd(uuid=uuid, insist=insist):
@@ -119,3 +134,13 @@ async def _act(action: Deed, hypervisor: Hypervisor, files: Files, clock: Clock)
             await hypervisor.pivot(uuid, target)
         case Unmirror(uuid=uuid, target=target):
             await hypervisor.unmirror(uuid, target)
+
+
+async def _release(action: Release, hypervisor: Hypervisor, now: str) -> None:
+    """The record first, as always: whoever finds the guest still standing lets it go on."""
+    begun = replace(action.record, started_at=action.record.started_at or now, held=True)
+    if begun != action.record:
+        await hypervisor.record(action.uuid, begun)
+    if action.resume:
+        await hypervisor.resume(action.uuid)
+    await hypervisor.record(action.uuid, replace(begun, held=False))

@@ -12,7 +12,8 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from agents.hypervisor.driver import Backup, HypervisorError
+from agents.hypervisor.domainxml import resumed
+from agents.hypervisor.driver import Backup, DomainSpec, HypervisorError
 
 AGENT_ANSWER = 10
 """Seconds that a guest's agent gets to answer."""
@@ -62,6 +63,32 @@ def _backup_xml(names: dict[str, str], copies: Mapping[str, str]) -> str:
         ET.SubElement(disk, "driver", type="qcow2")
         ET.SubElement(disk, "target", file=copies[path])
     return ET.tostring(top, encoding="unicode")
+
+
+def save_memory(connection: Any, uuid: str, path: str) -> None:
+    """Write the memory of a paused guest into a file; libvirt keeps nothing of it, and the guest stays as it is."""
+    found = connection.lookupByUUIDString(uuid)
+    top = ET.Element("domainsnapshot")
+    ET.SubElement(top, "memory", snapshot="external", file=path)
+    disks = ET.SubElement(top, "disks")
+    for name in _targets(found):
+        ET.SubElement(disks, "disk", name=name, snapshot="no")
+    flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
+    found.snapshotCreateXML(ET.tostring(top, encoding="unicode"), flags)
+
+
+def _targets(found: Any) -> list[str]:
+    tree = ET.fromstring(found.XMLDesc())  # noqa: S314 - libvirt's own
+    return [target.get("dev", "") for target in tree.iterfind("devices/disk/target")]
+
+
+def restore(connection: Any, spec: DomainSpec, text: str, path: str) -> None:
+    """Define a domain, and have it stand where the guest stood whose memory is in the file."""
+    found = connection.defineXML(text)
+    if found.isActive():
+        return
+    image = connection.saveImageGetXMLDesc(path, libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE)
+    connection.restoreFlags(path, resumed(image, spec), libvirt.VIR_DOMAIN_SAVE_PAUSED)
 
 
 def failure(connection: Any, uuid: str) -> str | None:

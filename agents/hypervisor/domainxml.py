@@ -6,11 +6,19 @@ Built as a tree, never from text, so that nothing a tenant names can become an e
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from agents.hypervisor.driver import Attached, DiskDevice, DomainSpec, NicDevice, Record, medium
+from agents.hypervisor.driver import (
+    Attached,
+    DiskDevice,
+    DomainSpec,
+    HypervisorError,
+    NicDevice,
+    Record,
+    medium,
+)
 
 METADATA = "https://cloudstack.dev/xmlns/instance/1"
 """XML namespace of the record."""
@@ -195,6 +203,41 @@ def mirror_text(disk: DiskDevice) -> str:
     return ET.tostring(element, encoding="unicode")
 
 
+def resumed(text: str, spec: DomainSpec) -> str:
+    """The XML that a guest's memory was kept with, with the record of the present start.
+
+    Its devices are those that the guest knows. What is behind them is where it is now: a disk is known by its serial
+    number and a NIC by its mac. Raises HypervisorError where the guest had others than it is to have."""
+    root = ET.fromstring(text)  # noqa: S314 - libvirt's own
+    metadata = root.find("metadata")
+    if metadata is None:
+        metadata = ET.SubElement(root, "metadata")
+    for old in metadata.findall(f"{{{METADATA}}}instance"):
+        metadata.remove(old)
+    metadata.append(record_element(spec.record))
+    disks = {disk.serial: disk.path for disk in spec.disks if not disk.cdrom}
+    nics = {nic.mac: nic for nic in spec.nics}
+    had = {element.findtext("serial", ""): element for element in root.iterfind("devices/disk[@device='disk']")}
+    plugged = {mac.get("address", ""): mac for mac in root.iterfind("devices/interface/mac")}
+    if had.keys() != disks.keys() or plugged.keys() != nics.keys():
+        raise HypervisorError("the guest had other disks or NICs when its memory was kept")
+    for serial, element in had.items():
+        source = element.find("source")
+        if source is not None:
+            source.set("file", disks[serial])
+    for element in root.iterfind("devices/interface"):
+        _rewire(element, nics)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _rewire(element: ET.Element, nics: Mapping[str, NicDevice]) -> None:
+    mac, source, target = element.find("mac"), element.find("source"), element.find("target")
+    if mac is not None and source is not None and target is not None:
+        nic = nics[mac.get("address", "")]
+        source.set("bridge", nic.bridge)
+        target.set("dev", nic.tap)
+
+
 def _nic(devices: ET.Element, nic: NicDevice) -> None:
     element = ET.SubElement(devices, "interface", type="bridge")
     ET.SubElement(element, "mac", address=nic.mac)
@@ -258,6 +301,7 @@ def record_element(record: Record) -> ET.Element:
             "cpus": str(record.cpus),
             "memory": str(record.memory),
             "paused": "yes" if record.paused else "",
+            "held": "yes" if record.held else "",
             "moved": json.dumps(record.moved) if record.moved else "",
         },
     )
@@ -284,6 +328,7 @@ def parse_record(text: str) -> Record | None:
             int(element.attrib.get("cpus", "0")),
             int(element.attrib.get("memory", "0")),
             bool(element.attrib.get("paused", "")),
+            bool(element.attrib.get("held", "")),
             tuple((serial, path) for serial, path in json.loads(element.attrib.get("moved") or "[]")),
         )
     except (ET.ParseError, KeyError, ValueError):

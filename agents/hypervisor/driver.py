@@ -47,6 +47,8 @@ class Record:
     """Bytes of memory that it was last given."""
     paused: bool = False
     """Whether the guest stands still because its Instance said so, and not by somebody's hand."""
+    held: bool = False
+    """Whether the guest stands still since its memory is being kept, or was just brought back: it is to go on."""
     moved: tuple[tuple[str, str], ...] = ()
     """Serials and paths of disks that the guest went over to, or was about to: all that it wrote is there."""
 
@@ -319,6 +321,14 @@ class Hypervisor(Protocol):
 
     async def end_backup(self, uuid: str) -> None:
         """Break a copy off; fine if there is none."""
+
+    async def save_memory(self, uuid: str, path: str) -> None:
+        """Write the memory of a guest that stands still into a file, whole or not at all; it goes on standing still."""
+
+    async def restore(self, spec: DomainSpec, path: str) -> None:
+        """Define a domain that is off, and have it stand where the guest stood whose memory is in a file.
+
+        Its disks, taps and record are those of `spec`. Fine if it is active."""
 
     async def freeze(self, uuid: str) -> None:
         """Have the guest's file systems hold still, by its agent."""

@@ -13,6 +13,7 @@ from agents.hypervisor.channels.controller import Channels
 from agents.hypervisor.driver import Hypervisor, Listeners
 from agents.hypervisor.files import Files, HostFiles
 from agents.hypervisor.guests import Guests
+from agents.hypervisor.holding import Holding
 from agents.hypervisor.instances import Instances
 from agents.hypervisor.inventory import Inventory
 from agents.hypervisor.settings import Settings
@@ -39,11 +40,12 @@ class Agent:
         self.hypervisor = hypervisor
         self.files = files
         self.inventory = Inventory(context, hypervisor, files, settings)
-        self.captures = Captures(context, hypervisor)
+        holding = Holding(context.clock)
+        self.captures = Captures(context, hypervisor, holding)
         self.channels = Channels(context, hypervisor)
         self.statistics = Statistics(hypervisor, context.clock, self._named)
         self.guests = Guests(context, hypervisor, self.statistics)
-        self.instances = Instances(context, hypervisor, files, settings, self.guests.word)
+        self.instances = Instances(context, hypervisor, files, settings, holding, self.guests.word)
 
     @property
     def controllers(self) -> Sequence[AnyController]:

@@ -12,6 +12,7 @@ from agents.hypervisor.act import act
 from agents.hypervisor.departures import Departures
 from agents.hypervisor.driver import Hypervisor, HypervisorError, Record
 from agents.hypervisor.files import Files
+from agents.hypervisor.holding import Holding
 from agents.hypervisor.hotplug import size_of
 from agents.hypervisor.model import (
     Action,
@@ -24,6 +25,7 @@ from agents.hypervisor.model import (
     Leaving,
     Mirror,
     Pivot,
+    Resurrect,
     Seen,
     Start,
     Stay,
@@ -39,6 +41,7 @@ from operators.contract.instances import INSTANCE, AttachedDisk, AttachedNic, In
 from operators.contract.meta import Key, Kind, Obj
 from operators.contract.networking import PORT_BINDING
 from operators.contract.reasons import Reason, Type
+from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK, DiskSpec, DiskStatus
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
@@ -74,9 +77,11 @@ class Instances:
         hypervisor: Hypervisor,
         files: Files,
         settings: Settings,
+        holding: Holding,
         inside: Callable[[Instance, bool], GuestInfo | None] = lambda instance, active: None,
     ) -> None:
         self._context = context
+        self._holding = holding
         self._inside = inside
         """What a guest is known to say of itself, if it is active."""
         self._cache = context.cache
@@ -109,6 +114,7 @@ class Instances:
             INSTANCE: lambda instance: (instance.key,),
             DISK: self._naming,
             PORT_BINDING: self._naming,
+            DISK_SNAPSHOT: self._naming,
             HOST_REPORT: lambda _: tuple(self._refused),
         }
 
@@ -145,6 +151,7 @@ class Instances:
             deadline=self._stop_deadline if (own := instance.spec.stop_deadline) is None else float(own),
             hold=max(0.0, failed.until - now) if failed else 0.0,
             failure=failed.message if failed else "",
+            holding=self._holding.asked(uuid),
             mirrored={serial: now - at for serial, at in self._mirrored.get(uuid, {}).items()},
             leaving={
                 serial: Leaving(now - first, now - last)
@@ -169,7 +176,7 @@ class Instances:
             self._poke(self._refused)
         full = "" if active else self._room.refusal(instance, self._limits())
         actions, outcome = planning.plan(wanted, replace(seen, full=full))
-        if any(isinstance(action, Start) for action in actions):
+        if any(isinstance(action, Start | Resurrect) for action in actions):
             self._room.hold(instance)
         if outcome.reason == Reason.HOST_FULL:
             self._refused.add(key)
@@ -220,10 +227,10 @@ class Instances:
         try:
             await act(action, self._hypervisor, self._files, self._context.clock)
         except Problem as problem:
-            if isinstance(action, Start):
+            if isinstance(action, Start | Resurrect):
                 self._hold(action, problem.outcome.message)
             raise
-        if isinstance(action, Start):
+        if isinstance(action, Start | Resurrect):
             self._failed.pop(action.spec.uuid, None)
         if isinstance(action, Pivot | Unmirror):
             # It did not break off; the next one may begin at once.
@@ -231,7 +238,7 @@ class Instances:
         if isinstance(action, Clear):
             self._failed.pop(action.uuid, None)
 
-    def _hold(self, action: Start, message: str) -> None:
+    def _hold(self, action: Start | Resurrect, message: str) -> None:
         before = self._failed.get(action.spec.uuid)
         times = before.times + 1 if before and before.record == action.spec.record else 0
         until = self._context.clock.monotonic() + min(HOLD_LONGEST, HOLD_FIRST * 2.0**times)

@@ -205,6 +205,13 @@ class LibvirtHypervisor:
     async def end_backup(self, uuid: str) -> None:
         await self._link.call(backups.end, uuid)
 
+    async def save_memory(self, uuid: str, path: str) -> None:
+        await self._link.call_long(backups.save_memory, uuid, path)
+
+    async def restore(self, spec: DomainSpec, path: str) -> None:
+        text = domainxml.domain(spec, await self._machine())
+        await self._link.call_long(backups.restore, spec, text, path)
+
     async def freeze(self, uuid: str) -> None:
         await self._link.call(backups.freeze, uuid)
 

@@ -99,6 +99,10 @@ class Seen:
     """Seconds since a disk was last begun to be copied elsewhere, by serial."""
     unsettled: tuple[str, ...] = ()
     """Serials of disks that the guest went over to, of which Storage has yet to take note."""
+    memory: Part | None = None
+    """The file with the memory that this start is to bring back, as a disk; None where it is to boot."""
+    holding: bool = False
+    """Whether it is to stand still while its memory is written down."""
     tunes: bool = True
     """Whether the hypervisor weighs and limits processors."""
     waited: float = 0.0
@@ -135,6 +139,36 @@ class Start:
         spec, record = self.spec, self.spec.record
         parts = f"{len(spec.disks)} disks and {len(spec.nics)} NICs"
         return f"{spec.name} with {parts}, start {record.start}, reboot {record.reboot}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resurrect:
+    """Define the domain anew and bring it to where the guest stood whose memory was kept."""
+
+    spec: DomainSpec
+    memory: str
+    """Path of the file."""
+
+    def __str__(self) -> str:
+        return f"{self.spec.name}, start {self.spec.record.start}, from {self.memory}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Have the guest stand still while what it is gets written down."""
+
+    uuid: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let a guest go on that was held, or that was just brought back."""
+
+    uuid: str
+    record: Record
+    resume: bool
+    """Whether it is to run: it stands still, and not because its Instance says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +335,9 @@ class Stay:
 Deed: TypeAlias = (
     WriteSeed
     | Start
+    | Resurrect
+    | Hold
+    | Release
     | Keep
     | AskToEnd
     | CutPower

@@ -9,12 +9,14 @@ from agents.hypervisor import seed
 from agents.hypervisor.driver import DiskDevice, Domain, Hypervisor, HypervisorError, NicDevice, medium
 from agents.hypervisor.files import Files
 from agents.hypervisor.model import Instance, Leaving, Part, Seen, Wanted
+from agents.hypervisor.plan import remembers
 from operators.contract import names
 from operators.contract.instances import InstanceDisk, InstanceNic
 from operators.contract.meta import Condition, Key, Meta, condition
 from operators.contract.migrations import DiskCopy
 from operators.contract.networking import PORT_BINDING
 from operators.contract.reasons import Type
+from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK, DiskSpec
 from operators.kernel.cache import Cache
 from operators.kernel.clock import Clock, stamp
@@ -39,6 +41,8 @@ class Timing:
     failure: str = ""
     leaving: Mapping[str, Leaving] = field(default_factory=dict)
     """What the guest was asked to let go of."""
+    holding: bool = False
+    """Whether it is to stand still while its memory is written down."""
     mirrored: Mapping[str, float] = field(default_factory=dict)
     """Since a disk was last begun to be copied elsewhere."""
 
@@ -82,6 +86,8 @@ async def observe(
         mirrored=timing.mirrored,
         unsettled=tuple(_unsettled(cache, domain)),
         waited=timing.waited,
+        holding=timing.holding,
+        memory=_memory(cache, instance, domain),
         job=job,
     )
 
@@ -99,6 +105,19 @@ def _disk(cache: Cache, instance: Instance, wanted: InstanceDisk) -> Part:
     move = _device(cache, instance, wanted.move_to, wanted.serial)[0] if wanted.move_to else None
     disk = cache.get(DISK, Key(instance.meta.namespace, wanted.disk))
     return Part(wanted.disk, device, wanted.serial, move, why, _copy(disk.spec) if disk is not None else DiskCopy.NONE)
+
+
+def _memory(cache: Cache, instance: Instance, domain: Domain | None) -> Part | None:
+    """The memory that the start which is due brings back; None where it boots."""
+    kept = instance.spec.resume_from
+    if kept is None or not remembers(instance, domain.record if domain else None):
+        return None
+    found = cache.get(DISK_SNAPSHOT, Key(instance.meta.namespace, kept.snapshot))
+    if found is None or found.meta.deleting:
+        return Part(kept.snapshot, why="it is gone: raise spec.resetRequest to have the guest boot from its disks")
+    if not found.status.memory:
+        return Part(kept.snapshot, why="its file of the guest's memory is not there")
+    return Part(kept.snapshot, DiskDevice(found.status.memory, "memory"))
 
 
 def _device(cache: Cache, instance: Instance, name: str, serial: str) -> tuple[DiskDevice | None, str]:
@@ -171,3 +190,5 @@ def names_of(instance: Instance) -> Iterable[str]:
             yield f"{instance.meta.namespace}/{disk.move_to}"
     for nic in instance.spec.nics:
         yield f"{instance.meta.namespace}/{nic.port_binding}"
+    if instance.spec.resume_from is not None:
+        yield f"{instance.meta.namespace}/{instance.spec.resume_from.snapshot}"

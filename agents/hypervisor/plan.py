@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agents.hypervisor import hotplug, migration, nicplug
-from agents.hypervisor.driver import Domain, DomainSpec, NicDevice, Record
+from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, NicDevice, Record
 from agents.hypervisor.model import (
     Action,
     AskToEnd,
     Clear,
     CutPower,
+    Hold,
+    Instance,
     Keep,
+    Part,
+    Release,
     Resize,
     Resume,
+    Resurrect,
     Seen,
     Start,
     Suspend,
@@ -32,6 +37,8 @@ PATIENCE_WITH_LIBVIRT = 5.0
 ASK_AGAIN = 5.0
 """Seconds between reminders; a guest that is still booting does not hear the first."""
 RESUME_AGAIN = 30.0
+HELD = 0.5
+"""Seconds between looks at a guest that stands still while its memory is written down."""
 
 Plan = tuple[list[Action], Outcome]
 
@@ -47,6 +54,8 @@ def plan(want: Wanted, seen: Seen) -> Plan:
     if want.instance.spec.outgoing is not None:
         return migration.send(want, seen)
     domain = seen.domain
+    if domain is not None and domain.active and domain.record is not None and domain.record.held:
+        return _held(want, domain, domain.record, seen)
     if domain is not None and domain.active:
         if want.instance.spec.power is Power.RUNNING and _reset_due(want, domain.record):
             return [CutPower(want.uuid)], Retry(Reason.STARTING, "the guest is being reset", 0.0)
@@ -59,6 +68,16 @@ def plan(want: Wanted, seen: Seen) -> Plan:
         return _start(want, seen)
     how = (domain.stop_reason if domain else "") or want.instance.status.stop_reason or "Crashed"
     return [], Blocked(Reason.CRASHED if how == "Crashed" else Reason.STOPPED, _ended(how))
+
+
+def _held(want: Wanted, domain: Domain, record: Record, seen: Seen) -> Plan:
+    """A guest that stands still since its memory is written down, or was just brought back."""
+    standing = domain.power is Power.PAUSED
+    if seen.holding and standing and record.started_at:
+        return [], Retry(Reason.CAPTURING, "the guest stands still while its memory is written down", HELD)
+    paused = want.instance.spec.paused and want.instance.spec.power is Power.RUNNING
+    kept = replace(record, paused=standing and paused)
+    return [Release(want.uuid, kept, standing and not paused)], Retry(Reason.STARTING, "the guest goes on", 0.0)
 
 
 def _end(want: Wanted, seen: Seen) -> Plan:
@@ -119,6 +138,8 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
     if domain.power is Power.PAUSED:
         if spec.paused:
             return [], Done(Reason.PAUSED, "the guest stands still until spec.paused is taken back")
+        if record.paused and seen.holding:
+            return [], Retry(Reason.CAPTURING, "the guest stands still while its memory is written down", HELD)
         if record.paused:
             return [Unpause(want.uuid, record)], Retry(Reason.STARTING, "the guest goes on", 0.0)
         if domain.pause_reason == "IOError":
@@ -130,6 +151,8 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
     if (record.cpus, record.memory) != (spec.cpus, int(spec.memory)):
         sized = replace(record, cpus=spec.cpus, memory=int(spec.memory))
         return [Resize(want.uuid, sized)], Retry(Reason.STARTING, "the guest is being given another size", 0.0)
+    if seen.holding and domain.power is Power.RUNNING:
+        return [Hold(want.uuid, record)], Retry(Reason.CAPTURING, "the guest is to stand still for a moment", 0.0)
     untuned = "its host's libvirt has no cpu cgroup, so the offering's CPU weight and limit have no effect there"
     disks, nics = hotplug.plan(want, domain, seen), nicplug.plan(want, domain, seen)
     actions, outcome = [*disks[0], *nics[0]], _both(disks[1], nics[1])
@@ -189,7 +212,25 @@ def _start(want: Wanted, seen: Seen) -> Plan:
         return actions, _patient(seen, Reason.WAITING_FOR_NETWORK, _waiting("PortBinding", late[0].name, late[0].why))
     if seen.hold > 0:
         return actions, Retry(Reason.HYPERVISOR_ERROR, seen.failure, seen.hold)
+    if seen.memory is not None:
+        return _resurrect(want, seen, seen.memory)
     return [*actions, Start(definition(want, seen))], Retry(Reason.STARTING, "the guest is being started", 0.0)
+
+
+def _resurrect(want: Wanted, seen: Seen, memory: Part) -> Plan:
+    """Once: a guest that has run since would find disks that know nothing of what it remembers."""
+    if not isinstance(memory.device, DiskDevice):
+        return [], _patient(seen, Reason.WAITING_FOR_VOLUMES, _waiting("DiskSnapshot", memory.name, memory.why))
+    back = Retry(Reason.STARTING, "the guest is brought back to where it stood", 0.0)
+    return [Resurrect(definition(want, seen), memory.device.path)], back
+
+
+def remembers(instance: Instance, record: Record | None) -> bool:
+    """Whether the start that is due is the one which brings memory back, and it has not come about yet."""
+    kept = instance.spec.resume_from
+    if kept is None or instance.spec.start_request != kept.start or instance.status.start_observed >= kept.start:
+        return False
+    return record is None or record.start < kept.start or (record.start == kept.start and not record.started_at)
 
 
 def definition(want: Wanted, seen: Seen) -> DomainSpec:
@@ -255,6 +296,7 @@ _BRIEF = frozenset(
     {
         Reason.STOPPING,
         Reason.STARTING,
+        Reason.CAPTURING,
         Reason.ATTACHING,
         Reason.DETACHING,
         Reason.MOVING,

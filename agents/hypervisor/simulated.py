@@ -104,6 +104,10 @@ class SimulatedHost:
     """Every start there was, by uuid: what tests count."""
     backups: list[str] = field(default_factory=list)
     """Every copy of a disk that was begun, by its target."""
+    memories: set[str] = field(default_factory=set)
+    """Paths of the files that guests' memory was written to."""
+    restores: list[str] = field(default_factory=list)
+    """Paths of the files that guests were brought back from."""
     listeners: list[Callable[[str], None]] = field(default_factory=list)
     connections: list[asyncio.Event] = field(default_factory=list)
     peers: Mapping[str, SimulatedHost] = field(default_factory=lambda: _HOSTS)
@@ -454,6 +458,20 @@ class SimulatedHypervisor:
 
     async def end_backup(self, uuid: str) -> None:
         await self._call(self._host.latencies.look)
+
+    async def save_memory(self, uuid: str, path: str) -> None:
+        await self._call(self._host.latencies.look)
+        if self._known(uuid).power is not Power.PAUSED:
+            raise HypervisorError("simulated: the guest does not stand still")
+        self._host.memories.add(path)
+
+    async def restore(self, spec: DomainSpec, path: str) -> None:
+        """Of any file: what publishes one is not simulated here."""
+        await self.define(spec)
+        if not self._known(spec.uuid).active:
+            self._host.restores.append(path)
+            await self.start(spec.uuid)
+            await self.suspend(spec.uuid)
 
     async def freeze(self, uuid: str) -> None:
         await self._call(self._host.latencies.look)

@@ -87,6 +87,15 @@ class SnapshotPart(Protocol):
     async def land(self, snapshot: Place, file: str) -> None:
         """Make what a hypervisor copied the snapshot, once it was looked at."""
 
+    async def land_memory(self, snapshot: Place, file: str) -> None:
+        """The same of a guest's memory, before its disk; fine if that was done. It is removed with the snapshot."""
+
+    async def memory(self, snapshot: Place) -> int | None:
+        """Bytes that it takes; None without one."""
+
+    def memory_path(self, snapshot: Place) -> str:
+        """Where a hypervisor finds it."""
+
     async def take(self, disk: Place, snapshot: Place, uid: str) -> None:
         """Copy a disk on which no guest runs. Fails as `Capturing` when one was started."""
 

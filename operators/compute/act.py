@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
-from operators.compute import passwords, restarts
+from operators.compute import passwords, restarts, turns
 from operators.compute.capacity import Claim, Ledger
 from operators.compute.claims import Claims
 from operators.compute.keypairs import LOOK_AGAIN, allow
@@ -34,6 +35,7 @@ from operators.kernel.making import make
 from operators.kernel.outcome import Problem, Retry
 from operators.kernel.store import AlreadyExists, Forbidden, Store, Unavailable
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 FINALIZER = names.finalizer("compute")
 
 
@@ -99,7 +101,9 @@ async def _put(action: Put, store: Store, ledger: Ledger, claims: Claims) -> Non
             await _only_one(vm, store)
             await make(store, INSTANCE, body(vm, spec, action.restarts, action.flow, names.instance(vm.meta.name)))
         else:
-            changed = body(vm, spec, action.restarts, action.flow, action.now.name, **action.now.guard)
+            changed = body(
+                vm, spec, action.restarts, action.flow, action.now.name, action.now.annotations, **action.now.guard
+            )
             await store.apply(INSTANCE, changed)
     except Unavailable:
         raise  # It may have been written all the same: the claim stands until the key runs again.
@@ -126,14 +130,22 @@ async def _only_one(vm: VM, store: Store) -> None:
             raise Problem(Retry(Reason.PROGRESSING, f"Instance {name} was there already", 0.1))
 
 
-def body(vm: VM, spec: InstanceSpec, counters: Restarts, flow: str, name: str, **guard: str) -> Json:
-    """An Instance as Compute writes it."""
+def body(
+    vm: VM,
+    spec: InstanceSpec,
+    counters: Restarts,
+    flow: str,
+    name: str,
+    annotations: Mapping[str, str] = NOTHING,
+    **guard: str,
+) -> Json:
+    """An Instance as Compute writes it; of one that is there, with its `annotations`."""
     metadata: Json = {
         "labels": {
             names.LABEL_VM_UID: vm.meta.uid,
             names.LABEL_FLOW: flow,
         },
-        "annotations": restarts.as_annotations(counters),
+        "annotations": restarts.as_annotations(counters) | turns.kept(annotations),
         "finalizers": [FINALIZER],
         "ownerReferences": [to_wire(vm.owner)],
     }

@@ -12,6 +12,7 @@ from operators.contract.instances import InstanceSpec, InstanceStatus
 from operators.contract.meta import Key, Meta, Obj
 from operators.contract.storage import VolumeSpec, VolumeStatus
 from operators.contract.tenancy import Room
+from operators.contract.vmsnapshots import GuestShape
 
 VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
 Instance: TypeAlias = Obj[InstanceSpec, InstanceStatus]
@@ -100,6 +101,20 @@ class HostNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Reverting:
+    """A VirtualMachineSnapshot that is being brought back."""
+
+    name: str
+    memory: bool = False
+    start: int = 0
+    """The start that is to bring its memory back, once its disks are back."""
+    disk_snapshot: str = ""
+    """Name of the DiskSnapshot that its memory lies beside."""
+    guest: GuestShape | None = None
+    """What the guest had then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the cache shows."""
 
@@ -142,7 +157,7 @@ class Seen:
     """Seconds for which a destroyed virtual machine can be recovered."""
     moving: str = ""
     """The host that its guest moves to; until that is over, its Instances are the Migration's."""
-    reverting: str = ""
+    reverting: Reverting | None = None
     """The VirtualMachineSnapshot whose content comes back into its disks; until that is done no guest is started."""
     untaken: frozenset[str] = frozenset()
     """Names of Instances that must not go before Storage has taken the disks there for the Volumes'."""

@@ -54,7 +54,7 @@ def observe(
     return Wanted(key, vm), replace(
         seen,
         moving=_moving(own, of_it),
-        reverting=brought_back(vm, cache),
+        reverting=brought_back(vm, own[0] if own else None, cache),
         untaken=_untaken(own, seen.volumes),
         ports=tuple(_port(vm, nic, cache) for nic in vm.spec.interfaces),
         instances=tuple(own),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from operators.compute import firstboot, grace, limits, passwords, reinstall, restarts
+from operators.compute import firstboot, grace, limits, passwords, reinstall, restarts, reverting
 from operators.compute.model import VM, Action, Ascertain, Instance, LetGo, Put, Remove, Restarts, Seen, Wanted
 from operators.compute.resolve import disks, instance_spec, live_disks, missing, need, nics, port_taken, unusable
 from operators.compute.scheduler import choose
@@ -60,20 +60,12 @@ def _live(vm: VM, seen: Seen) -> Plan:
     surplus = [action for instance in seen.instances[1:] for action in _clear(instance, seen)]
     if seen.moving:
         return surplus, _moving(vm, seen)
-    if seen.reverting and _off(seen) and vm.spec.wanted is not RunPolicy.STOPPED:
-        message = (
-            f"VirtualMachineSnapshot {seen.reverting} is being brought back, and it starts once that is done; should "
-            "that not end, its condition Reverted says why"
-        )
-        return surplus, Blocked(Reason.REVERTING, message)
+    if (waits := reverting.waits(vm, seen)) is not None:
+        return surplus, waits
     if seen.instance is None:
         return _make(vm, seen)
     actions, outcome = _keep(vm, seen, seen.instance)
     return [*surplus, *actions], outcome
-
-
-def _off(seen: Seen) -> bool:
-    return seen.instance is None or seen.instance.spec.power is not Power.RUNNING
 
 
 def _moving(vm: VM, seen: Seen) -> Outcome:
@@ -147,10 +139,14 @@ def _keep(vm: VM, seen: Seen, instance: Instance) -> Plan:
         deadline = vm.spec.stop_deadline
         stop: list[Action] = []
         if running:
-            stop = [_put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=deadline)]
+            off = Power.STOPPED
+            stop = [_put(vm, instance, _well(instance), power=off, stop_deadline=deadline, resume_from=None)]
         elif (kept := _at_rest(vm, seen, instance)) != instance.spec and not _unsaid(instance):
             stop = [_put(vm, replace(instance, spec=kept), restarts.kept(instance.meta.annotations))]
         return stop, _stopped(seen, instance)
+    if reverting.cut(vm, seen):
+        action = _put(vm, instance, _well(instance), power=Power.STOPPED, stop_deadline=reverting.NOW)
+        return [action], Blocked(Reason.REVERTING, "its guest's power is cut, as it comes back as it was")
     if (anew := reinstall.due(vm, seen, instance)) is not None:
         return _reinstall(vm, seen, instance, anew)
     return _follow(vm, seen, instance) if running else _start(vm, seen, instance)
@@ -175,8 +171,11 @@ def _reinstall(vm: VM, seen: Seen, instance: Instance, anew: Blocked) -> Plan:
 def _follow(vm: VM, seen: Seen, instance: Instance) -> Plan:
     """What is asked of a guest that is to run."""
     if vm.spec.reboot_request > instance.spec.reboot_request or vm.spec.reset_request > instance.spec.reset_request:
-        action = _put(vm, instance, _well(instance), **_live_wishes(vm))
+        action = _put(vm, instance, _well(instance), resume_from=None, **_live_wishes(vm))
         return [action], Blocked(Reason.STARTING, "the guest is being rebooted")
+    if reverting.forgotten(seen, instance):
+        action = _put(vm, instance, restarts.kept(instance.meta.annotations), resume_from=None)
+        return [action], Blocked(Reason.PROGRESSING, "its host need not know any more where its memory was kept")
     if _live_wishes(vm) != {name: getattr(instance.spec, name) for name in _live_wishes(vm)}:
         action = _put(vm, instance, restarts.kept(instance.meta.annotations), **_live_wishes(vm))
         return [action], Blocked(Reason.PROGRESSING, "its host is being told of the change")
@@ -232,6 +231,14 @@ def _stopped(seen: Seen, instance: Instance) -> Outcome:
 
 def _start(vm: VM, seen: Seen, instance: Instance) -> Plan:
     """A stopped guest is to run: with its present spec, and if its host still has room for it."""
+    if reverting.due(seen):
+        spec = reverting.resumed(vm, seen, instance)
+        if isinstance(spec, Blocked):
+            return [], spec
+        if (waits := _first_boot(vm, seen)) is not None:
+            return waits
+        action = _put(vm, replace(instance, spec=spec), _well(instance))
+        return [action], Blocked(Reason.STARTING, "the guest is brought back to where it was")
     if (lack := missing(vm, seen)) is not None:
         return [], lack
     if (waits := _first_boot(vm, seen)) is not None:
@@ -288,7 +295,7 @@ def _running(vm: VM, seen: Seen, instance: Instance) -> Plan:
         )
     if heard and spec.paused and status.power == Power.PAUSED and realised is not None and realised.true:
         return [], Done(Reason.PAUSED, realised.message)
-    if refused(instance) and missing(vm, seen) is None:
+    if refused(instance) and missing(vm, seen) is None and spec.resume_from is None:
         return _elsewhere(vm, seen, instance)
     ended = heard and bool(status.started_at) and status.power in (Power.STOPPED, Power.CRASHED)
     if ended and realised is not None and realised.reason in (Reason.CRASHED, Reason.STOPPED):

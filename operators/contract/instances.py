@@ -58,6 +58,16 @@ class GuestPassword:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptMemory:
+    """Memory that a guest had when it was snapshotted, to go on from in place of a boot."""
+
+    snapshot: str
+    """Name of the DiskSnapshot that it lies beside, in the Instance's namespace and of its host."""
+    start: int
+    """The `startRequest` that brings it back: any other start boots."""
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceSpec:
     """A virtual machine on one host, fully resolved. Written by Compute.
 
@@ -90,6 +100,7 @@ class InstanceSpec:
     reset_request: int = 0
     start_request: int = 0
     """Raised by Compute to have a guest that ended by itself started again."""
+    resume_from: KeptMemory | None = None
     incoming: Incoming | None = None
     outgoing: Outgoing | None = None
     password: GuestPassword | None = None

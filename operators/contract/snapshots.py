@@ -27,6 +27,8 @@ class Moment:
     """The same for all of them, and for no others."""
     size: int
     """How many there are. A running guest's disks are copied once all are asked for, by one job, or not at all."""
+    memory: str = ""
+    """Name of the one of them beside which the guest's memory of that moment is kept; empty where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class VolumeSnapshotStatus:
     """Whether the guest held still; else it is as a power cut would leave it."""
     running: bool = False
     """Whether a guest ran on the Volume when it was taken."""
+    memory: bool = False
+    """Whether the memory of that guest lies beside it."""
     revert_observed: int = 0
     """The newest `spec.revertRequest` that was done."""
     conditions: tuple[Condition, ...] = ()
@@ -165,6 +169,8 @@ class Capture:
     at: str = ""
     """The moment that the copy is of."""
     quiesced: bool = False
+    memory: bool = False
+    """Whether the guest's memory of that moment was kept: in the file `<target>memory`, in libvirt's format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,8 @@ class DiskSnapshotStatus:
     stored: Quantity | None = None
     taken_at: str = ""
     quiesced: bool = False
+    memory: str = ""
+    """Absolute path of the file with the guest's memory of that moment; empty without one."""
     revert_observed: int = 0
     capture: Capture = field(default_factory=Capture)
     conditions: tuple[Condition, ...] = ()

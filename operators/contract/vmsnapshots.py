@@ -18,9 +18,10 @@ class VirtualMachineSnapshotSpec:
     """In the same namespace."""
     quiesce: Quiesce = Quiesce.IF_POSSIBLE
     memory: bool = False
-    """Whether the guest's memory is to be kept too; what cannot be done is said in `Ready`."""
+    """Whether the memory of its running guest is kept too. The guest stands still while that is written down."""
     revert_request: int = 0
-    """Raise it to have the disks' content replaced by the snapshot's, once, while the VirtualMachine is stopped."""
+    """Raise it to have the disks' content replaced by the snapshot's, once: while the VirtualMachine is stopped; with
+    memory, while it is to run, and then the guest goes on from where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ class SnapshotPart:
     """Name of the VolumeSnapshot."""
     revert: int = 0
     """The VolumeSnapshot's own `revertRequest` by which the present one is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestShape:
+    """What a guest had whose memory was kept, which it must have again to go on from there."""
+
+    cpus: int
+    memory: Quantity
+    max_cpus: int = 0
+    max_memory: Quantity | None = None
+    ports: tuple[str, ...] = ()
+    """Names of its Ports, in the order of its NICs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,8 @@ class VirtualMachineSnapshotStatus:
     """Whether the guest held still; else the disks are as a power cut would leave them."""
     running: bool = False
     """Whether the guest ran."""
+    guest: GuestShape | None = None
+    """What the guest had whose memory is kept."""
     stored: Quantity | None = None
     """What its files take on the pools."""
     parent: str = ""
@@ -65,6 +80,8 @@ class VirtualMachineSnapshotStatus:
     """When it last became the current one: it was taken, or brought back."""
     reverting: int = 0
     """The newest `spec.revertRequest` that was begun. Until it is done the VirtualMachine is not started."""
+    resume_start: int = 0
+    """With memory, once the disks of a revert are back: the start of the guest that brings its memory back."""
     revert_observed: int = 0
     """The newest `spec.revertRequest` that was done."""
     conditions: tuple[Condition, ...] = ()

@@ -34,6 +34,7 @@ from agents.hypervisor.guestinfo import Sample
 from operators.contract.compute import GuestInfo, Power
 from operators.contract.consoles import ConsoleType
 from operators.contract.instances import CloudInit
+from sim.hosts.filesystem import Node
 from sim.hosts.migration import Moving
 from sim.loop import ACTOR
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from sim.hosts.host import Host
 
 T = TypeVar("T")
+MAGIC = b"LibvirtQemudSave"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -442,6 +444,38 @@ class Driver:
                 self._host.machine.backup_ends[uuid] = "it was broken off"
 
         await self._do(uuid, 0.002, end)
+
+    async def save_memory(self, uuid: str, path: str) -> None:
+        def save() -> None:
+            self._guest(uuid)
+            if uuid not in self._host.machine.paused:
+                raise HypervisorError("the guest runs while its memory is written")
+            folder, _, name = path.rpartition("/")
+            where = self._host.files.find(folder)
+            if where is None or self._host.files.full:
+                raise HypervisorError(f"failed to create file '{path}'")
+            where.entries[name] = Node(False, 0o600, MAGIC + uuid.encode(), size=64 << 20)
+
+        await self._do(uuid, 0.3, save)
+
+    async def restore(self, spec: DomainSpec, path: str) -> None:
+        me = ACTOR.get()
+        await self.define(spec)
+
+        def bring_back() -> None:
+            machine, found = self._host.machine, self._host.files.find(path)
+            if spec.uuid in machine.running:
+                return
+            if found is None or found.data != MAGIC + spec.uuid.encode():
+                raise HypervisorError(f"{path} does not hold the memory of this guest")
+            machine.paused[spec.uuid] = "User"
+            try:
+                self._host.start_guest(spec.uuid, lambda: not me.alive)
+            except HypervisorError:
+                del machine.paused[spec.uuid]
+                raise
+
+        await self._do(spec.uuid, self._host.rng.uniform(0.2, 0.5), bring_back)
 
     async def freeze(self, uuid: str) -> None:
         await self._do(uuid, 0.01, lambda: self._host.machine.frozen.add(uuid))

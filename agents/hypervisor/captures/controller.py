@@ -8,9 +8,11 @@ from typing import Any
 
 import structlog
 
-from agents.hypervisor.captures.model import Action, Begin, End, Guest, Part, Seen, SnapshotObj, Thaw
+from agents.hypervisor.captures.model import Action, Begin, End, Guest, Part, SaveMemory, Seen, SnapshotObj, Still, Thaw
 from agents.hypervisor.captures.plan import plan, wanted
-from agents.hypervisor.driver import Hypervisor, HypervisorError
+from agents.hypervisor.driver import Domain, Hypervisor, HypervisorError
+from agents.hypervisor.holding import Holding
+from operators.contract.compute import Power
 from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind, holds
 from operators.contract.reasons import Reason, Type
@@ -42,6 +44,14 @@ class _Attempt:
     failures: int = 0
     until: float = 0.0
     held: str = ""
+    guest: str = ""
+    """uuid of the guest of which it was begun."""
+    number: int = 0
+    """That of its standing still as the copy was begun (see `Holding`), if its memory is to be kept."""
+    whole: bool = False
+    """Whether the copy is, so that the memory may be written down."""
+    remembered: bool = False
+    """Whether that has been."""
 
 
 class Captures:
@@ -51,10 +61,11 @@ class Captures:
     kind = DISK_SNAPSHOT
     workers = 2
 
-    def __init__(self, context: Context, hypervisor: Hypervisor) -> None:
+    def __init__(self, context: Context, hypervisor: Hypervisor, holding: Holding) -> None:
         self._context = context
         self._cache = context.cache
         self._hypervisor = hypervisor
+        self._holding = holding
         self._attempts: dict[str, _Attempt] = {}
         self._cache.index(INSTANCE, BY_VOLUME, _volumes_of)
         self._cache.index(DISK_SNAPSHOT, BY_MOMENT, _moment_of)
@@ -86,7 +97,9 @@ class Captures:
         if backup is not None and (file := backup.into(snapshot.status.target)):
             known = attempt.known = True
             attempt.file = file.rpartition("/")[2]
-        failure = await self._hypervisor.backup_failure(guest.uuid) if known and backup is None else None
+        failure = None
+        if known and backup is None:  # what is known of a job is known until the next one, which writes memory down
+            failure = "" if attempt.whole else await self._hypervisor.backup_failure(guest.uuid)
         if known and backup is None and failure != "":
             known = False
             self._fails(attempt, failure or "nothing is known of how the copy ended")
@@ -101,6 +114,8 @@ class Captures:
             hold=max(0.0, attempt.until - self._context.clock.monotonic()),
             held=attempt.held,
             parts=parts,
+            stood=guest.stands and 0 < attempt.number == self._holding.number(guest.uuid),
+            remembered=attempt.remembered,
             lacking=max(0, snapshot.spec.moment.size - len(parts)) if snapshot.spec.moment is not None else 0,
             passed=any(_taken(each) for each in self._others(snapshot)),
         )
@@ -116,7 +131,7 @@ class Captures:
         for each in sorted((snapshot, *self._others(snapshot)), key=lambda each: each.meta.name):
             of = guest if each is snapshot else await self._guest(each)
             if wanted(each) and of is not None and of.uuid == guest.uuid:
-                parts.append(Part(each.meta.uid, of.disk, each.status.target))
+                parts.append(Part(each.meta.uid, of.disk, each.status.target, _memory(each)))
         return tuple(parts)
 
     async def _guest(self, snapshot: SnapshotObj) -> Guest | None:
@@ -128,7 +143,7 @@ class Captures:
                     machine = instance.spec.virtual_machine
                     domain = await self._hypervisor.domain(machine.uid)
                     active = domain is not None and domain.active
-                    return Guest(machine.uid, disk.status.path, machine.name, active)
+                    return Guest(machine.uid, disk.status.path, machine.name, active, _stands(domain))
         return None
 
     def plan(self, wanted: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
@@ -145,23 +160,38 @@ class Captures:
                         attempt.thawed = True
                 case End(guest):
                     await self._hypervisor.end_backup(guest.uuid)
+                case Still(guest):
+                    self._holding.ask(guest.uuid)
+                    self._look_at(guest)
+                case SaveMemory():
+                    await self._save_memory(action)
                 case Begin():
                     await self._begin(action)
         except HypervisorError as error:
             raise Problem(Retry(Reason.HYPERVISOR_ERROR, str(error), after=HOLD_FIRST)) from error
+
+    def _look_at(self, guest: Guest) -> None:
+        """Have the controller of Instances see to whether it stands still."""
+        for instance in self._cache.by(INSTANCE, "vm", guest.uuid):
+            self._context.poke("instances", instance.key)
 
     async def _begin(self, action: Begin) -> None:
         """Have the guest hold still for the moment in which the copy begins."""
         attempts = {part: self._attempts.setdefault(part.uid, _Attempt()) for part in action.parts}
         for attempt in attempts.values():
             attempt.known = False
-        quiesced = action.quiesce is not Quiesce.NEVER and await self._freeze(action)
+        # Its memory would be that of a guest that holds still, and never goes on.
+        asks = action.quiesce is not Quiesce.NEVER and not action.memory
+        quiesced = asks and await self._freeze(action)
         try:
             at = stamp(self._context.clock.now())
+            number = self._holding.ask(action.guest.uuid) if action.memory else 0
             copies = {part.disk: action.file(part) for part in action.parts}
             await self._hypervisor.begin_backup(action.guest.uuid, copies)
             for part, attempt in attempts.items():
                 attempt.known, attempt.at, attempt.quiesced = True, at, quiesced
+                attempt.number, attempt.whole, attempt.remembered = number, False, False
+                attempt.guest = action.guest.uuid
                 attempt.file = action.file(part).rpartition("/")[2]
         except HypervisorError as error:
             for attempt in attempts.values():
@@ -170,6 +200,25 @@ class Captures:
         finally:
             if quiesced:
                 await self._hypervisor.thaw(action.guest.uuid)
+
+    async def _save_memory(self, action: SaveMemory) -> None:
+        """Of a guest that goes on then, however that ends."""
+        uuid = action.guest.uuid
+        number = self._holding.number(uuid)
+        together = [each for each in self._attempts.values() if each.guest == uuid and each.number == number]
+        for attempt in together:
+            attempt.whole = True
+        try:
+            with self._holding.busy(uuid):
+                await self._hypervisor.save_memory(uuid, action.path)
+            for attempt in together:
+                attempt.remembered = True
+        except HypervisorError as error:
+            for attempt in together:
+                self._fails(attempt, str(error))
+            raise
+        finally:
+            self._look_at(action.guest)
 
     async def _freeze(self, action: Begin) -> bool:
         """Whether the guest holds still. Raises Problem when it must and does not."""
@@ -201,13 +250,27 @@ class Captures:
             return ()
         fields: dict[str, Any] = {}
         if isinstance(outcome, Done):
-            fields["capture"] = Capture(attempt.file, attempt.at or stamp(self._context.clock.now()), attempt.quiesced)
+            at = attempt.at or stamp(self._context.clock.now())
+            fields["capture"] = Capture(attempt.file, at, attempt.quiesced, _memory(wanted_))
         return (Report(wanted_, fields, verdict=Type.CAPTURED, observed_generation=False),)
 
 
 def _moment_of(snapshot: SnapshotObj) -> tuple[str, ...]:
     moment = snapshot.spec.moment
     return (f"{snapshot.meta.namespace}/{moment.id}",) if moment is not None else ()
+
+
+def _memory(snapshot: SnapshotObj) -> bool:
+    """Whether the guest's memory is to be kept beside it."""
+    moment = snapshot.spec.moment
+    return moment is not None and moment.memory == snapshot.spec.snapshot.name
+
+
+def _stands(domain: Domain | None) -> bool:
+    """Whether a guest stands still because that was asked for."""
+    if domain is None or domain.power is not Power.PAUSED or domain.record is None:
+        return False
+    return domain.record.held or domain.record.paused
 
 
 def _taken(snapshot: SnapshotObj) -> bool:

@@ -21,6 +21,8 @@ class Guest:
     """Absolute path of the disk's file."""
     virtual_machine: str
     active: bool
+    stands: bool = False
+    """Whether it stands still, because it was asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Part:
     """Absolute path of the disk's file."""
     target: str
     """How the path of the file begins that it is to be copied into."""
+    memory: bool = False
+    """Whether the guest's memory is to be kept beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,10 @@ class Seen:
     """All that is to be copied together, in an order on which all agree; of a snapshot by itself, it alone."""
     lacking: int = 0
     """How many more of its moment are still to be asked for."""
+    stood: bool = False
+    """Whether the guest has stood still since this process began the copy, of which its memory is to be kept."""
+    remembered: bool = False
+    """Whether that has been written down."""
     passed: bool = False
     """Whether another one of its moment was taken already, without this one as far as is known."""
 
@@ -91,6 +99,38 @@ class Begin:
         """The path that a disk is copied to in this attempt."""
         return f"{part.target}{self.token}.capture"
 
+    @property
+    def memory(self) -> bool:
+        """Whether the guest stands still until its memory is written, too."""
+        return any(part.memory for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """Have the guest stand still, so that its disks and its memory are of one moment."""
+
+    guest: Guest
+
+    def __str__(self) -> str:
+        return self.guest.virtual_machine
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMemory:
+    """Write down the memory of a guest that has stood still since its disks began to be copied, which they are."""
+
+    guest: Guest
+    target: str
+    """How the path of the file begins."""
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return f"{self.target}memory"
+
+    def __str__(self) -> str:
+        return f"{self.guest.virtual_machine} to {self.path}"
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -102,4 +142,4 @@ class End:
         return self.guest.disk
 
 
-Action: TypeAlias = Thaw | Begin | End
+Action: TypeAlias = Thaw | Still | Begin | SaveMemory | End

@@ -12,10 +12,11 @@ from agents.storage.failure import Failed
 from agents.storage.folders import Place, Strange, in_thread, inner_folder, off_loop, open_file
 from agents.storage.locks import InUse, keep_writers_out
 from agents.storage.qemuimg import QemuImg, QemuImgError
-from agents.storage.snapshots.model import beginning, part, revert, swap
+from agents.storage.snapshots.model import beginning, memory_at, part, revert, swap
 from operators.contract.reasons import Reason
 
 MODE = 0o400
+MAGIC = b"LibvirtQemudSave"
 DISK_MODE = 0o600
 
 
@@ -36,6 +37,18 @@ class Snapshots:
     async def land(self, snapshot: Place, file: str) -> None:
         """Give it its name, once it is looked at and on the disk."""
         await off_loop(_publish, snapshot, file)
+
+    async def land_memory(self, snapshot: Place, file: str) -> None:
+        """The same, for what a hypervisor wrote of the guest's memory; fine if that was done."""
+        await off_loop(_publish_memory, snapshot, file)
+
+    async def memory(self, snapshot: Place) -> int | None:
+        """The blocks of that file."""
+        return await off_loop(_memory, snapshot)
+
+    def memory_path(self, snapshot: Place) -> str:
+        """Beside the snapshot's own."""
+        return memory_at(snapshot).absolute
 
     async def take(self, disk: Place, snapshot: Place, uid: str) -> None:
         """No guest can start on it meanwhile, by QEMU's own lock."""
@@ -87,6 +100,32 @@ def _prepare(place: Place) -> None:
         pass
 
 
+def _publish_memory(place: Place, captured: str) -> None:
+    """Before the disk's copy gets its name, so that whoever finds that finds the memory too."""
+    kept = memory_at(place)
+    with inner_folder(place, make=False) as folder:
+        fd = open_file(folder, captured, os.O_RDWR)
+        if fd is None:
+            if (done := open_file(folder, kept.file)) is None:
+                raise Strange(f"{captured} is gone")
+            os.close(done)
+            return
+        try:
+            if os.pread(fd, len(MAGIC), 0) != MAGIC:
+                raise Strange(f"{captured} is not a guest's memory as libvirt writes it")
+            os.fchmod(fd, MODE)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(captured, kept.file, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+
+
+def _memory(place: Place) -> int | None:
+    kept = memory_at(place)
+    return places.blocks(kept) if places.present(kept, kept.file) else None
+
+
 def _publish(place: Place, captured: str) -> None:
     with inner_folder(place, make=False) as folder:
         fd = open_file(folder, captured, os.O_RDWR)
@@ -131,5 +170,5 @@ def _leftovers(place: Place, source: Place, uid: str) -> tuple[str, ...]:
 
 
 def _clear(place: Place, source: Place, uid: str) -> None:
-    folders.remove(place, place.file, *places.beginning(place, beginning(uid)))
+    folders.remove(place, place.file, memory_at(place).file, *places.beginning(place, beginning(uid)))
     folders.remove(source, *places.beginning(source, beginning(uid)))

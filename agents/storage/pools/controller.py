@@ -126,7 +126,8 @@ class HostPools:
 
     def _cached(self, pool: str) -> tuple[frozenset[str], frozenset[str]]:
         objects = [each for kind in KINDS for each in self._cache.all(kind) if each.spec.pool == pool]
-        return frozenset(each.spec.path for each in objects), frozenset(each.meta.uid for each in objects)
+        paths = frozenset(path for each in objects for path in _files_of(each.spec.path))
+        return paths, frozenset(each.meta.uid for each in objects)
 
     async def _listed(self, pool: str) -> tuple[frozenset[str], frozenset[str]]:
         """As `_cached`, from the API server and of all hosts, since they may share the pool.
@@ -135,6 +136,13 @@ class HostPools:
         bodies = [body for kind in KINDS for body in await self._context.store.list(kind)]
         objects = [body for body in bodies if body["spec"].get("pool") == pool]
         return (
-            frozenset(body["spec"].get("path", "") for body in objects),
+            frozenset(path for body in objects for path in _files_of(body["spec"].get("path", ""))),
             frozenset(body["metadata"]["uid"] for body in objects),
         )
+
+
+def _files_of(path: str) -> Iterator[str]:
+    """The file of an object, and that of a guest's memory beside a snapshot."""
+    yield path
+    if path.startswith("snapshots/"):
+        yield f"{path.removesuffix('.qcow2')}.memory"

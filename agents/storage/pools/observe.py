@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 _TEMPORARY = re.compile(
     r"(?:volumes|images|snapshots)/\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-    r"\.(?:part|conv|swap|moved|[0-9]+\.(?:capture|revert))"
+    r"\.(?:part|conv|swap|moved|memory|[0-9]+\.(?:capture|revert))"
 )
 """A file in the making, by the uid of the object that it is for."""
 

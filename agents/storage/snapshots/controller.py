@@ -23,7 +23,7 @@ from agents.storage.snapshots.model import (
     SnapshotObj,
     Tidy,
 )
-from agents.storage.snapshots.plan import plan
+from agents.storage.snapshots.plan import plan, with_memory
 from operators.contract.fabric import STORAGE_POOL
 from operators.contract.meta import Condition, Key, Kind, condition, holds
 from operators.contract.quantity import Quantity
@@ -96,6 +96,7 @@ class Snapshots:
             source,
             file=file,
             stored=await driver.stored(place) if file is not None else 0,
+            memory=await driver.memory(place) if file is not None else None,
             in_use=used,
             source_gone=gone,
             leftovers=left,
@@ -135,7 +136,9 @@ class Snapshots:
                 self._reverts.start(uid, place.pool.name, back, self._wake(snapshot))
             case Prepare(place):
                 await driver.prepare(place)
-            case Publish(snapshot, place, file):
+            case Publish(snapshot, place, file, memory):
+                if memory:
+                    await driver.land_memory(place, memory)
                 await driver.land(place, file)
                 self._wake(snapshot)()  # The next run looks at it, and says so.
             case Tidy(place, files):
@@ -165,16 +168,19 @@ class Snapshots:
             "stored": status.stored,
             "takenAt": status.taken_at,
             "quiesced": status.quiesced,
+            "memory": status.memory,
             "revertObserved": seen.brought_back,
         }
         if seen.place is not None and seen.file is not None:
             captured = holds(status.conditions, Type.CAPTURED) and status.capture.file not in seen.leftovers
             path = self._drivers.disks(seen.place.pool).path(seen.place)
             fields |= {"path": path, "target": "", "virtualSize": Quantity(seen.file.virtual_size)}
-            fields["stored"] = status.stored or Quantity(seen.stored)
+            fields["stored"] = status.stored or Quantity(seen.stored + (seen.memory or 0))
+            memory = self._drivers.snapshots(seen.place.pool).memory_path(seen.place)
+            fields["memory"] = memory if seen.memory is not None else ""
             fields["takenAt"] = status.taken_at or (status.capture.at if captured else seen.now)
             fields["quiesced"] = status.quiesced if status.taken_at else captured and status.capture.quiesced
-        elif seen.in_use and seen.place is not None:
+        elif (seen.in_use or with_memory(wanted)) and seen.place is not None:
             fields["target"] = self._drivers.snapshots(seen.place.pool).landing(seen.place, uid)
         said = {name: value for name, value in fields.items() if value}
         return (Report(wanted, said, self._reverted(wanted, seen), verdict=Type.PROVISIONED),)

@@ -34,6 +34,8 @@ class Seen:
     in_use: bool = False
     """Whether a guest has the Disk's file open; looked up only while there is no snapshot yet."""
     source_gone: bool = False
+    memory: int | None = None
+    """Bytes that the file with the guest's memory takes; None without one."""
     leftovers: tuple[str, ...] = ()
     """Files in the making beside the one that is whole."""
     copying: State | None = None
@@ -72,6 +74,8 @@ class Publish:
     snapshot: SnapshotObj
     place: Place
     file: str
+    memory: str = ""
+    """The file that the guest's memory was written to, if it was."""
 
     def __str__(self) -> str:
         return f"{self.file} as {self.place.absolute}"
@@ -122,6 +126,16 @@ def part(uid: str) -> str:
 def beginning(uid: str) -> str:
     """How the names of all files in the making begin, those that a hypervisor copies into among them."""
     return f".{uid}."
+
+
+def captured_memory(uid: str) -> str:
+    """Where a hypervisor writes a guest's memory to: its `status.target` and this word."""
+    return f"{beginning(uid)}memory"
+
+
+def memory_at(place: Place) -> Place:
+    """Where the memory of the guest is kept, beside the copy of its disk."""
+    return Place(place.pool, place.folder, f"{place.file.removesuffix('.qcow2')}.memory", "raw")
 
 
 def revert(uid: str, request: int) -> str:

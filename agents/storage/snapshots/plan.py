@@ -19,6 +19,7 @@ from agents.storage.snapshots.model import (
     Seen,
     SnapshotObj,
     Tidy,
+    captured_memory,
     revert,
 )
 from operators.contract.meta import holds
@@ -66,13 +67,14 @@ def _take(snapshot: SnapshotObj, seen: Seen) -> Plan:
     copying = seen.copying
     captured = snapshot.status.capture.file
     if holds(snapshot.status.conditions, Type.CAPTURED) and captured in seen.leftovers:
-        return (Publish(snapshot, seen.place, captured),), Blocked(Reason.COPYING, "what was copied is looked at")
+        kept = captured_memory(snapshot.meta.uid) if snapshot.status.capture.memory else ""
+        return (Publish(snapshot, seen.place, captured, kept),), Blocked(Reason.COPYING, "what was copied is looked at")
     if copying is not None and copying.running:
         return (), Blocked(copying.reason or Reason.COPYING, copying.message or _copying(snapshot))
     if seen.source_gone:
         message = f"{seen.source.absolute} is not there, so nothing can be taken of it"
         return (), Retry(Reason.VOLUME_NOT_FOUND, message, after=OFFLINE)
-    if seen.in_use:
+    if seen.in_use or with_memory(snapshot):
         message = "a guest runs on it, so the hypervisor copies it"
         return (Prepare(seen.place),), Retry(Reason.CAPTURING, message, after=CAPTURING)
     if copying is not None and copying.again_in > 0:
@@ -80,6 +82,11 @@ def _take(snapshot: SnapshotObj, seen: Seen) -> Plan:
     failed = copying.reason if copying is not None else ""
     said = Blocked(failed, copying.message) if copying and failed else Blocked(Reason.COPYING, _copying(snapshot))
     return (Copy(snapshot, seen.source, seen.place),), said
+
+
+def with_memory(snapshot: SnapshotObj) -> bool:
+    """Whether it is of a guest whose memory is kept. While that is written QEMU has no lock on its disks."""
+    return snapshot.spec.moment is not None and bool(snapshot.spec.moment.memory)
 
 
 def _copying(snapshot: SnapshotObj) -> str:

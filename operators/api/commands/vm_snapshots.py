@@ -15,7 +15,7 @@ from operators.api.responses.virtualmachine import VirtualMachineResponse
 from operators.api.responses.virtualmachine import state_of as machine_state
 from operators.api.responses.vm_snapshot import VMSnapshotResponse, state_of, vm_snapshot
 from operators.contract.codec import Json, to_wire
-from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.compute import VIRTUAL_MACHINE, RunPolicy
 from operators.contract.identity import Resource
 from operators.contract.snapshots import Quiesce
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT, VirtualMachineSnapshotSpec
@@ -28,7 +28,7 @@ class CreateVMSnapshot:
     virtualmachineid: VM = uuid("ID of the virtual machine", VIRTUAL_MACHINE, required=True)
     name: str = string("Name of the snapshot")
     quiescevm: bool = boolean("Whether its guest must hold still; tried by default, and demanded with true")
-    snapshotmemory: bool = boolean("Whether its memory is kept, too; it cannot be")
+    snapshotmemory: bool = boolean("Whether its memory is kept, too; it must run then")
 
 
 @command(
@@ -42,12 +42,16 @@ class CreateVMSnapshot:
 async def create_vm_snapshot(call: Call, args: CreateVMSnapshot) -> Answer:
     """The VirtualMachineSnapshot that kubectl would make."""
     vm = args.virtualmachineid
-    if args.snapshotmemory:
-        raise errors.invalid("The memory of a virtual machine cannot be kept: leave snapshotmemory out")
+    if args.snapshotmemory and args.quiescevm:
+        raise errors.invalid(
+            "A guest whose memory is kept cannot hold still as well: leave snapshotmemory or quiescevm out"
+        )
+    if args.snapshotmemory and (state := machine_state(call, vm)) != "Running":
+        raise errors.invalid(f"Virtual machine {name_of(vm)} is {state}, so it has no memory to keep: start it first")
     if vm.meta.deleting or vm.spec.destroyed:
         raise errors.invalid(f"Virtual machine {name_of(vm)} is destroyed, so there is nothing to keep")
     quiesce = Quiesce.REQUIRED if args.quiescevm else Quiesce.IF_POSSIBLE
-    spec = to_wire(VirtualMachineSnapshotSpec(vm.meta.name, quiesce))
+    spec = to_wire(VirtualMachineSnapshotSpec(vm.meta.name, quiesce, memory=args.snapshotmemory))
     name = args.name or f"{name_of(vm)}-snapshot"
     amounts: dict[str, int] = {Resource.SNAPSHOTS: 1 + len(vm.spec.volumes)}
     made = await naming.create(call, VIRTUAL_MACHINE_SNAPSHOT, vm.meta.namespace, name, spec, amounts=amounts)
@@ -121,7 +125,8 @@ class RevertToVMSnapshot:
 
 @command(
     "revertToVMSnapshot",
-    "Replaces the content of all disks of a virtual machine by a snapshot's. It must be stopped.",
+    "Replaces the content of all disks of a virtual machine by a snapshot's. It must be stopped; with a snapshot's "
+    "memory it is started if need be, and goes on from where it was.",
     item=VirtualMachineResponse,
     key="virtualmachine",
     asynchronous=True,
@@ -134,8 +139,14 @@ async def revert_to_vm_snapshot(call: Call, args: RevertToVMSnapshot) -> Answer:
         raise errors.invalid(f"VM snapshot {name_of(obj)} is not taken yet")
     if vm is None or vm.meta.uid != obj.status.virtual_machine_uid:
         raise errors.invalid(f"The virtual machine of VM snapshot {name_of(obj)} does not exist any more")
-    if (state := machine_state(call, vm)) != "Stopped":
+    state = machine_state(call, vm)
+    if not obj.spec.memory and state != "Stopped":
         raise errors.invalid(f"Virtual machine {name_of(vm)} is {state}: stop it first")
+    if obj.spec.memory and state not in ("Running", "Stopped"):
+        raise errors.invalid(f"Virtual machine {name_of(vm)} is {state}: it must be running or stopped")
+    if obj.spec.memory and state == "Stopped":
+        # As CloudStack does it; what runs then is replaced at once by what ran at the snapshot.
+        await change(call, vm, lambda now: {"spec": {"runPolicy": RunPolicy.RUNNING.value}})
 
     def make(now: VMSnapshot) -> Json:
         return {"spec": {"revertRequest": now.spec.revert_request + 1}}

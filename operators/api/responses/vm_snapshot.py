@@ -23,7 +23,7 @@ class VMSnapshotResponse(OwnedResponse):
     name: str
     displayname: str
     state: str
-    type: str = "Disk"
+    type: str
     created: Date | None
     current: bool
     parent: str | None
@@ -48,6 +48,7 @@ def vm_snapshot(call: Call, obj: VMSnapshot) -> VMSnapshotResponse:
         name=obj.meta.name,
         displayname=name_of(obj),
         state=state_of(obj),
+        type="DiskAndMemory" if obj.spec.memory else "Disk",
         created=date(status.taken_at or obj.meta.creation_timestamp),
         current=status.current,
         parent=parent.meta.uid if parent else None,

@@ -77,4 +77,4 @@ def _body(action: Put, name: str, **guard: str) -> Json:
     """A new target takes after its source; a change is of the very state that was decided on, or refused."""
     like = action.like.meta
     counters, flow = restarts.kept(like.annotations), like.labels.get(names.LABEL_FLOW, "")
-    return body(action.vm, action.spec, counters, flow, name, **guard)
+    return body(action.vm, action.spec, counters, flow, name, {} if action.new else like.annotations, **guard)

@@ -48,7 +48,7 @@ def _unfit(migration: Migration, seen: Seen) -> Outcome | None:
     if source is None or source.meta.deleting or source.status.power != Power.RUNNING or not vm.status.conditions:
         return Blocked(Reason.STARTING, f"VirtualMachine {name} does not run yet")
     if seen.snapshot:
-        message = f"VirtualMachineSnapshot {seen.snapshot} is being taken, and the guest stays meanwhile"
+        message = f"VirtualMachineSnapshot {seen.snapshot} is not done, and the guest stays until it is"
         return Blocked(Reason.WAITING_FOR_SNAPSHOT, message)
     if source.spec.has_cd:
         message = "what is in its CD drive does not move along: take spec.cdrom out of the VirtualMachine first"

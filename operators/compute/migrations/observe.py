@@ -47,7 +47,7 @@ def observe(
         source_host=host_now(cache, source.spec.host_name) if source else None,
         target_host=host_now(cache, target.spec.host_name) if target else None,
         ahead=_ahead(migration, cache, key),
-        snapshot=being_taken(vm, cache) if vm is not None else "",
+        snapshot=being_taken(vm, source, cache) if vm is not None else "",
         flow_cancelled=_flow_cancelled(migration, cache),
         policy=policy,
         now=now,

@@ -147,6 +147,9 @@ def _send(migration: Migration, seen: Seen, target: Instance) -> Plan:
         if seen.target_host is not None and not seen.target_host.reachable:
             return [], Blocked(Reason.HOST_DOWN, f"host {target.spec.host_name} is not reachable")
         return [], Blocked(Reason.WAITING_FOR_HOST, f"host {target.spec.host_name}: {message}")
+    if seen.snapshot:
+        message = f"VirtualMachineSnapshot {seen.snapshot} is not done, and the guest stays until it is"
+        return [], Blocked(Reason.WAITING_FOR_SNAPSHOT, message)
     if source.meta.deleting or source.spec.outgoing is not None:
         return [], Blocked(Reason.WAITING_FOR_MIGRATION, "the guest's Instance is being changed")
     outgoing = Outgoing(_ref(migration), target.spec.host_name, arrival.address, arrival.disks)

@@ -6,12 +6,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from operators.compute import restarts, turns
+from operators.compute.act import body
 from operators.compute.capacity import Ledger
+from operators.compute.model import VM, Instance
+from operators.compute.snapshots import back
 from operators.compute.snapshots.asked import BY_VM
-from operators.compute.snapshots.model import Action, BringBack, Drop, Protect, Seen, SnapshotObj, Take, Unprotect
+from operators.compute.snapshots.model import (
+    Action,
+    BringBack,
+    Drop,
+    EndTurn,
+    Protect,
+    Seen,
+    SnapshotObj,
+    Take,
+    TakeTurn,
+    Unprotect,
+)
 from operators.compute.snapshots.observe import observe
 from operators.compute.snapshots.plan import FINALIZER, decide
-from operators.contract.codec import to_wire
+from operators.compute.turns import SNAPSHOT, Turn
+from operators.contract import names
+from operators.contract.codec import Json, to_wire
 from operators.contract.compute import VIRTUAL_MACHINE
 from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, Kind
@@ -54,7 +71,7 @@ class Snapshots:
             ),
             VOLUME_SNAPSHOT: _owners,
             VIRTUAL_MACHINE: lambda vm: self._busy(vm.meta.namespace, vm.meta.name),
-            INSTANCE: lambda each: self._busy(each.meta.namespace, each.spec.virtual_machine.name),
+            INSTANCE: self._of_instance,
             VOLUME: self._of_volume,
         }
 
@@ -63,8 +80,19 @@ class Snapshots:
 
     def _busy(self, namespace: str, vm: str) -> Iterator[Key]:
         for snapshot in self._cache.by(VIRTUAL_MACHINE_SNAPSHOT, BY_VM, f"{namespace}/{vm}"):
-            if not snapshot.status.taken_at or snapshot.spec.revert_request > snapshot.status.revert_observed:
+            if (
+                back.busy(snapshot.status)
+                or not snapshot.status.taken_at
+                or snapshot.spec.revert_request > snapshot.status.revert_observed
+            ):
                 yield snapshot.key
+
+    def _of_instance(self, instance: Instance) -> Iterator[Key]:
+        namespace, vm, turn = instance.meta.namespace, instance.spec.virtual_machine.name, turns.of(instance)
+        yield from self._busy(namespace, vm)
+        if turn is not None:
+            named = self._cache.by(VIRTUAL_MACHINE_SNAPSHOT, BY_VM, f"{namespace}/{vm}")
+            yield from (each.key for each in named if each.meta.uid == turn.uid)
 
     def _of_volume(self, volume: Any) -> Iterator[Key]:
         for vm in self._cache.by(VIRTUAL_MACHINE, "volume", str(volume.key)):
@@ -91,6 +119,10 @@ class Snapshots:
             case Unprotect(snapshot):
                 left = snapshot.meta.finalizers_without(FINALIZER)
                 await self._store.finalize(VIRTUAL_MACHINE_SNAPSHOT, snapshot.meta, left)
+            case TakeTurn():
+                await self._take_turn(action)
+            case EndTurn(vm, instance):
+                await self._store.apply(INSTANCE, _with_turn(vm, instance, {}))
             case Take():
                 await self._take(action)
             case BringBack(disk, request):
@@ -99,11 +131,21 @@ class Snapshots:
             case Drop(disk):
                 await self._store.delete(VOLUME_SNAPSHOT, disk.key, uid=disk.meta.uid)
 
+    async def _take_turn(self, action: TakeTurn) -> None:
+        """Guarded: the Instance as it was when nothing stood against it, or a Conflict."""
+        if action.over:
+            known = await self._store.list(VIRTUAL_MACHINE_SNAPSHOT)
+            if action.over in {each["metadata"]["uid"] for each in known}:
+                raise Problem(Retry(Reason.WAITING_FOR_SNAPSHOT, "another one is not done yet", after=1.0))
+        turn = Turn(action.purpose, action.snapshot.meta.uid)
+        await self._store.apply(INSTANCE, _with_turn(action.vm, action.instance, {SNAPSHOT: str(turn)}))
+
     async def _take(self, action: Take) -> None:
         """Make the VolumeSnapshot. Its user has one more of these, which a quota may forbid."""
         snapshot, part = action.snapshot, action.part
         status = snapshot.status
-        moment = Moment(f"{snapshot.meta.uid}-{status.attempt}", len(status.parts))
+        beside = status.parts[0].volume_snapshot if snapshot.spec.memory else ""
+        moment = Moment(f"{snapshot.meta.uid}-{status.attempt}", len(status.parts), beside)
         spec = VolumeSnapshotSpec(part.volume, snapshot.spec.quiesce, moment=moment)
         key = Key(snapshot.meta.namespace, part.volume_snapshot)
         body = VOLUME_SNAPSHOT.body(key, spec=to_wire(spec), ownerReferences=[to_wire(snapshot.owner)])
@@ -128,6 +170,13 @@ class Snapshots:
         status = decision.status if outcome == decision.outcome else wanted.status
         fields = replace(status, phase=_phase(wanted, outcome), conditions=())
         return (Report(wanted, fields, (decision.reverted,) if decision.reverted is not None else ()),)
+
+
+def _with_turn(vm: VM, instance: Instance, turn: Mapping[str, str]) -> Json:
+    """The Instance as it is, but for whose turn it is."""
+    meta = instance.meta
+    counters, flow = restarts.kept(meta.annotations), meta.labels.get(names.LABEL_FLOW, "")
+    return body(vm, instance.spec, counters, flow, meta.name, turn, **meta.guard)
 
 
 def _owners(disk: Any) -> Iterator[Key]:

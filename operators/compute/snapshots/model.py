@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from operators.compute import turns
 from operators.compute.model import VM, Instance, Volume
+from operators.compute.turns import Purpose, Turn
 from operators.contract.compute import Power
 from operators.contract.meta import Condition, Obj
 from operators.contract.snapshots import VolumeSnapshotSpec, VolumeSnapshotStatus
@@ -41,6 +43,11 @@ class Seen:
     now: str = ""
 
     @property
+    def turn(self) -> Turn | None:
+        """Whose turn it is."""
+        return turns.of(self.instance)
+
+    @property
     def stopped(self) -> bool:
         """Whether no guest runs, nor is to."""
         it = self.instance
@@ -57,6 +64,32 @@ class Protect:
 
     def __str__(self) -> str:
         return str(self.snapshot.key)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Write on the Instance that it is this one's turn, whoever else decides the same at this moment."""
+
+    snapshot: SnapshotObj
+    vm: VM
+    instance: Instance
+    purpose: Purpose
+    over: str = ""
+    """uid of one that is not known, whose turn it was."""
+
+    def __str__(self) -> str:
+        return f"{self.snapshot.key}: {self.purpose}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """Take that away again."""
+
+    vm: VM
+    instance: Instance
+
+    def __str__(self) -> str:
+        return str(self.instance.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +134,7 @@ class Unprotect:
         return str(self.snapshot.key)
 
 
-Action: TypeAlias = Protect | Take | BringBack | Drop | Unprotect
+Action: TypeAlias = Protect | TakeTurn | EndTurn | Take | BringBack | Drop | Unprotect
 
 
 @dataclass(frozen=True, slots=True)

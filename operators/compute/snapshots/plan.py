@@ -16,18 +16,21 @@ from operators.compute.snapshots.model import (
     Decision,
     DiskObj,
     Drop,
+    EndTurn,
     Protect,
     Seen,
     SnapshotObj,
     Take,
+    TakeTurn,
     Unprotect,
 )
+from operators.compute.turns import Purpose
 from operators.contract import names
-from operators.contract.compute import Power
+from operators.contract.compute import Power, RunPolicy
 from operators.contract.meta import condition, holds
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason, Type
-from operators.contract.vmsnapshots import SnapshotPart
+from operators.contract.vmsnapshots import GuestShape, SnapshotPart
 from operators.kernel.outcome import Blocked, Done, Outcome, Rejected, Retry
 
 FINALIZER = names.finalizer("compute")
@@ -40,9 +43,22 @@ def decide(snapshot: SnapshotObj, seen: Seen) -> Decision:
     if snapshot.meta.deleting:
         return _end(snapshot, seen)
     decision = _taken(snapshot, seen) if snapshot.status.taken_at else _take(snapshot, seen)
+    if not any(back.busy(each) for each in (snapshot.status, decision.status)) and not _stepping(decision):
+        decision = replace(decision, actions=(*decision.actions, *_end_turn(snapshot, seen)))
     if FINALIZER not in snapshot.meta.finalizers:
         return Decision((Protect(snapshot),), Blocked(Reason.PROGRESSING, "it is about to begin"), snapshot.status)
     return decision
+
+
+def _stepping(decision: Decision) -> bool:
+    return any(isinstance(action, TakeTurn) for action in decision.actions)
+
+
+def _end_turn(snapshot: SnapshotObj, seen: Seen) -> tuple[Action, ...]:
+    turn = seen.turn
+    if turn is None or turn.uid != snapshot.meta.uid or seen.instance is None or seen.vm is None:
+        return ()
+    return (EndTurn(seen.vm, seen.instance),)
 
 
 def _take(snapshot: SnapshotObj, seen: Seen) -> Decision:
@@ -53,18 +69,15 @@ def _take(snapshot: SnapshotObj, seen: Seen) -> Decision:
         return _gather(snapshot, seen)
     if (waits := _waits(snapshot, seen)) is not None:
         return Decision(tuple(_drops(seen)), waits, snapshot.status)
+    if (turn := back.turn(snapshot, seen, Purpose.TAKE)) is not None:
+        step, waits = turn
+        return Decision((*_drops(seen), *step), waits, snapshot.status)
     return _begin(snapshot, seen)
 
 
 def _lacking(snapshot: SnapshotObj, seen: Seen) -> Outcome | None:
     """Why there is nothing that could be taken."""
     name, status, vm = snapshot.spec.virtual_machine, snapshot.status, seen.vm
-    if snapshot.spec.memory:
-        return Rejected(
-            Reason.UNSUPPORTED,
-            "the memory of a guest cannot be kept: take its disks alone (leave spec.memory out), with quiesce: "
-            "Required where its programs must be at rest",
-        )
     if vm is not None and not vm.meta.deleting and status.virtual_machine_uid in ("", vm.meta.uid):
         return None
     if status.virtual_machine_uid or vm is not None:
@@ -87,7 +100,11 @@ def _waits(snapshot: SnapshotObj, seen: Seen) -> Outcome | None:
             return Blocked(Reason.WAITING_FOR_VOLUMES, f"Volume {each} of VirtualMachine {name} has no disk yet")
         if volume.status.move_to:
             return Blocked(Reason.MOVING, f"Volume {each} moves to another pool")
-    if instance is None or seen.stopped:
+    if instance is None:
+        return Blocked(Reason.STARTING, f"VirtualMachine {name} has no host just now; start it once if it never ran")
+    if snapshot.spec.memory and (seen.stopped or instance.spec.power is Power.STOPPED):
+        return _no_memory(snapshot, seen)
+    if seen.stopped:
         return None
     if instance.meta.deleting or instance.spec.power is Power.STOPPED:
         return Blocked(Reason.STOPPING, f"VirtualMachine {name} is being stopped")
@@ -96,6 +113,18 @@ def _waits(snapshot: SnapshotObj, seen: Seen) -> Outcome | None:
     if {disk.volume for disk in instance.status.disks} != set(seen.wanted):
         return Blocked(Reason.ATTACHING, f"VirtualMachine {name} has not the disks yet that it lists")
     return None
+
+
+def _no_memory(snapshot: SnapshotObj, seen: Seen) -> Outcome:
+    """There is no guest that has any."""
+    name, vm = snapshot.spec.virtual_machine, seen.vm
+    if vm is None or vm.spec.wanted is not RunPolicy.STOPPED:
+        return Blocked(Reason.STARTING, f"VirtualMachine {name} is off: its memory is kept once it runs")
+    message = (
+        f"VirtualMachine {name} is off, so there is no memory to keep: delete this, and take its disks alone (without "
+        "spec.memory) or start it first"
+    )
+    return Rejected(Reason.STOPPED, message)
 
 
 def _before(other: SnapshotObj, snapshot: SnapshotObj) -> bool:
@@ -125,8 +154,18 @@ def _begin(snapshot: SnapshotObj, seen: Seen) -> Decision:
         parts=parts,
         attempt=attempt,
         guest_started_at=_started(seen),
+        guest=_shape(seen) if snapshot.spec.memory else None,
     )
     return Decision(tuple(_drops(seen)), Blocked(Reason.CAPTURING, f"{len(parts)} disks are to be taken"), status)
+
+
+def _shape(seen: Seen) -> GuestShape | None:
+    """What its guest has."""
+    if seen.instance is None:
+        return None
+    spec = seen.instance.spec
+    ports = tuple(nic.port for nic in spec.nics)
+    return GuestShape(spec.cpus, spec.memory, spec.max_cpus, spec.max_memory, ports)
 
 
 def _gather(snapshot: SnapshotObj, seen: Seen) -> Decision:
@@ -142,6 +181,8 @@ def _gather(snapshot: SnapshotObj, seen: Seen) -> Decision:
     if dead := next((each for each in there if holds(each.status.conditions, Type.STALLED)), None):
         message = f"{_message(dead)} (VolumeSnapshot {dead.meta.name}); delete this"
         return Decision((), Rejected(_reason(dead), message), status)
+    if snapshot.spec.memory and seen.stopped and not all(each.status.taken_at for each in there):
+        return _anew(snapshot, seen)  # its agent waits for a guest
     takes = [Take(snapshot, part) for part in status.parts if part.volume_snapshot not in seen.made]
     if takes or not all(each.status.taken_at for each in there):
         return Decision((*drops, *takes), _under_way(there, len(status.parts)), status)
@@ -164,6 +205,8 @@ def _gather(snapshot: SnapshotObj, seen: Seen) -> Decision:
 
 def _one_moment(snapshot: SnapshotObj, found: Sequence[DiskObj], seen: Seen) -> bool:
     """Whether the copies fit together: of a guest that ran, those of one job; else of one that has not run since."""
+    if snapshot.spec.memory and not any(each.status.memory for each in found):
+        return False
     if any(each.status.running for each in found):
         return all(each.status.running for each in found) and len({each.status.taken_at for each in found}) == 1
     return seen.stopped and not seen.starting and _started(seen) == snapshot.status.guest_started_at
@@ -243,5 +286,7 @@ def _end(snapshot: SnapshotObj, seen: Seen) -> Decision:
         return Decision(tuple(_drops(seen)), outcome, status)
     if other := tree.tied(snapshot, seen.others):
         return Decision((), Blocked(Reason.DELETING, f"VirtualMachineSnapshot {other} takes its place"), status)
+    if ends := _end_turn(snapshot, seen):
+        return Decision(ends, Blocked(Reason.DELETING, "the virtual machine is let go of"), status)
     actions_: tuple[Action, ...] = (Unprotect(snapshot),) if FINALIZER in snapshot.meta.finalizers else ()
     return Decision(actions_, Done(Reason.RELEASED), status)

@@ -156,6 +156,7 @@ def _of(mine: DiskSnapshotObj, before: VolumeSnapshotStatus) -> VolumeSnapshotSt
         taken_at=status.taken_at,
         quiesced=status.quiesced,
         running=holds(status.conditions, Type.CAPTURED),
+        memory=bool(status.memory),
         revert_observed=status.revert_observed,
     )
 

@@ -124,6 +124,17 @@ class Snapshots:
         landed = self.shelf.things.pop(f"{snapshot.pool.name}/landing/{file}")
         self.shelf.things[self.shelf.at(snapshot)] = landed
 
+    async def land_memory(self, snapshot: Place, file: str) -> None:
+        landed = self.shelf.things.pop(f"{snapshot.pool.name}/landing/{file}")
+        self.shelf.things[self.memory_path(snapshot)] = landed
+
+    async def memory(self, snapshot: Place) -> int | None:
+        found = self.shelf.things.get(self.memory_path(snapshot))
+        return len(found) if found is not None else None
+
+    def memory_path(self, snapshot: Place) -> str:
+        return f"{self.shelf.at(snapshot)}.memory"
+
     async def take(self, disk: Place, snapshot: Place, uid: str) -> None:
         self.shelf.quiet(disk, Reason.CAPTURING)
         self.shelf.things[self.shelf.at(snapshot)] = bytearray(self.shelf.get(disk))
@@ -151,6 +162,7 @@ class Snapshots:
 
     async def remove(self, snapshot: Place, disk: Place, uid: str) -> None:
         self.shelf.things.pop(self.shelf.at(snapshot), None)
+        self.shelf.things.pop(self.memory_path(snapshot), None)
         await self.tidy(snapshot, await self.leftovers(snapshot, disk, uid))
 
 

@@ -89,11 +89,29 @@ async def test_a_way_back_that_cannot_be_fails(world: World) -> None:
     assert (done["jobstatus"], done["jobresult"]["errortext"]) == (2, "Volume web-root is gone")
 
 
-async def test_memory_is_refused(world: World) -> None:
+async def test_memory_is_kept_of_a_running_machine_and_brought_back(world: World) -> None:
     vm = await machine(world)
-    status, body = await world.ask("alice", "createVMSnapshot", virtualmachineid=vm, snapshotmemory="true")
-    assert (status, "memory" in body["createvmsnapshotresponse"]["errortext"]) == (431, True)
-    assert not list(world.server.all(VIRTUAL_MACHINE_SNAPSHOT))
+    ask = {"virtualmachineid": vm, "snapshotmemory": "true", "name": "monday"}
+    status, body = await world.ask("alice", "createVMSnapshot", quiescevm="true", **ask)
+    assert (status, "quiescevm" in body["createvmsnapshotresponse"]["errortext"]) == (431, True)
+    begun = await world.call("alice", "createVMSnapshot", **ask)
+    (made,) = world.server.all(VIRTUAL_MACHINE_SNAPSHOT)
+    assert made["spec"]["memory"] is True
+    await say(world, "monday", current=True)
+    assert (await world.job("alice", begun["jobid"]))["jobresult"]["vmsnapshot"]["type"] == "DiskAndMemory"
+    await world.call("alice", "revertToVMSnapshot", vmsnapshotid=begun["id"])
+    (made,) = world.server.all(VIRTUAL_MACHINE_SNAPSHOT)
+    assert made["spec"]["revertRequest"] == 1, "while it runs"
+    stopped = await world.call("alice", "stopVirtualMachine", id=vm)
+    await world.job("alice", stopped["jobid"])
+    await world.settled()
+    status, body = await world.ask("alice", "createVMSnapshot", **ask | {"name": "tuesday"})
+    assert (status, "no memory" in body["createvmsnapshotresponse"]["errortext"]) == (431, True)
+    await world.call("alice", "revertToVMSnapshot", vmsnapshotid=begun["id"])
+    (made,) = world.server.all(VIRTUAL_MACHINE_SNAPSHOT)
+    machine_now = world.server.read(VIRTUAL_MACHINE, Key("alice", "web"))
+    assert machine_now is not None
+    assert (made["spec"]["revertRequest"], machine_now["spec"]["runPolicy"]) == (2, "Running")
 
 
 async def test_the_way_to_a_screen(world: World) -> None:

@@ -41,7 +41,16 @@ def vm(*, policy: str = "Running", **more: Any) -> Obj[Any, Any]:
     return VIRTUAL_MACHINE.parse({"metadata": meta("web", **more), "spec": spec})
 
 
-def instance(*, asked: str = "Running", power: str = "Running", disks: Any = ("web-root", "data")) -> Obj[Any, Any]:
+def instance(
+    *,
+    asked: str = "Running",
+    power: str = "Running",
+    disks: Any = ("web-root", "data"),
+    turn: str = "",
+    start: int = 0,
+    started: int = 0,
+    **more: Any,
+) -> Obj[Any, Any]:
     spec = {
         "hostName": "a",
         "virtualMachine": {"name": "web", "uid": "uid-web"},
@@ -49,10 +58,12 @@ def instance(*, asked: str = "Running", power: str = "Running", disks: Any = ("w
         "cpus": 1,
         "memory": "128Mi",
         "power": asked,
-    }
+        "startRequest": start,
+    } | more
     listed = [{"volume": each, "device": "vda", "size": "1Gi"} for each in disks]
-    status = {"power": power, "startedAt": "t1", "disks": listed}
-    return INSTANCE.parse({"metadata": meta("web-a"), "spec": spec, "status": status})
+    status = {"power": power, "startedAt": "t1", "disks": listed, "startObserved": started}
+    marked = {"compute.cloudstack.dev/snapshot": turn} if turn else {}
+    return INSTANCE.parse({"metadata": meta("web-a", annotations=marked), "spec": spec, "status": status})
 
 
 def volume(name: str, *, pool: str = "local-a", move_to: str = "", attached: str = "") -> Obj[Any, Any]:
@@ -70,6 +81,8 @@ def part(of: str, *, taken: str = NOW, running: bool = True, reason: str = "", r
         "pool": "local-a",
         "conditions": conditions,
         "revertObserved": more.get("observed", 0),
+        "memory": more.get("memory", False),
+        "hostName": "a",
     }
     spec = {"volume": of, "revertRequest": request}
     about = meta(f"snap-{of}", deleting=more.get("deleting", False))
@@ -86,19 +99,40 @@ def there(**more: Any) -> Seen:
     return Seen(**(seen | more))
 
 
+MINE, BACK, OTHERS = "take/uid-snap", "revert/uid-snap", "take/uid-early"
 OFF: dict[str, Any] = {"vm": vm(policy="Stopped"), "instance": instance(asked="Stopped", power="Stopped")}
 BOTH = made(part("web-root"), part("data"))
+OURS: dict[str, Any] = OFF | {"instance": instance(asked="Stopped", power="Stopped", turn=BACK)}
+WITH = made(part("web-root", memory=True), part("data"))
+MEMORY: dict[str, Any] = {"spec": {"memory": True}}
 STILL = made(part("web-root", running=False), part("data", running=False, taken="later"))
 
 
 @pytest.mark.parametrize(
     ("want", "seen", "actions", "outcome", "reason"),
     [
-        (snapshot(spec={"memory": True}), there(), "", Rejected, "Unsupported"),
         (snapshot(), Seen(), "", Blocked, "VirtualMachineNotFound"),
         (snapshot(virtualMachineUid="another"), there(), "", Rejected, "VirtualMachineNotFound"),
         (snapshot(), there(vm=vm(deleting=True)), "", Rejected, "VirtualMachineNotFound"),
-        (snapshot(), there(), "", Blocked, "Capturing"),
+        (snapshot(), there(), "TakeTurn", Blocked, "Progressing"),
+        (snapshot(), there(instance=instance(turn=MINE)), "", Blocked, "Capturing"),
+        (snapshot(), there(instance=instance(turn=BACK)), "TakeTurn", Blocked, "Progressing"),
+        (snapshot(), there(instance=instance(turn=OTHERS)), "TakeTurn", Blocked, "Progressing"),
+        (
+            snapshot(),
+            there(instance=instance(turn=OTHERS), others=(snapshot("early", **TAKEN),)),
+            "",
+            Blocked,
+            "WaitingForSnapshot",
+        ),
+        (snapshot(), there(instance=instance(turn=MINE), moving=True), "EndTurn", Blocked, "WaitingForMigration"),
+        (snapshot(), there(instance=None), "", Blocked, "Starting"),
+        (snapshot(**MEMORY), there(instance=instance(turn=MINE)), "", Blocked, "Capturing"),
+        (snapshot(**MEMORY), there(**OFF), "", Rejected, "Stopped"),
+        (snapshot(**MEMORY), there(instance=instance(asked="Stopped", power="Stopped")), "", Blocked, "Starting"),
+        (snapshot(**MEMORY, **BEGUN), there(made=made(part("web-root", taken="")), **OFF), "", Blocked, "Retrying"),
+        (snapshot(**MEMORY, **BEGUN), there(made=BOTH), "", Blocked, "Retrying"),
+        (snapshot(**MEMORY, **BEGUN), there(made=WITH), "", Done, "AsSpecified"),
         (snapshot(), there(moving=True), "", Blocked, "WaitingForMigration"),
         (snapshot(), there(volumes={}), "", Blocked, "WaitingForVolumes"),
         (snapshot(), there(volumes=made(volume("web-root", move_to="x"), volume("data"))), "", Blocked, "Moving"),
@@ -106,8 +140,8 @@ STILL = made(part("web-root", running=False), part("data", running=False, taken=
         (snapshot(), there(instance=instance(power="Stopped")), "", Blocked, "Starting"),
         (snapshot(), there(instance=instance(disks=("web-root",))), "", Blocked, "Attaching"),
         (snapshot(), there(others=(snapshot("early", **BEGUN),)), "", Blocked, "WaitingForSnapshot"),
-        (snapshot(), there(others=(snapshot("early", deleting=True, **BEGUN),)), "", Blocked, "Capturing"),
-        (snapshot(), there(made=made(part("old"))), "Drop", Blocked, "Capturing"),
+        (snapshot(), there(others=(snapshot("early", deleting=True, **BEGUN),)), "TakeTurn", Blocked, "Progressing"),
+        (snapshot(), there(made=made(part("old"))), "Drop TakeTurn", Blocked, "Progressing"),
         (snapshot(**BEGUN), there(), "Take Take", Blocked, "Capturing"),
         (snapshot(**BEGUN), there(made=made(part("web-root", taken=""))), "Take", Blocked, "Capturing"),
         (snapshot(**BEGUN), there(made=BOTH), "", Done, "AsSpecified"),
@@ -147,10 +181,13 @@ STILL = made(part("web-root", running=False), part("data", running=False, taken=
             "GuestNotQuiesced",
         ),
         (snapshot(**TAKEN), there(made=BOTH), "", Done, "AsSpecified"),
+        (snapshot(**TAKEN), there(made=BOTH, instance=instance(turn=MINE)), "EndTurn", Done, "AsSpecified"),
+        (snapshot(**TAKEN), there(made=BOTH, instance=instance(turn=OTHERS)), "", Done, "AsSpecified"),
         (snapshot(**TAKEN), Seen(made=BOTH), "", Done, "AsSpecified"),
         (snapshot(**TAKEN), there(made=made(part("data"))), "", Blocked, "SnapshotNotFound"),
         (snapshot(deleting=True, **TAKEN), there(made=BOTH), "Drop Drop", Blocked, "Deleting"),
         (snapshot(deleting=True, **TAKEN), there(), "Unprotect", Done, "Released"),
+        (snapshot(deleting=True, **TAKEN), there(instance=instance(turn=MINE)), "EndTurn", Blocked, "Deleting"),
         (
             snapshot(deleting=True, **TAKEN),
             there(others=(snapshot("child", **TAKEN | {"parent": "snap"}),)),
@@ -174,7 +211,8 @@ ON_ITS_WAY: dict[str, Any] = TAKEN | {"reverting": 1, "parts": [each | {"revert"
     ("want", "seen", "actions", "reverting", "reason"),
     [
         (snapshot(**ASKED, **TAKEN), there(made=BOTH), "", 0, "StillAttached"),
-        (snapshot(**ASKED, **TAKEN), there(made=BOTH, **OFF), "", 1, "Reverting"),
+        (snapshot(**ASKED, **TAKEN), there(made=BOTH, **OFF), "TakeTurn", 0, "Reverting"),
+        (snapshot(**ASKED, **TAKEN), there(made=BOTH, **OURS), "", 1, "Reverting"),
         (snapshot(**ASKED, **TAKEN), there(made=BOTH, starting=True, **OFF), "", 0, "StillAttached"),
         (snapshot(**ASKED, **TAKEN), Seen(made=BOTH), "", 0, "VirtualMachineNotFound"),
         (snapshot(**ASKED, **TAKEN), there(made=made(part("data")), **OFF), "", 0, "SnapshotNotFound"),
@@ -228,8 +266,68 @@ def test_way_back(want: Any, seen: Seen, actions: str, reverting: int, reason: s
     assert decision.reverted is not None and decision.reverted.reason == reason, decision.reverted
 
 
+KEPT: dict[str, Any] = {"spec": {"memory": True, "revertRequest": 1}}
+NIC = [{"port": "web-0", "portBinding": "b"}]
+GUEST: dict[str, Any] = {"guest": {"cpus": 1, "memory": "128Mi"}}
+WAS: dict[str, Any] = TAKEN | GUEST
+COMING: dict[str, Any] = ON_ITS_WAY | GUEST
+ALL_BACK = made(part("web-root", request=1, observed=1, memory=True), part("data", request=1, observed=1))
+CUT = instance(asked="Stopped", power="Stopped", turn=BACK, start=4)
+
+
+@pytest.mark.parametrize(
+    ("want", "seen", "actions", "status", "reason"),
+    [
+        (snapshot(**KEPT, **WAS), there(made=WITH), "TakeTurn", {"reverting": 0}, "Reverting"),
+        (snapshot(**KEPT, **WAS), there(made=WITH, **OFF), "", {"reverting": 0}, "Stopped"),
+        (snapshot(**KEPT, **WAS), there(made=WITH, instance=None), "", {"reverting": 0}, "Starting"),
+        (snapshot(**KEPT, **WAS), there(made=WITH, moving=True), "", {"reverting": 0}, "WaitingForMigration"),
+        (snapshot(**KEPT, **WAS), there(made=WITH, wanted=("web-root",)), "", {"reverting": 0}, "Unsupported"),
+        (
+            snapshot(**KEPT, **WAS),
+            there(made=WITH, instance=instance(hostName="b")),
+            "",
+            {"reverting": 0},
+            "Unsupported",
+        ),
+        (snapshot(**KEPT, **WAS), there(made=WITH, instance=instance(nics=NIC)), "", {"reverting": 0}, "Unsupported"),
+        (snapshot(**KEPT, **WAS), there(made=WITH, instance=instance(turn=BACK)), "", {"reverting": 1}, "Reverting"),
+        (snapshot(**KEPT, **COMING), there(made=WITH, instance=instance(turn=BACK)), "", {}, "Reverting"),
+        (snapshot(**KEPT, **COMING), there(made=WITH, instance=CUT), "BringBack BringBack", {}, "Reverting"),
+        (snapshot(**KEPT, **COMING), there(made=ALL_BACK, instance=CUT), "", {"resume_start": 5}, "Reverting"),
+        (snapshot(**KEPT, **COMING, resumeStart=5), there(made=ALL_BACK, instance=CUT), "", {}, "Reverting"),
+        (
+            snapshot(**KEPT, **COMING, resumeStart=5),
+            there(made=ALL_BACK, instance=instance(turn=BACK, start=5, started=5)),
+            "",
+            {"revert_observed": 1},
+            "AsSpecified",
+        ),
+        (
+            snapshot(**KEPT, **COMING, resumeStart=5),
+            there(made=ALL_BACK, vm=vm(policy="Stopped"), instance=CUT),
+            "",
+            {"revert_observed": 1},
+            "AsSpecified",
+        ),
+        (
+            snapshot(**KEPT, **COMING, resumeStart=5),
+            Seen(made=ALL_BACK, now=NOW),
+            "",
+            {"revert_observed": 1},
+            "AsSpecified",
+        ),
+    ],
+)
+def test_way_back_of_memory(want: Any, seen: Seen, actions: str, status: dict[str, Any], reason: str) -> None:
+    decision = decide(want, seen)
+    assert " ".join(type(each).__name__ for each in decision.actions) == actions
+    assert {name: getattr(decision.status, name) for name in status} == status
+    assert decision.reverted is not None and decision.reverted.reason == reason, decision.reverted
+
+
 def test_what_somebody_asked_of_a_part_by_itself_is_not_taken_for_ours() -> None:
-    seen = there(made=made(part("web-root", request=7, observed=7), part("data")), **OFF)
+    seen = there(made=made(part("web-root", request=7, observed=7), part("data")), **OURS)
     decision = decide(snapshot(**ASKED, **TAKEN), seen)
     assert [each.revert for each in decision.status.parts] == [8, 1]
 

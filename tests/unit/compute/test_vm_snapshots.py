@@ -12,9 +12,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from operators.compute.turns import SNAPSHOT
+from operators.contract import names
 from operators.contract.compute import VIRTUAL_MACHINE
+from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, condition
-from operators.contract.snapshots import VOLUME_SNAPSHOT
+from operators.contract.snapshots import DISK_SNAPSHOT, VOLUME_SNAPSHOT
 from operators.contract.storage import VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
 from operators.kernel.clock import stamp
@@ -37,6 +40,9 @@ class Disks:
         """Content of each VolumeSnapshot, by uid."""
         self.runs = False
         self.starts = 0
+        self.restores = 0
+        self.remembers: dict[str, str] = {}
+        """What the disks held when a guest's memory was written, by the path of its file."""
         self.slowest = 3.0
         self.due: dict[tuple[str, int], float] = {}
         """When each copy and each way back is done."""
@@ -50,6 +56,9 @@ class Disks:
         if runs and not self.runs:
             assert len(set(self.content.values())) == 1, f"a guest starts on disks of different moments: {self.content}"
             self.starts += 1
+            if len(restored := [path for host in self.cloud.hosts.values() for path in host.restores]) > self.restores:
+                self.restores += 1
+                assert set(self.content.values()) == {self.remembers[restored[-1]]}, "it remembers other disks"
             self.content = dict.fromkeys(DISKS, f"written in run {self.starts}")
         self.runs = runs
 
@@ -86,7 +95,7 @@ class Disks:
     async def _take(self, snapshot: Any) -> None:
         uid, moment = snapshot.meta.uid, snapshot.spec.moment
         if not self.runs:
-            if self._is_due(uid, 0):
+            if self._is_due(uid, 0) and not moment.memory:
                 self.kept[uid] = self.content[snapshot.spec.volume]
                 await self._say(snapshot, takenAt=self._stamp())
             return
@@ -102,8 +111,22 @@ class Disks:
         for number, each in enumerate(mates):
             moment_ = f"{at}{number if self.forgetful else ''}"
             self.kept[each.meta.uid] = f"{self.content[each.spec.volume]} at {moment_}, {moment.id}"
-            await self._say(each, takenAt=f"{at}{number if self.forgetful else ''}", running=True, quiesced=True)
+            memory = each.meta.name == moment.memory
+            if memory:
+                await self._remember(each)
+            said = {"running": True, "quiesced": not moment.memory, "memory": memory}
+            await self._say(each, takenAt=f"{at}{number if self.forgetful else ''}", **said)
         self.forgetful = False
+
+    async def _remember(self, snapshot: Any) -> None:
+        """The agents' part: a DiskSnapshot that says where the memory is."""
+        path = f"/pool/{snapshot.meta.uid}.memory"
+        self.remembers[path] = self.kept[snapshot.meta.uid]
+        key, ref = Key(NS, names.disk_snapshot(snapshot.meta.name)), {"name": "x", "uid": "x"}
+        spec = {"hostName": "a", "pool": "local-a", "path": "x", "snapshot": ref, "volume": ref, "source": "x"}
+        await self.cloud.admin.as_manager("storage").apply(DISK_SNAPSHOT, DISK_SNAPSHOT.body(key, spec=spec))
+        store = self.cloud.admin.as_manager("agent-storage")
+        await store.apply_status(DISK_SNAPSHOT, key, {"memory": path}, resource_version="")
 
     def _stamp(self) -> str:
         return stamp(self.cloud.clock.now())
@@ -113,7 +136,7 @@ class Disks:
         if body is None or body["metadata"]["uid"] != snapshot.meta.uid:
             return
         before = {name: value for name, value in body.get("status", {}).items() if name != "conditions"}
-        always = {"pool": "local-a", "stored": "1Mi", "conditions": _ready()} if taken else {}
+        always = {"pool": "local-a", "hostName": "a", "stored": "1Mi", "conditions": _ready()} if taken else {}
         store = self.cloud.admin.as_manager("storage")
         await store.apply_status(VOLUME_SNAPSHOT, snapshot.key, before | always | status, resource_version="")
 
@@ -133,8 +156,10 @@ class Snapping:
         spec = {"virtualMachine": "web"} | spec
         await user.apply(VIRTUAL_MACHINE_SNAPSHOT, VIRTUAL_MACHINE_SNAPSHOT.body(Key(NS, name), spec=spec))
 
-    async def revert(self, name: str, request: int = 1) -> None:
-        await self.snap(name, revertRequest=request)
+    async def revert(self, name: str, request: int = 1, **spec: Any) -> None:
+        found = self.get(name)
+        memory = {"memory": True} if found is not None and found.spec.memory else {}
+        await self.snap(name, revertRequest=request, **memory | spec)
 
     def drop(self, name: str) -> None:
         self.cloud.server.delete("kubectl", VIRTUAL_MACHINE_SNAPSHOT, Key(NS, name))
@@ -155,6 +180,23 @@ class Snapping:
 
     def parts(self) -> list[Any]:
         return [VOLUME_SNAPSHOT.parse(body) for body in self.cloud.server.all(VOLUME_SNAPSHOT)]
+
+    def turn(self) -> str:
+        """What its Instance says of whose turn it is."""
+        return str(self.cloud.instance().meta.annotations.get(SNAPSHOT, ""))
+
+    def beside(self) -> Key:
+        """The DiskSnapshot that the memory lies beside."""
+        return Key(NS, names.disk_snapshot(self.get().status.parts[0].volume_snapshot))
+
+    async def mark(self, turn: str) -> None:
+        """Say whose turn it is."""
+        body = self.cloud.server.read(INSTANCE, self.cloud.instance().key)
+        assert body is not None
+        kept = {name: body["metadata"][name] for name in ("labels", "finalizers", "ownerReferences")}
+        said = kept | {"annotations": {SNAPSHOT: turn}}
+        changed = INSTANCE.body(self.cloud.instance().key, spec=body["spec"], **said)
+        await self.cloud.admin.as_manager("compute").apply(INSTANCE, changed)
 
     def whole(self, snapshot: Any) -> bool:
         """Whether what it keeps of its disks is of one moment."""
@@ -294,16 +336,71 @@ async def test_it_outlives_its_machine_and_says_why_it_cannot_be_brought_back() 
 @virtual
 async def test_what_cannot_be_is_refused() -> None:
     async with snapping() as it:
+        await it.power("Stopped")
+        await it.cloud.settle(5)
         await it.snap("memory", memory=True)
         await it.snap("nobody", virtualMachine="nobody")
         await it.cloud.settle(3)
-        assert it.said("memory") == ("False", "Unsupported") and it.said("memory", "Stalled")[0] == "True"
+        assert it.said("memory") == ("False", "Stopped") and it.said("memory", "Stalled")[0] == "True"
         assert it.said("nobody") == ("False", "VirtualMachineNotFound")
         assert it.parts() == []
         it.drop("memory")
         it.drop("nobody")
         await it.cloud.settle(3)
         assert it.all() == []
+
+
+@virtual
+async def test_with_its_memory_a_guest_goes_on_from_where_it_was() -> None:
+    async with snapping() as it:
+        host = it.cloud.hosts["a"]
+        await it.snap(memory=True)
+        await it.cloud.settle(10)
+        status = it.get().status
+        assert it.said() == ("True", "AsSpecified") and status.running and not status.quiesced, status
+        assert status.guest.cpus == it.cloud.instance().spec.cpus and it.turn() == ""
+        for request in (1, 2):
+            await it.revert("snap", request)
+            await it.cloud.settle(20)
+            assert it.get().status.revert_observed == request, it.get().status
+            assert it.cloud.ready().true and len(host.restores) == it.disks.restores == request
+            assert it.cloud.instance().spec.resume_from is None and it.turn() == ""
+        host.ended(it.disks.uuid, "Crashed")
+        await it.cloud.settle(10)
+        assert it.cloud.ready().true and len(host.restores) == 2, "it boots"
+        await it.power("Stopped")
+        await it.cloud.settle(5)
+        await it.revert("snap", 3)
+        await it.cloud.settle(5)
+        assert it.said(type_="Reverted") == ("False", "Stopped")
+
+
+@virtual
+async def test_memory_that_cannot_be_had_is_given_up_by_a_reset() -> None:
+    async with snapping() as it:
+        await it.snap(memory=True)
+        await it.cloud.settle(10)
+        store = it.cloud.admin.as_manager("agent-storage")
+        await store.apply_status(DISK_SNAPSHOT, it.beside(), {}, resource_version="")
+        await it.revert("snap")
+        await it.cloud.settle(20)
+        assert it.said(type_="Reverted") == ("False", "WaitingForVolumes"), it.get().status
+        assert not it.cloud.ready().true and not it.cloud.running(it.disks.uuid)
+        await it.cloud.apply(volumes=["data", "logs"], runPolicy="Running", resetRequest=1)
+        await it.cloud.settle(20)
+        assert it.cloud.ready().true and it.cloud.hosts["a"].restores == []
+        assert it.said(type_="Reverted")[0] == "True" and it.turn() == ""
+
+
+@virtual
+async def test_a_turn_that_nobody_knows_is_taken_over_and_one_that_is_known_is_not() -> None:
+    async with snapping() as it:
+        await it.snap("first")
+        await it.cloud.settle(8)
+        await it.mark("take/uid-of-nobody")
+        await it.snap("second")
+        await it.cloud.settle(10)
+        assert it.said("second") == ("True", "AsSpecified") and it.turn() == ""
 
 
 @virtual
@@ -340,6 +437,7 @@ async def test_one_is_taken_and_another_brought_back_in_one_instant(takes_first:
 ACTS = ("stop", "start", "take", "revert", "drop", "wait")
 
 
+@pytest.mark.parametrize("memory", [False, True])
 @pytest.mark.parametrize("fatal", [True, False])
 @settings(max_examples=3, deadline=None, phases=[Phase.generate])
 @given(
@@ -348,14 +446,14 @@ ACTS = ("stop", "start", "take", "revert", "drop", "wait")
     acts=st.lists(st.tuples(st.sampled_from(ACTS), st.floats(0, 4)), min_size=2, max_size=8),
 )
 def test_whatever_is_killed_no_guest_starts_on_disks_of_two_moments(
-    fatal: bool, seed: int, after: int, acts: list[tuple[str, float]]
+    fatal: bool, memory: bool, seed: int, after: int, acts: list[tuple[str, float]]
 ) -> None:
     @virtual
     async def run() -> None:
         async with snapping(seed) as it:
             await it.cloud.kill("compute")
             it.cloud.start_compute(after, fatal=fatal)
-            await it.snap("first")
+            await it.snap("first", memory=memory)
             requests = 0
             for number, (act, wait) in enumerate(acts):
                 match act:
@@ -372,10 +470,12 @@ def test_whatever_is_killed_no_guest_starts_on_disks_of_two_moments(
                             it.drop("first")
                 await it.cloud.settle(wait + 0.01)
             await it.cloud.settle(40)
-            for snapshot in it.all():
+            refused = {each.meta.uid for each in it.all() if each.spec.memory and each.status.phase == "Failed"}
+            taken = [each for each in it.all() if each.meta.uid not in refused]  # a guest that is off has no memory
+            for snapshot in taken:
                 assert snapshot.status.taken_at and it.whole(snapshot), snapshot.status
-            assert sum(each.status.current for each in it.all()) == bool(it.all())
-            owners = {each.meta.uid for each in it.all()}
+            assert sum(each.status.current for each in taken) == bool(taken)
+            owners = {each.meta.uid for each in taken}
             assert len(it.parts()) == 3 * len(owners) and {_owner(each) for each in it.parts()} <= owners
             await it.power("Stopped")
             await it.cloud.settle(20)
