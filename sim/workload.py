@@ -184,7 +184,8 @@ class Users:
         match what:
             case "vm-snapshot" | "vm-unsnapshot":
                 self.taken.setdefault((namespace, vm), set()).add(number)
-                return Deed(time, what, namespace, f"vs{number}", (("virtualMachine", vm),))
+                memory = (("memory", True),) if rng.random() < 0.4 else ()
+                return Deed(time, what, namespace, f"vs{number}", (("virtualMachine", vm), *memory))
             case "vm-revert":
                 if not (taken := sorted(self.taken.get((namespace, vm), ()))):
                     return self._more(time, "vm-snapshot", namespace, vm, known)

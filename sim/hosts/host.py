@@ -201,6 +201,7 @@ class Host:
     def resumed(self, uuid: str) -> None:
         """A guest that was paused goes on."""
         self.say("guest-goes-on", uuid)
+        self.machine.standing.pop(uuid, None)
         for check in self.going_on:
             check(self, uuid)
         self.tell(uuid)
@@ -217,6 +218,7 @@ class Host:
             last = max(index for index, each in enumerate(machine.starts) if each.uuid == uuid)
             machine.starts[last] = replace(machine.starts[last], lost=machine.starts[last].unheard())
         machine.paused.pop(uuid, None)
+        machine.standing.pop(uuid, None)
         machine.frozen.discard(uuid)
         if machine.backups.pop(uuid, None) is not None:
             machine.backup_ends[uuid] = "the guest ended"

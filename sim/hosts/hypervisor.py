@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -79,6 +80,10 @@ class Machine:
     """Of the definitions."""
     live: dict[str, Record] = field(default_factory=dict)
     paused: dict[str, str] = field(default_factory=dict)
+    standing: dict[str, float] = field(default_factory=dict)
+    """Since when a guest that was suspended has stood still."""
+    remembering: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of a guest that is being brought back: from when to when it stood still as its memory was kept."""
     ends: dict[str, str] = field(default_factory=dict)
     """How each domain that is off ended."""
     seeds: dict[str, str] = field(default_factory=dict)
@@ -185,6 +190,7 @@ class Driver:
             self._known(uuid)
             machine = self._host.machine
             if uuid in machine.running and machine.paused.setdefault(uuid, "User") == "User":
+                machine.standing.setdefault(uuid, self._host.loop.now)
                 self._host.tell(uuid)
 
         await self._do(uuid, 0.002, suspend)
@@ -454,7 +460,8 @@ class Driver:
             where = self._host.files.find(folder)
             if where is None or self._host.files.full:
                 raise HypervisorError(f"failed to create file '{path}'")
-            where.entries[name] = Node(False, 0o600, MAGIC + uuid.encode(), size=64 << 20)
+            moments = struct.pack(">dd", self._host.machine.standing[uuid], self._host.loop.now)
+            where.entries[name] = Node(False, 0o600, MAGIC + uuid.encode() + moments, size=64 << 20)
 
         await self._do(uuid, 0.3, save)
 
@@ -466,14 +473,18 @@ class Driver:
             machine, found = self._host.machine, self._host.files.find(path)
             if spec.uuid in machine.running:
                 return
-            if found is None or found.data != MAGIC + spec.uuid.encode():
+            mark = MAGIC + spec.uuid.encode()
+            if found is None or not found.data.startswith(mark):
                 raise HypervisorError(f"{path} does not hold the memory of this guest")
-            machine.paused[spec.uuid] = "User"
+            machine.paused[spec.uuid], machine.standing[spec.uuid] = "User", self._host.loop.now
+            machine.remembering[spec.uuid] = struct.unpack(">dd", found.data[len(mark) : len(mark) + 16])
             try:
                 self._host.start_guest(spec.uuid, lambda: not me.alive)
             except HypervisorError:
                 del machine.paused[spec.uuid]
                 raise
+            finally:
+                del machine.remembering[spec.uuid]
 
         await self._do(spec.uuid, self._host.rng.uniform(0.2, 0.5), bring_back)
 

@@ -58,6 +58,7 @@ AT_EVERY_START: tuple[Callable[[Run, Host, str], Complaints], ...] = (
     guests.no_host_is_overfull,
     guests.it_has_one_root_disk,
     copies.nothing_starts_half_gone_back,
+    copies.what_a_guest_remembers_is_on_its_disks,
 )
 
 IN_THE_END: tuple[Callable[[Run], Complaints], ...] = (

@@ -50,7 +50,8 @@ def a_machine_goes_back_as_a_whole(run: Run, table: Table, event: Event, author:
     before = status_of(event.before) if event.before is not None else {}
     if status.get("reverting", 0) > before.get("reverting", 0):
         run.reverting[event.obj["metadata"]["uid"]] = run.world.loop.now
-    if event.type != "MODIFIED" or status.get("revertObserved", 0) <= before.get("revertObserved", 0):
+    said = "resumeStart" if event.obj["spec"].get("memory") else "revertObserved"  # before the guest writes again
+    if event.type != "MODIFIED" or status.get(said, 0) <= before.get(said, 0):
         return
     for part in _parts(event.obj):
         copy, disk = _copy_of(run, event.obj, part), _disk_of(run, event.obj, part)
@@ -58,6 +59,21 @@ def a_machine_goes_back_as_a_whole(run: Run, table: Table, event: Event, author:
             yield (
                 f"{name_of(event.obj)} says that it was brought back, and Volume {part['volume']} is of "
                 f"{disk.written:.3f}, not of {copy.written:.3f}"
+            )
+
+
+def what_a_guest_remembers_is_on_its_disks(run: Run, host: Host, uuid: str) -> Complaints:
+    """A guest that is brought back with its memory finds what was there while that was kept: it stood still then."""
+    remembered = host.machine.remembering.get(uuid)
+    if remembered is None:
+        return
+    since, until = remembered
+    for disk in host.machine.running[uuid].disks:
+        node = host.files.find(disk.path)
+        if node is not None and not disk.cdrom and not since <= node.written <= until:
+            yield (
+                f"guest {uuid} was brought back with the memory of {since:.3f} to {until:.3f} on a disk of "
+                f"{node.written:.3f}"
             )
 
 

@@ -79,6 +79,7 @@ def _strange_files(run: Run, host: Host) -> Complaints:
     all_ = (*run.all(DISK), *run.all(COPY), *run.all(DISK_SNAPSHOT))
     known = {f"{POOL_ROOT}/{folder_of(each)}/{each['spec']['path']}" for each in all_
              if each["spec"]["hostName"] == host.name or each["spec"]["pool"] == names.SHARED_POOL}  # fmt: skip
+    known |= {path.replace(".qcow2", ".memory") for path in known if "/snapshots/" in path}
     making = {each["metadata"]["uid"] for each in all_}
     for path in host.files.files(POOL_ROOT):
         if path.endswith(f"/{MARK}") or any(f"/.{uid}." in path for uid in making):
