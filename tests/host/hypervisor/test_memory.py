@@ -98,7 +98,7 @@ class Killed(backups.HypervisorError):
     """The agent ends here."""
 
 
-STEPS = ["hold", "begin", "save", "publish"]
+STEPS = ["save", *(pytest.param(step, marks=pytest.mark.slow) for step in ("hold", "begin", "publish"))]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -153,6 +153,7 @@ async def test_both_agents_killed_while_memory_is_kept(both: Both, step: str) ->
     await gone_on(both, key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["define", "restore", "record", "resume"])
 async def test_agent_killed_while_memory_comes_back(both: Both, step: str) -> None:
     """Nobody runs before it is written down that it was brought back, and then never again."""
