@@ -33,7 +33,7 @@ def parse(command: Declared, raw: Mapping[str, str], find: Find) -> Any:
     """The arguments, as the command's own dataclass. Raises ApiError."""
     said = {name.lower(): value for name, value in raw.items()}
     given = {name.partition("[")[0] for name, value in said.items() if value}
-    for name in sorted(given & command.refused):
+    for name in sorted(name for name in given & command.refused if _asks(command, said.get(name, ""))):
         raise errors.parameter_not_yet(command.name, name)
     known = {param.name.lower() for param in command.params} | command.ignored | RESERVED
     if unknown := sorted(given - known):
@@ -49,6 +49,11 @@ def parse(command: Declared, raw: Mapping[str, str], find: Find) -> Any:
         elif param.required and not (param.every and said.get(param.name.lower()) == EVERY):
             raise errors.missing(command.name, param.name)
     return command.args(**values)
+
+
+def _asks(command: Declared, value: str) -> bool:
+    """A switch that is off asks for nothing, except of a list, which it narrows."""
+    return command.name.startswith("list") or value.lower() != "false"
 
 
 def _paged(command: Declared, said: Mapping[str, str]) -> None:

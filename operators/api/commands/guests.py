@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import uuid as rfc
 from dataclasses import dataclass
 
+from operators.api import errors, ostypes
 from operators.api.call import Call, ListArgs, contains, listing
 from operators.api.cloud import Zone
 from operators.api.declare import Answer, Listing, command, identifier, string, uuid
 from operators.api.responses.virtualmachine import HYPERVISOR
 from operators.contract.fabric import ZONE
+from operators.contract.storage import IMAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +55,33 @@ class OsTypeResponse:
     fordisplay: bool = True
 
 
-def _id(name: str) -> str:
-    return str(rfc.uuid5(rfc.NAMESPACE_DNS, f"{name}.guest-os.cloudstack.dev"))
+CATEGORIES = tuple(OsCategoryResponse(id=ostypes.id_of(name), name=name) for name in ostypes.FAMILIES)
 
 
-CATEGORIES = tuple(OsCategoryResponse(id=_id(name), name=name) for name in ("Linux", "Other"))
-OS_TYPES = tuple(
-    OsTypeResponse(id=_id(name), name=name, description=name, oscategoryid=category.id, oscategoryname=category.name)
-    for category, name in zip(CATEGORIES, ("Other Linux (64-bit)", "Other (64-bit)"), strict=True)
-)
-"""A guest's operating system changes nothing about how it is run here, so there are no more than clients ask for."""
+def os_types(call: Call) -> list[OsTypeResponse]:
+    """Those that are known, and those that Images name."""
+    names = ostypes.every(image.spec.os_type for image in call.cloud.all(IMAGE))
+    families = [(name, ostypes.family(name)) for name in names]
+    return [
+        OsTypeResponse(
+            id=ostypes.id_of(name),
+            name=name,
+            description=name,
+            oscategoryid=ostypes.id_of(family),
+            oscategoryname=family,
+        )
+        for name, family in families
+    ]
+
+
+def os_type(call: Call, command: str, uid: str) -> str:
+    """The operating system of that id; empty for none. Raises ApiError."""
+    if not uid:
+        return ""
+    found = next((each.name for each in os_types(call) if each.id == uid), None)
+    if found is None:
+        raise errors.no_entity(command, "ostypeid", uid)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +124,7 @@ async def list_os_types(call: Call, args: ListOsTypes) -> Answer:
     """The fixed few."""
     found = [
         each
-        for each in OS_TYPES
+        for each in os_types(call)
         if args.id in ("", each.id)
         and args.oscategoryid in ("", each.oscategoryid)
         and args.description in ("", each.description)

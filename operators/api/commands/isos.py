@@ -10,8 +10,9 @@ from operators.api import errors, naming
 from operators.api.call import Call, OwnerArgs, TaggedListArgs, asked, listing, place_to_make, tagged
 from operators.api.changing import change, remove
 from operators.api.cloud import VM, Image, Volume, Zone, name_of
+from operators.api.commands.guests import os_type
 from operators.api.commands.templates import checksum_of, filter_of, image_for, own_template, visible
-from operators.api.declare import Answer, Listing, Started, boolean, command, string, uuid
+from operators.api.declare import Answer, Listing, Started, boolean, command, identifier, string, uuid
 from operators.api.jobs import DELETION, changed, job_id
 from operators.api.responses.done import Done
 from operators.api.responses.offerings import TemplateResponse, template
@@ -38,7 +39,7 @@ class ListIsos(TaggedListArgs):
     zoneid: Zone | None = uuid("The zone to show them in; they are in every zone", ZONE)
     bootable: bool | None = boolean("Whether one can boot from them", default=None)
     ispublic: bool | None = boolean("Whether other accounts may use them", default=None)
-    isready: bool | None = boolean("Whether they can be used now", default=None)
+    isready: bool = boolean("Only those that can be used now")
 
 
 @command(
@@ -63,7 +64,7 @@ async def list_isos(call: Call, args: ListIsos) -> Answer:
             and asked(args, obj, name_of(obj))
             and args.bootable in (None, obj.spec.bootable)
             and args.ispublic in (None, template(call, obj, zone).ispublic)
-            and args.isready in (None, template(call, obj, zone).isready)
+            and (not args.isready or template(call, obj, zone).isready)
         )
 
     return listing(args, call.cloud.all(IMAGE, None, wanted), lambda obj: template(call, obj, zone))
@@ -82,6 +83,7 @@ class RegisterIso(OwnerArgs):
     checksum: str = string(
         "{SHA-256} and its digits, {SHA-512}, {SHA-1} or {MD5}; without it whatever comes first is taken"
     )
+    ostypeid: str = identifier("ID of its operating system")
     ispublic: bool = boolean("Whether other accounts may use it")
     bootable: bool = boolean("Whether one can boot from it", default=True)
 
@@ -92,7 +94,7 @@ class RegisterIso(OwnerArgs):
     item=TemplateResponse,
     key="iso",
     refused="arch directdownload imagestoreuuid",
-    ignored="isdynamicallyscalable isextractable isfeatured ostypeid passwordenabled",
+    ignored="isdynamicallyscalable isextractable isfeatured passwordenabled",
 )
 async def register_iso(call: Call, args: RegisterIso) -> Answer:
     """The Image that kubectl would make."""
@@ -100,6 +102,7 @@ async def register_iso(call: Call, args: RegisterIso) -> Answer:
         url=args.url,
         checksum=checksum_of(args.checksum),
         format=ISO,
+        os_type=os_type(call, "registerIso", args.ostypeid),
         display_name=args.displaytext or args.name,
         public=args.ispublic,
         bootable=args.bootable,

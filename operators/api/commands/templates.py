@@ -9,6 +9,7 @@ from operators.api import errors, naming
 from operators.api.call import Call, OwnerArgs, TaggedListArgs, asked, listing, place_to_make, tagged
 from operators.api.changing import given, remove, update
 from operators.api.cloud import Image, Zone, name_of
+from operators.api.commands.guests import os_type
 from operators.api.declare import (
     Answer,
     Listing,
@@ -16,6 +17,7 @@ from operators.api.declare import (
     Started,
     boolean,
     command,
+    identifier,
     string,
     uuid,
     uuids,
@@ -44,7 +46,7 @@ class ListTemplates(TaggedListArgs):
     name: str = string("Name of the template")
     zoneid: Zone | None = uuid("The zone to show them in; they are in every zone", ZONE)
     hypervisor: str = string("Templates of this hypervisor; all are of KVM")
-    isready: bool | None = boolean("Whether they can be used now", default=None)
+    isready: bool = boolean("Only those that can be used now")
 
 
 @command(
@@ -70,7 +72,7 @@ async def list_templates(call: Call, args: ListTemplates) -> Answer:
             and (not ids or obj.meta.uid in ids)
             and asked(args, obj, name_of(obj))
             and args.hypervisor.lower() in ("", HYPERVISOR.lower())
-            and args.isready in (None, template(call, obj, zone).isready)
+            and (not args.isready or template(call, obj, zone).isready)
         )
 
     return listing(args, call.cloud.all(IMAGE, None, wanted), lambda obj: template(call, obj, zone))
@@ -135,6 +137,7 @@ class RegisterTemplate(OwnerArgs):
         "{SHA-256} and its digits, {SHA-512}, {SHA-1} or {MD5}; without it whatever comes first is taken"
     )
     ispublic: bool = boolean("Whether other accounts may use it")
+    ostypeid: str = identifier("ID of its operating system")
     zoneid: Zone | None = uuid("The zone to show it in; it is in every zone, as -1 says", ZONE, every=True)
 
 
@@ -144,7 +147,7 @@ class RegisterTemplate(OwnerArgs):
     item=TemplateResponse,
     key="template",
     refused="arch deployasis details extensionid externaldetails forcks templatetag",
-    ignored="""bits isdynamicallyscalable isextractable isfeatured isrouting ostypeid passwordenabled requireshvm
+    ignored="""bits isdynamicallyscalable isextractable isfeatured isrouting passwordenabled requireshvm
         sshkeyenabled templatetype zoneids directdownload""",
 )
 async def register_template(call: Call, args: RegisterTemplate) -> Answer:
@@ -157,6 +160,7 @@ async def register_template(call: Call, args: RegisterTemplate) -> Answer:
         url=args.url,
         checksum=checksum_of(args.checksum),
         format=FORMATS[args.format.lower()],
+        os_type=os_type(call, "registerTemplate", args.ostypeid),
         display_name=args.displaytext or args.name,
         public=args.ispublic,
     )
@@ -199,6 +203,8 @@ class UpdateTemplate(One):
     displaytext: str = string("What people read in place of the name from now on", length=4096)
     format: str = string("The format that it has: clients that repeat it are welcome, and no other is taken")
     isrouting: bool = boolean("False: there are no templates of routers")
+    bootable: bool | None = boolean("Whether one can boot from it: as it is", default=None)
+    ostypeid: str = identifier("ID of the operating system that it has")
 
 
 @command(
@@ -206,8 +212,8 @@ class UpdateTemplate(One):
     "Gives a template other names. What it is made of stays as it is.",
     item=TemplateResponse,
     key="template",
-    refused="arch bootable cleanupdetails details forceupdateostype forcks templatetag templatetype",
-    ignored="sortkey isdynamicallyscalable ostypeid passwordenabled requireshvm sshkeyenabled",
+    refused="arch cleanupdetails details forceupdateostype forcks templatetag templatetype",
+    ignored="sortkey isdynamicallyscalable passwordenabled requireshvm sshkeyenabled",
 )
 async def update_template(call: Call, args: UpdateTemplate) -> Answer:
     """The names."""
@@ -216,6 +222,10 @@ async def update_template(call: Call, args: UpdateTemplate) -> Answer:
         raise errors.invalid(f"template {name_of(image)} is {image.spec.format.upper()}, and stays what it is")
     if args.isrouting:
         raise errors.invalid("there are no templates of routers: they are network namespaces of hosts")
+    if args.ostypeid not in ("", template(call, image, None).ostypeid):
+        raise errors.invalid(f"the operating system of template {name_of(image)} is said when it is registered")
+    if args.bootable not in (None, image.spec.bootable):
+        raise errors.invalid(f"whether template {name_of(image)} is bootable is said when it is registered")
     named = await update(call, image, given(displayName=args.displaytext), name=args.name)
     return Single(template(call, named, None))
 

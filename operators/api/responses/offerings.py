@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from operators.api import ostypes
 from operators.api.call import Call
 from operators.api.cloud import ComputeOffering, DiskOffering, Image, Zone, name_of
 from operators.api.responses.owned import OwnedResponse, whose
@@ -82,6 +83,7 @@ class TemplateResponse(OwnedResponse):
     size: Long | None
     format: str
     hypervisor: str = HYPERVISOR
+    ostypeid: str
     ostypename: str
     checksum: str | None
     url: str | None
@@ -155,12 +157,22 @@ def disk_offering(obj: DiskOffering) -> DiskOfferingResponse:
     )
 
 
+_SPELLINGS = {"md5": "", "sha1": "{SHA-1}", "sha256": "{SHA-256}", "sha512": "{SHA-512}"}
+
+
+def _checksum(said: str) -> str | None:
+    """As CloudStack's clients say it when they register one: they look for it by what they said."""
+    algorithm, _, digits = said.partition(":")
+    return f"{_SPELLINGS[algorithm]}{digits}" if said else None
+
+
 def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
     """The response of one template. Images are in every zone, so the zone is the one that was asked about."""
     owner = whose(call, obj.meta.namespace)
     in_catalogue = obj.meta.namespace == call.cloud.catalogue
     ready = condition(obj.status.conditions, Type.READY)
     usable = ready.true if ready is not None else obj.spec.source is None
+    system = obj.spec.os_type or ostypes.UNKNOWN
     return TemplateResponse(
         id=obj.meta.uid,
         name=name_of(obj),
@@ -175,8 +187,9 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
         status="Download Complete" if usable else ready.message if ready else "",
         size=Long(int(obj.status.virtual_size)) if obj.status.virtual_size is not None else None,
         format=obj.spec.format.upper(),
-        ostypename=obj.spec.os_type or "Other (64-bit)",
-        checksum=obj.spec.checksum or obj.status.checksum or None,
+        ostypeid=ostypes.id_of(system),
+        ostypename=system,
+        checksum=_checksum(obj.spec.checksum or obj.status.checksum),
         url=_address(call, obj),
         bootable=obj.spec.bootable,
         tags=tag_responses(obj.meta),

@@ -88,3 +88,32 @@ async def test_checksums_as_clients_say_them(world: World, said: str, kept: str 
 async def test_checksums_that_are_none(world: World, said: str) -> None:
     status, body = await world.ask("alice", "registerTemplate", **(ABOUT | {"checksum": said}))
     assert (status, "checksum must be" in body["registertemplateresponse"]["errortext"]) == (431, True)
+
+
+async def test_not_only_what_is_ready(world: World) -> None:
+    """`cs_iso` says isready=false when it looks whether there is one at all."""
+    uid = (await template(world))["id"]
+    for ready in ({}, {"isready": "false"}, {"isready": "true"}):
+        found = (await world.call("alice", "listTemplates", templatefilter="self", name="one", **ready))["template"]
+        assert [each["id"] for each in found] == [uid]
+
+
+async def test_an_operating_system_is_kept_and_told(world: World) -> None:
+    """`cs_template` calls a template changed that does not tell the operating system it was registered with."""
+    listed = (await world.call("alice", "listOsTypes", description="Ubuntu 24.04 LTS"))["ostype"]
+    (system,) = [each["id"] for each in listed]
+    made = await template(world, ostypeid=system)
+    assert (made["ostypeid"], made["ostypename"]) == (system, "Ubuntu 24.04 LTS")
+    await world.call("alice", "updateTemplate", id=made["id"], ostypeid=system)
+    status, _ = await world.ask("alice", "updateTemplate", id=made["id"], ostypeid=(await template(world))["ostypeid"])
+    assert status == 431
+    status, _ = await world.ask("alice", "registerTemplate", **(ABOUT | {"ostypeid": made["id"]}))
+    assert status == 431
+
+
+async def test_a_switch_that_is_off_asks_for_nothing(world: World) -> None:
+    """Modules send every switch that they have; of a list, though, an off one is a filter."""
+    uid = (await template(world))["id"]
+    await world.call("alice", "updateTemplate", id=uid, cleanupdetails="false", forceupdateostype="False")
+    assert (await world.ask("alice", "updateTemplate", id=uid, cleanupdetails="true"))[0] == 432
+    assert (await world.ask("alice", "listVolumes", isencrypted="false"))[0] == 432
