@@ -82,6 +82,7 @@ from operators.contract.vmsnapshots import (
     VirtualMachineSnapshotSpec,
     VirtualMachineSnapshotStatus,
 )
+from operators.contract.webhooks import WEBHOOK, WebhookSpec, WebhookStatus
 from operators.kernel.cache import Cache
 
 VM: TypeAlias = Obj[VirtualMachineSpec, VirtualMachineStatus]
@@ -106,6 +107,7 @@ Pool: TypeAlias = Obj[StoragePoolSpec, StoragePoolStatus]
 IPRange: TypeAlias = Obj[IPRangeSpec, Quiet]
 ImageStore: TypeAlias = Obj[ImageStoreSpec, Quiet]
 Router: TypeAlias = Obj[RouterSpec, HostSideStatus]
+Webhook: TypeAlias = Obj[WebhookSpec, WebhookStatus]
 ComputeOffering: TypeAlias = Obj[ComputeOfferingSpec, Quiet]
 DiskOffering: TypeAlias = Obj[DiskOfferingSpec, Quiet]
 NetworkOffering: TypeAlias = Obj[NetworkOfferingSpec, Quiet]
@@ -116,6 +118,7 @@ KINDS: tuple[Kind[Any, Any], ...] = (
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
     *(AFFINITY_GROUP, INSTANCE_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT, SNAPSHOT_SCHEDULE, MIGRATION),
     VIRTUAL_MACHINE_SNAPSHOT,
+    WEBHOOK,
     *(USER_DATA, IMAGE, NETWORK, PORT, ROUTER, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 

@@ -21,8 +21,8 @@ class History(Protocol):
     async def ask(self, what: str, **params: Any) -> dict[str, Any]:
         """One of its addresses, such as `events`; None and empty parameters are left out. Raises ApiError."""
 
-    async def archive(self, **params: Any) -> dict[str, Any]:
-        """Archive or delete events. Raises ApiError."""
+    async def change(self, what: str, **params: Any) -> dict[str, Any]:
+        """One of its addresses that change something: `archive`, `redeliver` or `forget`. Raises ApiError."""
 
 
 class DataService:
@@ -37,9 +37,9 @@ class DataService:
         """One of its addresses."""
         return await self._send("GET", what, params)
 
-    async def archive(self, **params: Any) -> dict[str, Any]:
-        """Archive or delete events."""
-        return await self._send("POST", "archive", params)
+    async def change(self, what: str, **params: Any) -> dict[str, Any]:
+        """One of its addresses that change something."""
+        return await self._send("POST", what, params)
 
     async def _send(self, method: str, what: str, params: dict[str, Any]) -> dict[str, Any]:
         if self._session is None:

@@ -118,7 +118,11 @@ class Service:
     def application(self) -> web.Application:
         """The answers by HTTP."""
         cache, context = self.context.cache, self.context
-        endpoints = (*Objects(cache).endpoints(), *Fabric(cache).endpoints(), *Told(self.database).endpoints())
+        endpoints = (
+            *Objects(cache).endpoints(),
+            *Fabric(cache).endpoints(),
+            *Told(self.database, context.clock.now).endpoints(),
+        )
         return application(endpoints, Tokens(context.reviews, context.clock).judge, context.synced.is_set, VERSION)
 
     async def serve(self) -> None:

@@ -144,7 +144,8 @@ async def _change(call: Call, args: ChangeEvents, *, delete: bool) -> Answer:
     if not (args.ids or args.type or args.startdate or args.enddate):
         raise errors.invalid("either ids, type, startdate or enddate must be specified")
     mine = call.cloud.all(ACCOUNT, None, lambda obj: call.directory.sees_account(call.caller, obj))
-    told = await call.history.archive(
+    told = await call.history.change(
+        "archive",
         namespace=tuple(account.meta.name for account in mine),
         ids=args.ids,
         type=args.type,

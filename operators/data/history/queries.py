@@ -180,44 +180,6 @@ def _cut(row: sa.Row[tuple[object, ...]], query: UsageQuery) -> UsageRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRow:
-    """A delivery as it is told."""
-
-    receiver: str
-    event: str
-    state: str
-    attempts: int
-    due: datetime
-    said: str
-    """What went wrong last."""
-
-
-async def deliveries(database: Database, state: str, offset: int, limit: int) -> Found[DeliveryRow]:
-    """Deliveries in a state, the oldest first. Raises Away."""
-    where = DELIVERIES.c.state == state
-
-    def work(connection: sa.Connection) -> Found[DeliveryRow]:
-        total = connection.scalar(sa.select(sa.func.count()).select_from(DELIVERIES).where(where)) or 0
-        rows = connection.execute(
-            sa.select(DELIVERIES).where(where).order_by(DELIVERIES.c.seq).offset(offset).limit(limit)
-        )
-        items = [DeliveryRow(row.webhook, row.event, row.state, row.attempts, utc(row.due), row.said) for row in rows]
-        return Found(total, items)
-
-    return await database.run(work)
-
-
-async def dead(database: Database, webhook: str) -> int:
-    """How many deliveries of a webhook were given up. Raises Away."""
-    where = (DELIVERIES.c.webhook == webhook) & (DELIVERIES.c.state == "dead")
-
-    def work(connection: sa.Connection) -> int:
-        return connection.scalar(sa.select(sa.func.count()).select_from(DELIVERIES).where(where)) or 0
-
-    return await database.run(work)
-
-
 async def forget(database: Database, before: datetime) -> int:
     """Take out what ended before a moment; how many rows. What still goes on stays. Raises Away."""
 

@@ -18,14 +18,13 @@ import sqlalchemy as sa
 from operators.contract.meta import Key, Kind
 from operators.contract.reasons import Reason
 from operators.data.history.database import Away, Database, moment
+from operators.data.history.deliveries import PENDING
 from operators.data.history.facts import Event, Facts, Meter, facts_of, shown, went
 from operators.data.history.gathered import Gathered
 from operators.data.history.tables import DELIVERIES, EVENTS, OBJECTS, USAGE
 from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Done, Outcome, Problem, Retry
-
-PENDING = "pending"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 
 from operators.contract.codec import Json
-from operators.data.history import queries
+from operators.data.history import deliveries, queries
 from operators.data.history.database import Database
 from operators.data.rest.declare import LIST, BadRequest, Endpoint, Param, Values
 from operators.data.rest.objects import PAGE
@@ -33,7 +35,15 @@ USAGE = (
     Param("uid", "What this object used"),
     *PAGE,
 )
-DELIVERIES = (Param("state", "pending, delivered or dead; dead by default", default="dead"), *PAGE)
+OF = (
+    Param("receiver", "Those of the Webhooks of these uids", "list"),
+    Param("id", "The one of this number", "integer", maximum=2**62),
+    Param("type", "Those of events of this type"),
+    SINCE,
+    UNTIL,
+)
+DELIVERIES = (Param("state", "pending, delivered, dead or any; dead by default", default="dead"), *OF, *PAGE)
+CHOSEN = (Param("receiver", "Those of the Webhooks of these uids", "list", required=True), *OF[1:])
 ARCHIVE = (
     Param("namespace", "Those in these namespaces", "list", required=True),
     Param("ids", "Those of these ids", "list"),
@@ -47,8 +57,9 @@ ARCHIVE = (
 class Told:
     """The endpoints over one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
+        self._now = now
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """All of them."""
@@ -58,6 +69,8 @@ class Told:
             Endpoint(
                 "/data/v1/deliveries", "What the event bus is owed, or never took", self.deliveries, DELIVERIES, LIST
             ),
+            Endpoint("/data/v1/redeliver", "Try deliveries once more, at once", self.redeliver, CHOSEN, method="POST"),
+            Endpoint("/data/v1/forget", "Forget deliveries", self.forget, CHOSEN, method="POST"),
             Endpoint("/data/v1/usage", "What was used between two moments", self.usage, USAGE, LIST),
         )
 
@@ -93,8 +106,18 @@ class Told:
 
     async def deliveries(self, values: Values) -> Json:
         """A page of deliveries."""
-        found = await queries.deliveries(self._database, values["state"] or "dead", values["offset"], values["limit"])
+        state = values["state"] or deliveries.DEAD
+        query = _chosen(values, "" if state == "any" else state, values["offset"], values["limit"])
+        found = await deliveries.deliveries(self._database, query)
         return {"total": found.total, "items": [asdict(row) for row in found.items]}
+
+    async def redeliver(self, values: Values) -> Json:
+        """How many are tried again."""
+        return {"changed": await deliveries.again(self._database, _chosen(values), self._now())}
+
+    async def forget(self, values: Values) -> Json:
+        """How many were forgotten."""
+        return {"changed": await deliveries.drop(self._database, _chosen(values))}
 
     async def usage(self, values: Values) -> Json:
         """A page of usage."""
@@ -111,3 +134,16 @@ class Told:
         )
         found = await queries.usage(self._database, query)
         return {"total": found.total, "items": [asdict(row) for row in found.items]}
+
+
+def _chosen(values: Values, state: str = "", offset: int = 0, limit: int = 0) -> deliveries.DeliveryQuery:
+    return deliveries.DeliveryQuery(
+        state=state,
+        receivers=values["receiver"],
+        id=values["id"],
+        type=values["type"],
+        since=values["since"],
+        until=values["until"],
+        offset=offset,
+        limit=limit,
+    )

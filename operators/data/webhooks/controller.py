@@ -12,7 +12,7 @@ from operators.contract.core import SECRET
 from operators.contract.meta import Key, Kind
 from operators.contract.reasons import Reason
 from operators.contract.webhooks import WEBHOOK, WebhookStatus
-from operators.data.history import queries
+from operators.data.history import deliveries
 from operators.data.history.database import Away, Database
 from operators.data.webhooks import guard
 from operators.data.webhooks.deliver import Target
@@ -91,7 +91,7 @@ class Webhooks:
         refusal, uid = guard.refusal(webhook.spec.url, self._allowed), webhook.meta.uid
         error = self._errors.get(uid, "")[:SHORT]
         try:
-            dead = await queries.dead(self._database, uid)
+            dead = await deliveries.dead(self._database, uid)
         except Away as away:
             raise Problem(Retry(Reason.RETRYING, f"the database cannot be asked: {away}")) from away
         try:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from operators.data.history.database import Away, Database, utc
+from operators.data.history.deliveries import DEAD, DELIVERED, PENDING
 from operators.data.history.queries import EventRow
 from operators.data.history.tables import DELIVERIES, EVENTS
 from operators.data.webhooks import envelope
@@ -19,7 +20,6 @@ from operators.kernel.clock import Clock
 
 log = structlog.get_logger()
 
-PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 LINE = 20
 """Deliveries of one webhook in a round, so that none is in the way of others."""
 PATIENCE = timedelta(seconds=15)

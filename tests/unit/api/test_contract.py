@@ -27,7 +27,65 @@ each_command = pytest.mark.parametrize("command", DECLARED, ids=lambda command: 
 
 SOON = {"updateIso"}
 """Commands that clients call and somebody is at."""
+_WEBHOOK = {
+    **dict.fromkeys(("id", "name", "description", "state", "scope", "payloadurl", "secretkey"), "string"),
+    **dict.fromkeys(("account", "domain", "domainid", "domainpath", "project", "projectid"), "string"),
+    "sslverification": "boolean",
+    "created": "date",
+}
+_ABOUT_WEBHOOK = {
+    **dict.fromkeys(("description", "state", "scope", "secretkey"), "string"),
+    "sslverification": "boolean",
+}
+_SCOPED = {
+    **dict.fromkeys(("account", "keyword"), "string"),
+    **dict.fromkeys(("domainid", "projectid"), "uuid"),
+    **dict.fromkeys(("listall", "isrecursive"), "boolean"),
+    **dict.fromkeys(("page", "pagesize"), "integer"),
+}
+_DELIVERY = {
+    **dict.fromkeys(("id", "eventid", "eventtype", "webhookid", "webhookname", "headers", "payload"), "string"),
+    **dict.fromkeys(("managementserverid", "managementservername", "response"), "string"),
+    "success": "boolean",
+    **dict.fromkeys(("startdate", "enddate"), "date"),
+}
+_CHOSEN = {
+    **dict.fromkeys(("id", "webhookid", "managementserverid"), "uuid"),
+    **dict.fromkeys(("startdate", "enddate"), "date"),
+}
+
+
+def _beyond(params: dict[str, str], response: dict[str, str]) -> dict[str, Any]:
+    return {"params": params, "response": response, "async": False}
+
+
+_SUCCESS = {"success": "boolean", "displaytext": "string"}
 BEYOND: dict[str, Any] = {
+    "createWebhook": _beyond(
+        {
+            "name": "string!",
+            "payloadurl": "string!",
+            **_ABOUT_WEBHOOK,
+            **{name: _SCOPED[name] for name in ("account", "domainid", "projectid")},
+        },
+        _WEBHOOK,
+    ),
+    "listWebhooks": _beyond({**_SCOPED, "id": "uuid", **dict.fromkeys(("name", "state", "scope"), "string")}, _WEBHOOK),
+    "updateWebhook": _beyond({"id": "uuid!", "name": "string", "payloadurl": "string", **_ABOUT_WEBHOOK}, _WEBHOOK),
+    "deleteWebhook": _beyond({"id": "uuid!"}, _SUCCESS),
+    "listWebhookDeliveries": _beyond(
+        {**_CHOSEN, "eventtype": "string", **{name: _SCOPED[name] for name in ("keyword", "page", "pagesize")}},
+        _DELIVERY,
+    ),
+    "deleteWebhookDelivery": _beyond(_CHOSEN, _SUCCESS),
+    "executeWebhookDelivery": _beyond(
+        {
+            **dict.fromkeys(("id", "webhookid"), "uuid"),
+            **dict.fromkeys(("payload", "payloadurl", "secretkey"), "string"),
+            "sslverification": "boolean",
+        },
+        _DELIVERY,
+    ),
     "getApiLimit": {
         "params": {},
         "response": {

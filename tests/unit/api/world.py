@@ -81,6 +81,8 @@ class World:
     """Address of the integration port."""
     hold: bool = False
     """Whether the puppets leave everything as it is."""
+    told: list[Told] = field(default_factory=list)
+    """What answers in place of the Data service; the last one does."""
     moving: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the puppets are at it."""
 
@@ -212,12 +214,19 @@ async def _unmake(store: MemoryStore, vm: VM) -> None:
 
 
 class Told:
-    """The Data service's part: whatever is asked for, nothing has happened yet."""
+    """The Data service's part: whatever is asked for, nothing has happened yet, unless a test puts another there."""
+
+    def __init__(self, instead: list[Told] | None = None) -> None:
+        self.instead = instead if instead is not None else []
 
     async def ask(self, what: str, **params: Any) -> dict[str, Any]:
+        if self.instead:
+            return await self.instead[-1].ask(what, **params)
         return {"zones": {}} if what == "capacity" else {"total": 0, "items": []}
 
-    async def archive(self, **params: Any) -> dict[str, Any]:
+    async def change(self, what: str, **params: Any) -> dict[str, Any]:
+        if self.instead:
+            return await self.instead[-1].change(what, **params)
         return {"changed": 0}
 
 
@@ -251,13 +260,15 @@ async def running(**env: str) -> AsyncIterator[World]:
     api, engine = _manager(server, handlers.COMPONENT, ENV | env), _manager(server, ENGINE, {})
     tasks = [asyncio.create_task(each.run()) for each in (api, engine)]
     await api.synced.wait()
-    behind = await handlers.behind(api.context, Told())
+    told = Told()
+    behind = await handlers.behind(api.context, told)
     async with (
         health.served(application(*behind), 0, "127.0.0.1") as port,
         health.served(integration(*behind), 0, "127.0.0.1") as trusted,
         aiohttp.ClientSession() as session,
     ):
         world = World(server, f"http://127.0.0.1:{port}/client/api", session, api, f"http://127.0.0.1:{trusted}")
+        world.told = told.instead
         tasks.append(asyncio.create_task(world._puppets()))
         try:
             yield world

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from operators.contract.meta import Key
 from operators.contract.storage import VOLUME
-from operators.data.history import queries
+from operators.data.history import deliveries
 from operators.data.history.database import Database
 from operators.data.history.recorder import Recorder, Seen
 from operators.data.webhooks import envelope
@@ -52,7 +52,7 @@ class Clock:
 
 
 async def state(database: Database, name: str) -> list[tuple[str, int]]:
-    found = await queries.deliveries(database, name, 0, 100)
+    found = await deliveries.deliveries(database, deliveries.DeliveryQuery(name))
     return [(row.said, row.attempts) for row in found.items]
 
 
@@ -114,3 +114,32 @@ def test_backoff_grows_to_an_hour() -> None:
     waits = [backoff(attempt) for attempt in range(1, ATTEMPTS + 1)]
     assert waits == sorted(waits)
     assert (waits[0], waits[-1]) == (timedelta(seconds=2), timedelta(hours=1))
+
+
+async def test_one_that_was_given_up_is_tried_again_and_what_is_forgotten_is_not(
+    database: Database, hands: Hands
+) -> None:
+    recorder = Recorder(database, lambda namespace, type_: ("w1", "w2"), lambda: hands.now)
+    receiver = Receiver()
+    async with health.served(receiver.app(), 0, "127.0.0.1") as port, aiohttp.ClientSession() as session:
+        targets = {name: Target(name, f"http://127.0.0.1:{port}/hook", KEY) for name in ("w1", "w2")}
+        courier = Courier(database, Clock(hands), session, targets.get)  # type: ignore[arg-type]
+        receiver.code = 500
+        await recorder.write(VOLUME, LEDGER, volume("2Gi"))
+        for _ in range(ATTEMPTS):
+            await courier.round()
+            hands.later(hours=2)
+        found = await deliveries.deliveries(database, deliveries.DeliveryQuery(receivers=("w1",)))
+        (one,) = found.items
+        assert (one.state, one.type, one.receiver) == ("dead", "VOLUME.CREATE", "w1")
+        strange = deliveries.DeliveryQuery(receivers=("w2",), id=one.id)
+        assert await deliveries.again(database, strange, hands.now) == 0, "it is another's"
+        receiver.code, receiver.got = 204, []
+        assert await deliveries.again(database, deliveries.DeliveryQuery(receivers=("w1",), id=one.id), hands.now) == 1
+        await courier.round()
+        (one,) = (await deliveries.deliveries(database, deliveries.DeliveryQuery(receivers=("w1",)))).items
+        assert (one.state, one.attempts, len(receiver.got)) == ("delivered", 1, 1)
+        late = deliveries.DeliveryQuery(receivers=("w2",), since=hands.now)
+        assert await deliveries.drop(database, late) == 0
+        assert await deliveries.drop(database, deliveries.DeliveryQuery(receivers=("w2",), type="VOLUME.CREATE")) == 1
+        assert (await deliveries.deliveries(database, deliveries.DeliveryQuery())).total == 1
