@@ -300,9 +300,9 @@ async def test_what_is_plainly_so(
 
 
 async def test_a_missing_command_says_why(world: World) -> None:
-    status, body = await world.ask("alice", "addNicToVirtualMachine")
+    status, body = await world.ask("alice", "createVPC")
     assert status == 432
-    assert "cannot change after it was made" in body["addnictovirtualmachineresponse"]["errortext"]
+    assert "VPCs are not there yet" in body["createvpcresponse"]["errortext"]
 
 
 async def test_limits_of_calls(world: World) -> None:
