@@ -48,7 +48,11 @@ async def test_a_template_of_a_volume(world: World) -> None:
     await said(world, True)
     done = await world.job("alice", begun["jobid"])
     template = done["jobresult"]["template"]
-    assert (done["jobstatus"], template["id"], template["checksum"]) == (1, begun["id"], SUM.replace("sha256:", "{SHA-256}"))
+    assert (done["jobstatus"], template["id"], template["checksum"]) == (
+        1,
+        begun["id"],
+        SUM.replace("sha256:", "{SHA-256}"),
+    )
     status, answer = await world.ask("alice", "extractTemplate", id=begun["id"], mode="HTTP_DOWNLOAD")
     assert status == 431 and "no url" in answer["extracttemplateresponse"]["errortext"]
 
