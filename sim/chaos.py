@@ -30,7 +30,7 @@ PROCESS = ("crash", "crash", "crash-on-write", "crash-on-call", "down", "cut", "
 HOST = ("power", "disk-frozen", "disk-full", "libvirtd", "guest-crash", "guest-unseen", "start-fails", "tools-fail",
         "qemu-img-fails", "download-fails", "store-fails", "event-lost", "dhcp-killed", "device-lost", "rules-flushed",
         "deaf")  # fmt: skip
-WHOLE = ("server-away", "overloaded", "compact", "collector-late", "crash-all")
+WHOLE = ("server-away", "overloaded", "compact", "collector-late", "crash-all", "database-away")
 RARE = ("two-leaders", "restore")
 ALL = tuple(dict.fromkeys((*PROCESS, *HOST, *WHOLE, *RARE)))
 UNTOLD = frozenset({"compact", "gap", "stale", "event-lost", "guest-unseen", "device-lost", "restore"})
@@ -130,6 +130,9 @@ class Chaos:
         world.trace.add(world.loop.now, "chaos", "ends", "everything")
         self.users.away = False
         world.collector.paused = False
+        if world.client is not None:
+            world.client.lossy = 0.0
+            world.records.away = False
         for host in world.hosts.values():
             host.faults.end()
             host.files.frozen = host.files.full = False
@@ -340,6 +343,13 @@ class Chaos:
                 link.overloaded = 0.0
 
         return over
+
+    def _database_away(self, trouble: Trouble) -> Callable[[], None] | None:
+        records = self.world.records
+        if records is None:
+            return None
+        records.away = True
+        return lambda: _set(records, away=False)
 
     def _compact(self, trouble: Trouble) -> None:
         """The history is forgotten, and watches break just then: most meet 410, list anew, and hear of no deletion."""

@@ -30,6 +30,9 @@ class Doing:
         if self.away:
             self.world.loop.at(self.world.loop.now + 1.0, self.world.user, self.do, deed)
             return
+        if deed.what.startswith("call-"):
+            self.world.callers.do(deed.what, deed.namespace, deed.name, dict(deed.args))
+            return
         method = getattr(self, "_" + deed.what.replace("-", "_"))
         answer = method(deed.namespace, deed.name, dict(deed.args))
         said = answer if answer is None or isinstance(answer, int) else answer[0]
@@ -152,7 +155,7 @@ class Doing:
         if not args["stops"]:
             return self._machine_snapshot("PATCH", namespace, name, body, content=MERGE)
         self._later(4.0, lambda: self._machine_snapshot("PATCH", namespace, name, body, content=MERGE))
-        self._later(9.0, lambda: self._start(namespace, args["vm"], {}))
+        self._later(4.0 + args["again"], lambda: self._start(namespace, args["vm"], {}))
         return self._stop(namespace, args["vm"], {})
 
     def _later(self, seconds: float, do: Callable[[], Any]) -> None:

@@ -13,10 +13,6 @@ from sim.run import Verdict, run
 
 WAIT = 0.5
 """Seconds between looks at the clock while no run has ended."""
-RENEW = 250
-"""Runs after which a process is replaced by a new one, so that what a run leaves in memory does not pile up."""
-
-
 SWEEP = 8
 """How many seeds share a collection of what they left in memory."""
 
@@ -71,7 +67,7 @@ def verdicts(
                 return
             yield _one(seed, theme, scale)
         return
-    with multiprocessing.get_context("forkserver").Pool(jobs, maxtasksperchild=RENEW) as pool:
+    with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
         results = pool.imap_unordered(partial(_one, theme=theme, scale=scale), seeds)
         while True:
             try:

@@ -268,6 +268,23 @@ def _several_moments() -> Undo:
     return _patched(plan, "_one_moment", lambda snapshot, found, seen: True)
 
 
+def _nothing_is_reserved() -> Undo:
+    """Limits are looked at, and what is about to be made is not written down."""
+    from operators.api import limits
+
+    async def look(call: Any, holder: Any, own: Any) -> None:
+        limits._check(call, holder, holder.status.reservations, own)
+
+    return _patched(limits, "_reserve", look)
+
+
+def _ends_are_not_recorded() -> Undo:
+    """What is gone goes on being used, in the history."""
+    from operators.data.history.recorder import Recorder
+
+    return _patched(Recorder, "_ended", lambda *_: None)
+
+
 # Agents.
 
 

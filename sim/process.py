@@ -82,6 +82,8 @@ class Process:
         self.elector: Elector | None = None
         self.streams: list[Stream] = []
         self.clock = SkewedClock(wire.loop)
+        self.belongings: dict[str, Any] = {}
+        """What stands outside of it and outlives it, by the name under which its actors have it."""
         self.wanted = False
         self.always_leading = False
         """The fault of two leaders: this process believes to lead whatever its Lease says."""
@@ -104,7 +106,7 @@ class Process:
         self._say("starts", f"incarnation {self.lives.starts}")
         actor = self.actor = Actor(self.name)
         self.link.manners = Manners()
-        actor.host = self.host  # type: ignore[attr-defined]
+        actor.__dict__.update(self.belongings, host=self.host)
         self._wire.loop.spawn(actor, self._main(actor), f"{self.name}-main")
 
     def stop(self) -> None:

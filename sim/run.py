@@ -19,6 +19,7 @@ from sim.invariants.words import FLOW, PEOPLE
 from sim.loop import Stuck
 from sim.store.schema import Json
 from sim.store.server import Event, Table
+from sim.tenancy import people
 from sim.workload import Deed, Size, Users
 from sim.world import Shape, World
 
@@ -38,8 +39,10 @@ IDLE_STEPS = 2000
 
 QUICK_SETTLE = 6.0
 """The same in a small world, in which nothing is late."""
-SCALES = {"small": 7, "large": 1}
-"""How large the worlds of seeds are, and how often: a small one costs a third, and many runs find what is rare."""
+SCALES = {"small": 12, "tenants": 1, "large": 2}
+"""How large the worlds of seeds are, and how often: a small one costs a third, and many runs find what is rare.
+
+One with tenants is small, and has the API and Data too."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Scenario:
 
 def scenario(seed: int, theme: str = "", scale: str = "") -> Scenario:
     """Draw everything from the seed; the theme of the faults and the scale too, unless they are asked for."""
-    small = (scale or random.Random(f"{seed}/scale").choices(tuple(SCALES), tuple(SCALES.values()))[0]) == "small"
+    scale = scale or random.Random(f"{seed}/scale").choices(tuple(SCALES), tuple(SCALES.values()))[0]
+    small = scale != "large"
     rng = random.Random(f"{seed}/scenario")
     hosts = rng.choice((1, 2, 2, 3)) if not small else rng.choice((1, 2, 2))
     elects = rng.random() < 0.5
@@ -83,6 +87,9 @@ def scenario(seed: int, theme: str = "", scale: str = "") -> Scenario:
         shape, settle = replace(shape, namespaces=("team-a",)), QUICK_SETTLE
         size = replace(size, deeds=rng.choice((6, 9, 14)), seconds=rng.choice((12.0, 25.0)), vms=2)
     deeds = Users(random.Random(f"{seed}/users"), shape.namespaces, size).draw(settle)
+    if scale == "tenants":
+        shape = replace(shape, tenants=True)
+        deeds = sorted([*deeds, *people.draw(random.Random(f"{seed}/people"), settle, size.seconds)], key=_time_of)
     processes = process_names(shape)
     names_of_hosts = [f"host{n + 1}" for n in range(hosts)]
     troubles = chaos.draw(random.Random(f"{seed}/chaos"), theme, processes, names_of_hosts, settle, size.seconds)
@@ -150,6 +157,8 @@ class Run:
     """Whatever was on hosts when an old backup was restored: nobody may know of it any more, so nobody may touch it."""
     reverting: dict[str, float] = field(default_factory=dict)
     """When each VirtualMachineSnapshot, by uid, was last begun to be brought back."""
+    listed: set[tuple[str, str]] = field(default_factory=set)
+    """Volumes that a tenant's machine ever listed, by namespace and name."""
     kept: set[str] = field(default_factory=set)
     """Paths of disks with reclaim policy Retain."""
 

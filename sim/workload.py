@@ -54,8 +54,14 @@ MORE = {
 STORIES = 0.6
 """How many runs have one of these."""
 STORY: dict[str, tuple[tuple[float, str], ...]] = {
-    "a machine goes back": ((4, "vm-snapshot"), (7, "vm-revert"), (10, "vm-revert")),
-    "a machine goes back twice": ((3, "vm-snapshot"), (5, "vm-snapshot"), (8, "vm-revert"), (9, "vm-revert")),
+    "a machine goes back": ((1, "volumes"), (4, "vm-snapshot"), (7, "vm-revert"), (10, "vm-revert")),
+    "a machine goes back twice": (
+        (1, "volumes"),
+        (3, "vm-snapshot"),
+        (5, "vm-snapshot"),
+        (8, "vm-revert"),
+        (9, "vm-revert"),
+    ),
     "a disk is restored": ((4, "backup"), (6, "backup"), (8, "restore-backup"), (10, "restore-backup")),
     "the root disk is made anew": ((3, "vm-snapshot"), (5, "reinstall"), (8, "reinstall"), (9, "vm-revert")),
     "a password is wanted": ((3, "password"), (5, "reset"), (8, "password"), (9, "stop"), (10, "start")),
@@ -63,7 +69,7 @@ STORY: dict[str, tuple[tuple[float, str], ...]] = {
     "CDs come and go": ((3, "insert"), (6, "insert"), (8, "eject"), (9, "reset")),
 }
 """What is done one after the other, with the times at which it is in twelve seconds."""
-_COUNT = (("count", 50),)
+_ARGS = {"reset": (("count", 50),), "volumes": (("volumes", ("vol0",)),)}
 
 
 @dataclass
@@ -110,14 +116,14 @@ class Users:
         first = [] if known is not None else [self._create(start + 3.5, namespace, vm)]
         known = self.vms[namespace, vm]
         steps, pace = rng.choice(tuple(STORY.values())), self.size.seconds / 12.0
-        return first + [
-            self._more(start + 3.5 + (at + rng.uniform(0, 2)) * pace, what, namespace, vm, known, names.root_volume(vm))
-            if what in MORE
-            else Deed(
-                start + 3.5 + (at + rng.uniform(0, 2)) * pace, what, namespace, vm, _COUNT if what == "reset" else ()
-            )
-            for at, what in steps
-        ]
+        out = []
+        for after, what in steps:
+            time = start + 3.5 + (after + rng.uniform(0, 2)) * pace
+            if what in MORE:
+                out.append(self._more(time, what, namespace, vm, known, names.root_volume(vm)))
+            else:
+                out.append(Deed(time, what, namespace, vm, _ARGS.get(what, ())))
+        return first + out
 
     def _deed(self, time: float) -> Deed:
         rng = self.rng
@@ -189,7 +195,8 @@ class Users:
             case "vm-revert":
                 if not (taken := sorted(self.taken.get((namespace, vm), ()))):
                     return self._more(time, "vm-snapshot", namespace, vm, known)
-                asked = (("vm", vm), ("count", rng.randrange(1, 4)), ("stops", rng.random() < 0.8))
+                again = rng.choice((0.1, 0.5, 1.0, 5.0))
+                asked = (("vm", vm), ("count", rng.randrange(1, 4)), ("stops", rng.random() < 0.8), ("again", again))
                 return Deed(time, what, namespace, f"vs{rng.choice(taken)}", asked)
             case "reinstall":
                 known["reinstallRequest"] = known.get("reinstallRequest", 0) + 1

@@ -27,12 +27,17 @@ from sim.store.collector import Collector, NamespaceController
 from sim.store.resources import Resource
 from sim.store.schema import Json
 from sim.store.server import APPLY, MERGE, ApiServer, Event, Request, Table
+from sim.tenancy import people
+from sim.tenancy import ports as tenancy_ports
+from sim.tenancy.client import Client
+from sim.tenancy.ports import Records
 from sim.trace import Trace
 
 SYSTEM, CATALOG = "cloudstack-system", "cloudstack-catalog"
 OPERATORS = ("orchestration", "compute", "storage", "networking", "fabric_admin", "fabric_monitoring")
 AGENTS = ("hypervisor", "storage", "network")
-BAD_LOGS = frozenset({"reconcile_failed", "import_broke", "refused_by_api_server", "object_not_understood"})
+BAD_LOGS = frozenset({"reconcile_failed", "import_broke", "refused_by_api_server", "object_not_understood",
+                      "command_failed"})  # fmt: skip
 """Lines that no run may log: an exception that nobody expected, a write that the API server had to refuse."""
 
 
@@ -47,6 +52,8 @@ class Shape:
     memory_gib: int = 8
     shared: bool = False
     """Whether the hosts share a folder for a pool."""
+    tenants: bool = False
+    """Whether the API and Data are there too, and people who call them."""
 
 
 @dataclass
@@ -69,6 +76,8 @@ class World:
         self.namespaces = NamespaceController(self.loop, self.server, random.Random(f"{self.seed}/namespaces"))
         self.user = Actor("user")
         self.vault = Vault()
+        self.client: Client | None = None
+        self.records: Records | None = None
         self.hosts: dict[str, Host] = {}
         self.processes: dict[str, Process] = {}
         self.bad_logs: list[str] = []
@@ -107,6 +116,8 @@ class World:
         finally:
             asyncio.events._set_running_loop(None)
             self.loop.close()
+            if self.records is not None:
+                self.records.close()
 
     # Setting up.
 
@@ -143,6 +154,21 @@ class World:
             for replica in range(self.shape.replicas):
                 suffix = f"#{replica + 1}" if self.shape.replicas > 1 else ""
                 self._process(f"{component.name}{suffix}", component, {}, None)
+
+        if self.shape.tenants:
+            self._tenancy()
+
+    def _tenancy(self) -> None:
+        """The API in two replicas, Data with its database, and their people."""
+        tenancy_ports.install()
+        people.found(self, SYSTEM)
+        env = {"DEPLOY_DEADLINE": "90s"}
+        api = [self._process(f"api#{n}", _component("operators.api"), env, None) for n in (1, 2)]
+        self.records = self._process("data", _component("operators.data"), {}, None).belongings["records"] = Records()
+        rng = random.Random(f"{self.seed}/client")
+        say = lambda verb, text: self.trace.add(self.loop.now, "client", verb, text)  # noqa: E731
+        self.client = Client(self.loop, api, rng, say, lossy=rng.choice((0.0, 0.1, 0.3)))
+        self.callers = people.Callers(self, self.client)
 
     def _process(self, name: str, component: Component, env: dict[str, str], host: Host | None) -> Process:
         env = {"POD_NAMESPACE": SYSTEM, "POD_NAME": name, "CATALOG_NAMESPACE": CATALOG, "POOL_ROOT": POOL_ROOT} | env

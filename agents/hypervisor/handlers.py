@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -25,7 +24,7 @@ from operators.contract.instances import INSTANCE
 from operators.contract.networking import PORT_BINDING
 from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK
-from operators.kernel.component import Component, Env
+from operators.kernel.component import Component, Env, shared
 from operators.kernel.controller import Watch
 from operators.kernel.manager import AnyController, Context
 
@@ -90,15 +89,12 @@ def agent_of(context: Context, settings: Settings) -> Agent:
     return Agent(context, settings, libvirtd, HostFiles(settings))
 
 
-_AGENTS: WeakKeyDictionary[Context, Agent] = WeakKeyDictionary()
-
-
+@shared
 def _agent(context: Context) -> Agent:
-    """The one agent of a context: the kernel asks for its controllers and for its background apart."""
-    if context not in _AGENTS:
-        _AGENTS[context] = agent_of(context, Settings.read(context.env))
-        publish(_AGENTS[context].statistics)
-    return _AGENTS[context]
+    """The one agent of a process."""
+    agent = agent_of(context, Settings.read(context.env))
+    publish(agent.statistics)
+    return agent
 
 
 def watches(env: Env) -> Sequence[Watch]:

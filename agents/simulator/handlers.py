@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -18,7 +17,7 @@ from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL, HostSpec
 from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key
 from operators.contract.storage import DISK
-from operators.kernel.component import Component
+from operators.kernel.component import Component, shared
 from operators.kernel.controller import Watch
 from operators.kernel.heartbeat import Heartbeat
 from operators.kernel.manager import AnyController, Context
@@ -30,7 +29,7 @@ HOST_SIDE = (INSTANCE, CONSOLE_CHANNEL, HOST_REPORT, *(recipe.kind for recipe in
 AGAIN = 2.0
 """Seconds between attempts to make the Hosts, while another replica leads or the API server is away."""
 
-_GUESTS: WeakKeyDictionary[Context, Guests] = WeakKeyDictionary()
+guests_of = shared(lambda context: Guests(context, Settings.read(context.env)))
 
 
 def build(context: Context) -> Sequence[AnyController]:
@@ -40,7 +39,7 @@ def build(context: Context) -> Sequence[AnyController]:
         context.cache.index(kind, BY_HOST, lambda obj: (host_of(obj),))
     context.cache.index(DISK, "image-copy", lambda disk: (disk.spec.image_copy,) if disk.spec.image_copy else ())
     context.cache.index(STORAGE_POOL, "pools-of", lambda pool: (pool.spec.host_name,))
-    guests = _GUESTS[context] = Guests(context, settings)
+    guests = guests_of(context)
     workers = min(256, 4 * settings.hosts)
     return (
         Fleet(context, guests, lambda agent: agent.instances, workers),
@@ -54,7 +53,7 @@ def build(context: Context) -> Sequence[AnyController]:
 def background(context: Context) -> Sequence[Awaitable[None]]:
     """The Hosts themselves, their heartbeats, and their hypervisors."""
     settings = Settings.read(context.env)
-    works = [work for agent in _GUESTS[context].agents.values() for work in agent.background()]
+    works = [work for agent in guests_of(context).agents.values() for work in agent.background()]
     there = asyncio.Event()
     return (register(context, settings, there), *beats(context, settings, there), *works)
 

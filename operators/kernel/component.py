@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
-from weakref import WeakKeyDictionary
 
 from operators.kernel.controller import Watch
 from operators.kernel.manager import AnyController, Context
@@ -31,12 +30,14 @@ class Component:
 
 
 def shared(make: Callable[[Context], T]) -> Callable[[Context], T]:
-    """Of a process, the one thing that `make` makes: its controllers and its background are asked for apart."""
-    made: WeakKeyDictionary[Context, T] = WeakKeyDictionary()
+    """Of a process, the one thing that `make` makes: its controllers and its background are asked for apart.
+
+    The Context keeps it, and so both go together, though what was made most often knows its Context."""
 
     def get(context: Context) -> T:
-        if context not in made:
-            made[context] = make(context)
-        return made[context]
+        if make not in context.made:
+            context.made[make] = make(context)
+        made: T = context.made[make]
+        return made
 
     return get

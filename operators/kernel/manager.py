@@ -51,6 +51,8 @@ class Context:
         """Marks a key of a controller by name: for wake-ups from outside the API server, as from a hypervisor."""
         self.leading: Callable[[], bool] = lambda: True
         """Whether this replica may write; work beside the controllers asks for itself."""
+        self.made: dict[object, Any] = {}
+        """What its controllers and its background share, by what made it; see `component.shared`."""
         self.synced = asyncio.Event()
         """Set once the cache holds everything: before that, what is not in it may still exist."""
 
@@ -85,11 +87,10 @@ class Manager:
             controller.name: Runner(controller, self._own, self.cache, clock, WorkQueue(self._rng))
             for controller in build(self.context)
         }
-        self._triggers = [
-            (runner, kind, keys)
-            for runner in self.runners.values()
-            for kind, keys in runner.controller.triggers().items()
-        ]
+        self._triggers: dict[AnyKind, list[tuple[Runner[Any, Any, Any], Callable[[Any], Any]]]] = {}
+        for runner in self.runners.values():
+            for kind, keys in runner.controller.triggers().items():
+                self._triggers.setdefault(kind, []).append((runner, keys))
         self.synced = self.context.synced
         self.listed_at = float("-inf")
         """When the newest full list of every kind was complete, on the monotonic clock."""
@@ -215,9 +216,7 @@ class Manager:
                 wait.cancel()
 
     def _mark(self, kind: AnyKind, *states: AnyObj | None) -> None:
-        for runner, watched, keys in self._triggers:
-            if watched is not kind:
-                continue
+        for runner, keys in self._triggers.get(kind, ()):
             for state in states:
                 if state is not None:
                     for key in keys(state):

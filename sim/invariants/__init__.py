@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sim.hosts.filesystem import Node
 from sim.hosts.host import Host
-from sim.invariants import authority, convergence, copies, guests, leftovers, networks, owners, truth
+from sim.invariants import authority, convergence, copies, guests, leftovers, networks, owners, tenancy, truth
 from sim.invariants.words import OF, AtWrite, Complaints
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ AT_EVERY_WRITE: tuple[AtWrite, ...] = (
     copies.a_machine_goes_back_as_a_whole,
     copies.a_backup_holds_what_its_snapshot_holds,
     copies.a_restored_disk_holds_what_its_backup_holds,
+    tenancy.limits_are_never_exceeded,
 )
 
 AT_EVERY_REMOVAL: tuple[Callable[[Run, Host, Node, str], Complaints], ...] = (guests.no_file_goes_under_a_guest,)
@@ -77,9 +78,20 @@ IN_THE_END: tuple[Callable[[Run], Complaints], ...] = (
     networks.guests_are_held_to_their_rates,
     convergence.flows_have_ended,
     convergence.reservations_are_complete,
+    tenancy.jobs_have_ended,
+    tenancy.nothing_is_deployed_twice,
+    tenancy.caches_are_up_to_date,
+    tenancy.history_is_complete,
 )
 
 
 def at_write_of(plural: str) -> tuple[AtWrite, ...]:
     """The invariants to look at when an object of that resource was written."""
-    return tuple(each for each in AT_EVERY_WRITE if plural in OF.get(each.__name__, (plural,)))
+    if _CHOSEN.get(plural, (None, ()))[0] is not AT_EVERY_WRITE:
+        chosen = tuple(each for each in AT_EVERY_WRITE if plural in OF.get(each.__name__, (plural,)))
+        _CHOSEN[plural] = AT_EVERY_WRITE, chosen
+    return _CHOSEN[plural][1]
+
+
+_CHOSEN: dict[str, tuple[tuple[AtWrite, ...], tuple[AtWrite, ...]]] = {}
+"""By resource, of which list they were chosen, and those."""

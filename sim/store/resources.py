@@ -70,9 +70,12 @@ def resources() -> dict[tuple[str, str], Resource]:
         ("", "v1", "namespaces", "Namespace", False, True),
         ("", "v1", "secrets", "Secret", True, False),
         ("", "v1", "resourcequotas", "ResourceQuota", True, True),
+        ("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True, False),
         ("coordination.k8s.io", "v1", "leases", "Lease", True, False),
     ):
-        fields = dict.fromkeys(("spec", "status", "data", "stringData"), ANYTHING) | {"metadata": METADATA}
+        fields = dict.fromkeys(("spec", "status", "data", "stringData", "roleRef", "subjects"), ANYTHING) | {
+            "metadata": METADATA
+        }
         schema = Node(Shape.STRUCT, fields=fields, open=True)
         out[group, plural] = Resource(group, version, plural, kind, namespaced, schema, False, status=status)
     return out
