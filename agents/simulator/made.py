@@ -12,6 +12,7 @@ from agents.simulator.fleet import host_of
 from agents.simulator.settings import Settings
 from operators.contract import names
 from operators.contract.codec import to_wire
+from operators.contract.compute import Power
 from operators.contract.fabric import (
     HOST_REPORT,
     STORAGE_POOL,
@@ -21,8 +22,9 @@ from operators.contract.fabric import (
     PoolReport,
     StorageReport,
 )
-from operators.contract.formats import DiskFormat, FormatReport
-from operators.contract.meta import Key, Kind, Obj, holds
+from operators.contract.formats import Ability, DiskFormat, FormatReport
+from operators.contract.instances import INSTANCE
+from operators.contract.meta import Condition, Key, Kind, Obj, holds
 from operators.contract.networking import HOST_NETWORK, PORT_BINDING, ROUTER, HostSideStatus
 from operators.contract.reasons import Reason, Type
 from operators.contract.snapshots import DISK_SNAPSHOT, DiskSnapshotStatus
@@ -44,10 +46,14 @@ class Recipe:
     verdict: Type
     seconds: float
     """How long that takes on a real host, as measured."""
-    status: Callable[[AnyObj, Settings], object]
+    status: Callable[[AnyObj, Settings, Context], object]
     """All that is said of one once it is there."""
     waits_for: Callable[[AnyObj, Context], str] = lambda obj, context: ""
     """What has to be there first, in words."""
+    beside: Callable[[AnyObj, Context], tuple[Condition, ...]] = lambda obj, context: ()
+    """What the hypervisor agent would say of it."""
+    concerns: Callable[[AnyObj, Context], Iterable[Key]] = lambda obj, context: (obj.key,)
+    """The objects of the kind that one of them concerns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,8 @@ class Made:
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
         """Each object concerns itself; an image that is there the disks that are made from it."""
-        own = {self.kind: lambda obj: (obj.key,) if host_of(obj) in self._ours else ()}
+        concerns = self._recipe.concerns
+        own = {self.kind: lambda obj: concerns(obj, self._context) if host_of(obj) in self._ours else ()}
         return own | {IMAGE_COPY: self._from_image} if self.kind is DISK else own
 
     def _from_image(self, copy: AnyObj) -> Iterable[Key]:
@@ -119,8 +126,11 @@ class Made:
             return (Report(wanted, wanted.status, verdict=Type.RELEASED),)
         if isinstance(outcome, Done):
             self._made[wanted.key] = digest(wanted)
-        fields = self._recipe.status(wanted, self._settings) if isinstance(outcome, Done) else wanted.status
-        return (Report(wanted, fields, verdict=self._recipe.verdict),)
+        fields = (
+            self._recipe.status(wanted, self._settings, self._context) if isinstance(outcome, Done) else wanted.status
+        )
+        beside = self._recipe.beside(wanted, self._context) if isinstance(outcome, Done) else ()
+        return (Report(wanted, fields, beside, verdict=self._recipe.verdict),)
 
 
 def digest(obj: AnyObj) -> str:
@@ -128,30 +138,57 @@ def digest(obj: AnyObj) -> str:
     return names.digest(repr(obj.spec), obj.meta.uid, length=12)
 
 
-def _disk(obj: AnyObj, settings: Settings) -> DiskStatus:
+def _disk(obj: AnyObj, settings: Settings, context: Context) -> DiskStatus:
     return DiskStatus(path=_path(obj), virtual_size=obj.spec.size)
 
 
-def _copy(obj: AnyObj, settings: Settings) -> ImageCopyStatus:
+def _copy(obj: AnyObj, settings: Settings, context: Context) -> ImageCopyStatus:
     first = obj.spec.source is not None and not obj.spec.checksum
     checksum = f"sha256:{hashlib.sha256(obj.meta.uid.encode()).hexdigest()}" if first else ""
     return ImageCopyStatus(path=_path(obj), virtual_size=settings.image, progress=100, checksum=checksum)
 
 
-def _snapshot(obj: AnyObj, settings: Settings) -> DiskSnapshotStatus:
+def _snapshot(obj: AnyObj, settings: Settings, context: Context) -> DiskSnapshotStatus:
     return DiskSnapshotStatus(
         path=_path(obj),
         virtual_size=settings.image,
-        taken_at=obj.status.taken_at or obj.meta.creation_timestamp,
+        taken_at=obj.status.taken_at or min(each.meta.creation_timestamp for each in _moment(obj, context)),
         revert_observed=obj.spec.revert_request,
     )
+
+
+def _moment(obj: AnyObj, context: Context) -> tuple[AnyObj, ...]:
+    """The DiskSnapshots that are of one moment with it."""
+    moment = obj.spec.moment
+    if moment is None:
+        return (obj,)
+    every = (each for each in context.cache.all(DISK_SNAPSHOT) if each.meta.namespace == obj.meta.namespace)
+    return tuple(each for each in every if each.spec.moment is not None and each.spec.moment.id == moment.id)
+
+
+def _mates(obj: AnyObj, context: Context) -> str:
+    """A moment comes when all are asked for."""
+    lacking = obj.spec.moment.size - len(_moment(obj, context)) if obj.spec.moment is not None else 0
+    return f"{lacking} more of its moment are still to be asked for" if lacking > 0 else ""
+
+
+def _captured(obj: AnyObj, context: Context) -> tuple[Condition, ...]:
+    """Said of a snapshot of a guest that runs, which the hypervisor copies."""
+    volume = obj.spec.volume.name
+    users = (
+        each
+        for each in context.cache.all(INSTANCE)
+        if each.meta.namespace == obj.meta.namespace and volume in {disk.volume for disk in each.spec.disks}
+    )
+    runs = any(each.status.power == Power.RUNNING for each in users)
+    return (Condition(Type.CAPTURED, "True", Reason.AS_SPECIFIED),) if runs else ()
 
 
 def _path(obj: AnyObj) -> str:
     return f"/simulated/{obj.spec.pool}/{obj.spec.path}"
 
 
-def _programmed(obj: AnyObj, settings: Settings) -> HostSideStatus:
+def _programmed(obj: AnyObj, settings: Settings, context: Context) -> HostSideStatus:
     return HostSideStatus(applied=digest(obj))
 
 
@@ -166,7 +203,15 @@ def _image(obj: AnyObj, context: Context) -> str:
 RECIPES = (
     Recipe(DISK, Type.PROVISIONED, 0.011, _disk, _image),
     Recipe(IMAGE_COPY, Type.PROVISIONED, 0.5, _copy),
-    Recipe(DISK_SNAPSHOT, Type.PROVISIONED, 0.5, _snapshot),
+    Recipe(
+        DISK_SNAPSHOT,
+        Type.PROVISIONED,
+        0.5,
+        _snapshot,
+        _mates,
+        _captured,
+        lambda obj, context: [each.key for each in _moment(obj, context)],
+    ),
     Recipe(HOST_NETWORK, Type.PROGRAMMED, 0.03, _programmed),
     Recipe(PORT_BINDING, Type.PROGRAMMED, 0.01, _programmed),
     Recipe(ROUTER, Type.PROGRAMMED, 0.1, _programmed),
@@ -211,7 +256,7 @@ class Reports:
     def report(self, wanted: HostReport, seen: tuple[str, ...], outcome: Outcome) -> Sequence[Report]:
         """Each part for its own field manager; written only when it is news."""
         size, number = self._settings.pool, self._numbers[wanted.spec.host_name]
-        every = tuple(FormatReport(each) for each in DiskFormat)
+        every = tuple(FormatReport(each, frozenset(Ability)) for each in DiskFormat)
         pools = (PoolReport(name, online=True, capacity=size, free=size, formats=every) for name in seen)
         storage = StorageReport(tuple(pools))
         network = NetworkReport(f"100.64.{number // 250}.{number % 250 + 1}")

@@ -85,6 +85,8 @@ def settled(obj: Obj[Any, Any]) -> tuple[int, str]:
         return PENDING, ""
     # What waits for its first use is as it was asked to be: nothing more will come of it until then.
     waits = any(each.reason == Reason.WAITING_FOR_FIRST_CONSUMER for each in conditions)
+    if ready.reason == Reason.UNSUPPORTED:
+        return FAILED, ready.message  # It would be done once a pool can do it: nothing that a caller waits for.
     return (SUCCEEDED if ready.true or waits else PENDING), ready.message
 
 

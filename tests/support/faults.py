@@ -1,7 +1,7 @@
 """Sudden ends: of processes, daemons, guests, the API server and whole nodes of the local cluster.
 
-A process is found by what its command line says and by the network namespace of the node that it runs on, since the
-machine's own process table has all of them.
+A process is found by what its command line says, among those that descend from the node's first one: the machine's own
+process table has them all, and those of other clouds as well.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dev import cluster, controlplane
 from dev.layout import Layout
-from dev.node import Node
+from dev.node import Node, known_nodes
 from dev.target import SYSTEM, Target
 from tests.support.cluster import PATIENCE
 
@@ -38,21 +38,20 @@ class Breaker:
 
     def kill_component(self, name: str, host: str = "") -> int:
         """SIGKILL a component's processes, an agent's on one host only; how many there were."""
-        return _kill(lambda words: words[-2:] == ["run", name] and "operators.launch" in words, self._netns(host))
+        return _kill(lambda words: words[-2:] == ["run", name] and "operators.launch" in words, self._trees(host))
 
     def kill_guest(self, uid: str, host: str) -> int:
         """SIGKILL the QEMU of a domain."""
-        return _kill(lambda words: "qemu-system" in words[0] and any(uid in word for word in words), self._netns(host))
+        return _kill(lambda words: "qemu-system" in words[0] and any(uid in word for word in words), self._trees(host))
 
     def kill_libvirtd(self, host: str) -> None:
         """SIGKILL libvirtd, and wait until the host has started it again."""
         self.node(host).restart_service("libvirtd", signal.SIGKILL)
 
-    def _netns(self, host: str) -> str:
-        if not host:
-            return ""
-        first = self.node(host).pid
-        return str(Path(f"/proc/{first}/ns/net").readlink()) if first else "off"
+    def _trees(self, host: str) -> frozenset[int]:
+        """The first processes of a node, or of all nodes."""
+        nodes = [self.node(host)] if host else [Node(self.layout, index) for index in known_nodes(self.layout)]
+        return frozenset(node.pid for node in nodes if node.pid)
 
     @contextmanager
     def no_api_server(self) -> Iterator[None]:
@@ -99,19 +98,27 @@ class Breaker:
         ]
 
 
-def _kill(meant: Callable[[list[str]], bool], netns: str) -> int:
+def _kill(meant: Callable[[list[str]], bool], trees: frozenset[int]) -> int:
     killed = 0
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
             words = [word for word in (folder / "cmdline").read_text().split("\0") if word]
-            if words and meant(words) and (not netns or str((folder / "ns/net").readlink()) == netns):
+            if words and meant(words) and trees & _ancestors(int(folder.name)):
                 os.kill(int(folder.name), signal.SIGKILL)
                 killed += 1
         except (FileNotFoundError, ProcessLookupError):
             continue
     return killed
+
+
+def _ancestors(pid: int) -> set[int]:
+    found = set()
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        found.add(pid)
+    return found
 
 
 def after(seconds: float, action: Callable[[], object]) -> threading.Timer:

@@ -17,6 +17,7 @@ from operators.contract.core import LEASE
 from operators.contract.fabric import HOST, HOST_REPORT, STORAGE_POOL
 from operators.contract.instances import INSTANCE, InstanceStatus
 from operators.contract.meta import Key, holds
+from operators.contract.snapshots import DISK_SNAPSHOT
 from operators.contract.storage import DISK, IMAGE_COPY
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryServer, MemoryStore
@@ -112,6 +113,27 @@ async def test_an_image_that_is_made_of_a_disk_says_what_it_adds_up_to_and_goes_
         await asyncio.sleep(10)
         again = cloud.server.read(IMAGE_COPY, Key(NS, "golden"))
         assert again is not None and again["status"]["checksum"] == body["status"]["checksum"]
+
+
+@virtual
+async def test_snapshots_of_one_moment_of_a_running_guest() -> None:
+    """They wait for one another, are of the same time, and say that a hypervisor took them."""
+    async with world() as cloud:
+        await cloud.reports()
+        await cloud.guest()
+        await asyncio.sleep(20)
+        for number, volume in enumerate(("web-root", "web-data")):
+            told = [DISK_SNAPSHOT.parse(body).status for body in cloud.server.all(DISK_SNAPSHOT)]
+            assert not any(status.taken_at for status in told), "one is still to be asked for"
+            spec = {"hostName": FIRST, "pool": "p", "path": f"snapshots/{number}.qcow2", "source": "v.qcow2"}
+            spec |= {"snapshot": REF, "volume": REF | {"name": volume}, "moment": {"id": "then", "size": 2}}
+            await cloud.admin.apply(DISK_SNAPSHOT, DISK_SNAPSHOT.body(Key(NS, volume), spec=spec))
+            await asyncio.sleep(5)
+        first, second = (DISK_SNAPSHOT.parse(body).status for body in cloud.server.all(DISK_SNAPSHOT))
+        assert first.taken_at and first.taken_at == second.taken_at
+        assert [holds(each.conditions, "Captured") for each in (first, second)] == [False, True], (
+            "one disk is a guest's"
+        )
 
 
 @virtual

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from operators.api.jobs import FAILED, settled
 from operators.contract.fabric import ZONE
 from operators.contract.meta import Key
+from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import IMAGE
 from operators.kernel.memory import MemoryStore
 from tests.unit.api.world import World
@@ -117,3 +119,19 @@ async def test_a_switch_that_is_off_asks_for_nothing(world: World) -> None:
     await world.call("alice", "updateTemplate", id=uid, cleanupdetails="false", forceupdateostype="False")
     assert (await world.ask("alice", "updateTemplate", id=uid, cleanupdetails="true"))[0] == 432
     assert (await world.ask("alice", "listVolumes", isencrypted="false"))[0] == 432
+
+
+async def test_a_job_ends_that_only_another_pool_could_do(world: World) -> None:
+    """Whoever waits for it would wait for ever."""
+    spec: dict[str, Any] = {"volume": "ledger"}
+    body = VOLUME_SNAPSHOT.body(Key("alice", "then"), spec=spec)
+    said = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "Unsupported",
+        "message": "pool p cannot",
+        "observedGeneration": 1,
+    }
+    body |= {"status": {"conditions": [said]}}
+    body["metadata"] |= {"generation": 1, "uid": "1"}
+    assert settled(VOLUME_SNAPSHOT.parse(body)) == (FAILED, "pool p cannot")
