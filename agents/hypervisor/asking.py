@@ -33,6 +33,13 @@ _STATS = (
 KIB = 1024
 
 
+def set_password(connection: Any, uuid: str, user: str, text: str) -> None:
+    """Have a guest's agent set a password; libvirt logs none."""
+    found = connection.lookupByUUIDString(uuid)
+    found.agentSetResponseTimeout(PATIENCE)
+    found.setUserPassword(user, text)
+
+
 def guest(connection: Any, uuid: str) -> GuestInfo | None:
     """What a guest's agent says. Flags 0: what one agent does not know is left out."""
     try:

@@ -264,6 +264,9 @@ class Hypervisor(Protocol):
     async def guest(self, uuid: str) -> GuestInfo | None:
         """What a guest's own agent says of it; None without one that answers."""
 
+    async def set_password(self, uuid: str, user: str, text: str) -> None:
+        """Have a guest's own agent set a user's password."""
+
     async def console(self, uuid: str, type_: ConsoleType) -> socket.socket:
         """A guest's serial port or screen; closing the socket closes it. One of the serial port that is open ends."""
 

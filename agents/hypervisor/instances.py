@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
 from agents.hypervisor import migration
 from agents.hypervisor import plan as planning
 from agents.hypervisor.act import act
@@ -27,6 +29,7 @@ from agents.hypervisor.model import (
     Pivot,
     Resurrect,
     Seen,
+    SetPassword,
     Start,
     Stay,
     Unmirror,
@@ -47,6 +50,8 @@ from operators.kernel.controller import Report
 from operators.kernel.manager import Context
 from operators.kernel.outcome import Outcome, Problem
 from operators.kernel.report import Voice
+
+log = structlog.get_logger()
 
 HOLD_FIRST, HOLD_LONGEST = 0.5, 60.0
 """Seconds before a start that failed is tried again; doubled each time."""
@@ -101,6 +106,10 @@ class Instances:
         anew."""
         self._mirrored: dict[str, dict[str, float]] = {}
         """When a disk of each guest was last begun to be copied elsewhere, by serial."""
+        self._passwords: dict[str, int] = {}
+        """The last password that each guest's agent has set. A new agent goes by the status, or sets it again."""
+        self._vain: dict[str, tuple[int, float]] = {}
+        """The last one that it did not set, and when it was asked to."""
         self._silent: dict[Key, float] = {}
         """Since when each key is on its way without a word."""
         self._cache.index(INSTANCE, "vm", lambda instance: (instance.spec.virtual_machine.uid,))
@@ -162,7 +171,16 @@ class Instances:
         if instance.spec.outgoing is None:
             self._departures.forget(uuid)
         attempt, called_off = self._departures.of(uuid), self._departures.called_off(uuid, now)
-        return wanted, replace(seen, address=self._address, attempt=attempt, called_off=called_off)
+        request, at = self._vain.get(uuid, (0, 0.0))
+        password = instance.spec.password
+        return wanted, replace(
+            seen,
+            address=self._address,
+            attempt=attempt,
+            called_off=called_off,
+            password_set=self._passwords.get(uuid, 0),
+            password_asked=now - at if password is not None and password.request == request else None,
+        )
 
     def plan(self, wanted: Wanted, seen: Seen) -> tuple[Sequence[Action], Outcome]:
         """Decide, purely; then forget when a guest was asked to end, once it has.
@@ -214,6 +232,9 @@ class Instances:
         if isinstance(action, Depart):
             self._departures.begin(action)
             return
+        if isinstance(action, SetPassword):
+            await self._set_password(action)
+            return
         if isinstance(action, Stay):
             self._departures.give_up(action, self._context.clock.monotonic())
         if isinstance(action, AskToEnd):
@@ -238,6 +259,17 @@ class Instances:
         if isinstance(action, Clear):
             self._failed.pop(action.uuid, None)
 
+    async def _set_password(self, action: SetPassword) -> None:
+        """What the guest's agent refuses is no trouble of the guest's: it takes the password at its next start."""
+        uuid, password = action.uuid, action.password
+        try:
+            await self._hypervisor.set_password(uuid, password.user, password.text)
+        except HypervisorError as error:
+            self._vain[uuid] = password.request, self._context.clock.monotonic()
+            log.info("password_not_set", vm=uuid, request=password.request, why=str(error))
+        else:
+            self._passwords[uuid] = password.request
+
     def _hold(self, action: Start | Resurrect, message: str) -> None:
         before = self._failed.get(action.spec.uuid)
         times = before.times + 1 if before and before.record == action.spec.record else 0
@@ -254,8 +286,15 @@ class Instances:
         verdict = Type.RELEASED if wanted.instance.meta.deleting else Type.REALISED
         active = seen.domain is not None and seen.domain.active
         guest = wanted.instance.status.guest if seen.trouble else self._inside(wanted.instance, active)
-        fields = status(wanted.instance, seen)
-        fields = replace(fields, disks=self._disks(wanted, seen), nics=_nics(wanted, seen), guest=guest)
+        uuid, before = wanted.uuid, wanted.instance.status
+        fields = replace(
+            status(wanted.instance, seen),
+            disks=self._disks(wanted, seen),
+            nics=_nics(wanted, seen),
+            guest=guest,
+            password_set=max(before.password_set, self._passwords.get(uuid, 0)),
+            password_refused=max(before.password_refused, self._vain.get(uuid, (0, 0.0))[0]),
+        )
         return (Report(wanted.instance, fields, verdict=verdict),)
 
     def _disks(self, wanted: Wanted, seen: Seen) -> tuple[AttachedDisk, ...]:

@@ -137,6 +137,9 @@ class LibvirtHypervisor:
     async def guest(self, uuid: str) -> GuestInfo | None:
         return await self._link.ask(asking.guest, uuid)
 
+    async def set_password(self, uuid: str, user: str, text: str) -> None:
+        await self._link.ask(asking.set_password, uuid, user, text)
+
     async def console(self, uuid: str, type_: ConsoleType) -> socket.socket:
         return await self._link.call(consoles.open_console, uuid, type_)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from agents.hypervisor.driver import DiskDevice, Domain, DomainSpec, Job, Move, Moved, NicDevice, Record
-from operators.contract.instances import CloudInit, InstanceSpec, InstanceStatus
+from operators.contract.instances import CloudInit, GuestPassword, InstanceSpec, InstanceStatus
 from operators.contract.meta import Obj
 from operators.contract.migrations import DiskCopy
 
@@ -101,6 +101,10 @@ class Seen:
     """Serials of disks that the guest went over to, of which Storage has yet to take note."""
     memory: Part | None = None
     """The file with the memory that this start is to bring back, as a disk; None where it is to boot."""
+    password_set: int = 0
+    """The last password that the guest's own agent has set."""
+    password_asked: float | None = None
+    """Seconds since it was last asked in vain."""
     holding: bool = False
     """Whether it is to stand still while its memory is written down."""
     tunes: bool = True
@@ -216,6 +220,17 @@ class Unpause:
 
     uuid: str
     record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class SetPassword:
+    """Have the guest's own agent set a password."""
+
+    uuid: str
+    password: GuestPassword
+
+    def __str__(self) -> str:
+        return f"{self.uuid}, request {self.password.request} for {self.password.user}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,4 +373,4 @@ Deed: TypeAlias = (
     | Stay
 )
 """What is done while a run waits for it."""
-Action: TypeAlias = Deed | Depart
+Action: TypeAlias = Deed | Depart | SetPassword

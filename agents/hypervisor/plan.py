@@ -20,6 +20,7 @@ from agents.hypervisor.model import (
     Resume,
     Resurrect,
     Seen,
+    SetPassword,
     Start,
     Suspend,
     Unpause,
@@ -37,6 +38,8 @@ PATIENCE_WITH_LIBVIRT = 5.0
 ASK_AGAIN = 5.0
 """Seconds between reminders; a guest that is still booting does not hear the first."""
 RESUME_AGAIN = 30.0
+PASSWORD_AGAIN = 300.0
+"""Seconds until a guest's agent that did not set a password is asked again."""
 HELD = 0.5
 """Seconds between looks at a guest that stands still while its memory is written down."""
 
@@ -155,9 +158,9 @@ def _keep(want: Wanted, domain: Domain, seen: Seen) -> Plan:
         return [Hold(want.uuid, record)], Retry(Reason.CAPTURING, "the guest is to stand still for a moment", 0.0)
     untuned = "its host's libvirt has no cpu cgroup, so the offering's CPU weight and limit have no effect there"
     disks, nics = hotplug.plan(want, domain, seen), nicplug.plan(want, domain, seen)
-    actions, outcome = [*disks[0], *nics[0]], _both(disks[1], nics[1])
+    actions, outcome = _password(want, seen, [*disks[0], *nics[0]], _both(disks[1], nics[1]))
     if isinstance(outcome, Done) and not seen.tunes:
-        return actions, Done(Reason.RUNNING, untuned)
+        return actions, Done(Reason.RUNNING, untuned, outcome.after)
     return actions, outcome
 
 
@@ -168,6 +171,17 @@ def _both(one: Outcome, other: Outcome) -> Outcome:
         return first
     times = [each.after for each in (first, second) if isinstance(each, Retry) and each.after is not None]
     return Retry(first.reason, first.message, min(times, default=None))
+
+
+def _password(want: Wanted, seen: Seen, actions: list[Action], outcome: Outcome) -> Plan:
+    """A password that the guest has not taken is set by its own agent, if that is known to answer."""
+    password, told = want.instance.spec.password, want.instance.status
+    known = max(seen.password_set, told.password_set, told.password_observed or 0)
+    if password is None or known >= password.request or told.guest is None or not isinstance(outcome, Done):
+        return actions, outcome
+    if seen.password_asked is not None and (left := PASSWORD_AGAIN - seen.password_asked) > 0:
+        return actions, replace(outcome, after=left)
+    return [*actions, SetPassword(want.uuid, password)], Retry(Reason.STARTING, "the guest gets a new password", 0.0)
 
 
 def _reset_due(want: Wanted, record: Record | None) -> bool:

@@ -98,6 +98,8 @@ class SimulatedHost:
     consoles: set[str] = field(default_factory=set)
     guests: dict[str, GuestInfo] = field(default_factory=dict)
     """What the agents inside guests say; tests put it there."""
+    passwords: dict[str, str] = field(default_factory=dict)
+    """What the agents inside guests were told to set."""
     live: dict[str, Record] = field(default_factory=dict)
     """The records that the running guests were started with."""
     starts: list[str] = field(default_factory=list)
@@ -276,6 +278,12 @@ class SimulatedHypervisor:
     async def guest(self, uuid: str) -> GuestInfo | None:
         await self._call(self._host.latencies.look)
         return self._host.guests.get(uuid)
+
+    async def set_password(self, uuid: str, user: str, text: str) -> None:
+        await self._call(self._host.latencies.look)
+        if uuid not in self._host.guests:
+            raise HypervisorError("simulated: Guest agent is not responding")
+        self._host.passwords[uuid] = f"{user}:{text}"
 
     async def samples(self, at: float) -> Mapping[str, Sample]:
         return {}

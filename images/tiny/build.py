@@ -38,6 +38,7 @@ PACKAGES = (
 
 GUEST_FILES = {  # in guest/ -> in the guest, mode
     "init": ("init", 0o755),
+    "chpasswd": ("sbin/chpasswd", 0o755),
     "data-partition": ("sbin/data-partition", 0o755),
     "datasource": ("sbin/datasource", 0o755),
     "hotplug": ("sbin/hotplug", 0o755),

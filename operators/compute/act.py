@@ -65,10 +65,12 @@ async def read_secrets(action: ReadSecrets, store: Store) -> dict[str, dict[str,
     for name in sorted(action.names):
         try:
             body = await store.get(SECRET, Key(action.vm.namespace, name))
+            if body is None and (vm := action.password_of) is not None and name == passwords.secret(vm):
+                body = await _new_password(vm, store)
         except Forbidden as error:
-            raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(action.vm.namespace), LOOK_AGAIN)) from error
-        if body is None and (vm := action.password_of) is not None and name == passwords.secret(vm):
-            body = await _new_password(vm, store)
+            if action.needed:
+                raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(action.vm.namespace), LOOK_AGAIN)) from error
+            body = None
         out[name] = None if body is None else dict(_texts(body.get("data") or {}))
     return out
 
@@ -80,8 +82,6 @@ async def _new_password(vm: VM, store: Store) -> Json | None:
         return await store.create(SECRET, secret_of(vm, request, generate()))
     except AlreadyExists:
         return await store.get(SECRET, secret_key(vm, request))
-    except Forbidden as error:
-        raise Problem(Retry(Reason.SECRETS_FORBIDDEN, allow(vm.meta.namespace), LOOK_AGAIN)) from error
 
 
 def _texts(data: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -200,7 +200,9 @@ class Machines:
             await act(action, self._context.store, self._ledger, self._claims)
             self._removed.add(action.instance.meta.uid)
         elif isinstance(action, ReadSecrets):
-            self._secrets[action.vm] = action.uid, await read_secrets(action, self._context.store)
+            known = self._secrets.get(action.vm, ("", {}))
+            kept = known[1] if known[0] == action.uid and not action.needed else {}
+            self._secrets[action.vm] = action.uid, {**kept, **await read_secrets(action, self._context.store)}
         else:
             await act(action, self._context.store, self._ledger, self._claims)
             if isinstance(action, Put) and action.spec.power is Power.RUNNING:

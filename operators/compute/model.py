@@ -239,6 +239,8 @@ class ReadSecrets:
     names: frozenset[str]
     password_of: VM | None = None
     """Whose new password is one of them, made if there is none."""
+    needed: bool = True
+    """Whether nothing goes on without them; else one that may not be read is as one that is not there."""
 
     def __str__(self) -> str:
         return f"{self.vm}: {', '.join(sorted(self.names))}"

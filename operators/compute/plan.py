@@ -183,6 +183,8 @@ def _follow(vm: VM, seen: Seen, instance: Instance) -> Plan:
     if has is not None and passwords.taken(vm, instance) >= has.request:
         action = _put(vm, instance, restarts.kept(instance.meta.annotations), password=None)
         return [action], Blocked(Reason.PROGRESSING, "its guest has taken the new password")
+    if (handing := passwords.live(vm, seen, instance)) is not None:
+        return [handing], Retry(Reason.PROGRESSING, "its guest is being given the new password", 0.0)
     if (resized := _resized(vm, seen, instance)) is not None:
         action = _put(vm, replace(instance, spec=resized), restarts.kept(instance.meta.annotations))
         return [action], Blocked(Reason.PROGRESSING, "its host is being told of the new size")

@@ -13,6 +13,7 @@ from operators.contract import names
 from operators.contract.compute import ComputeOfferingSpec, Power
 from operators.contract.instances import CloudInit, InstanceDisk, InstanceNic, InstanceSpec
 from operators.contract.meta import ObjectRef
+from operators.contract.quantity import Quantity
 from operators.contract.reasons import Reason
 from operators.kernel.outcome import Blocked
 
@@ -205,7 +206,7 @@ def disk_on(volume: VolumeView, host: str) -> str:
 
 def _user_data(vm: VM, seen: Seen) -> str:
     """Its user data; that which its guest has already while its Secrets are not at hand, which they are for a start."""
-    if secrets(vm) and seen.secrets is None:
+    if not secrets(vm) <= (seen.secrets or {}).keys():
         has = seen.instance.spec.cloud_init if seen.instance else None
         return has.user_data if has else ""
     try:
@@ -225,7 +226,9 @@ def differences(now: InstanceSpec, asked: InstanceSpec) -> str:
     if now.cpus != asked.cpus:
         said.append(f"{asked.cpus} CPUs instead of {now.cpus}")
     if now.memory != asked.memory:
-        said.append(f"{asked.memory} of memory instead of {now.memory}")
+        most = f" (more than it was started with, {Quantity(now.most_memory)}, a running guest is not given)"
+        why = most if asked.memory > now.most_memory else ""
+        said.append(f"{asked.memory} of memory instead of {now.memory}{why}")
     if now.cpu_weight != asked.cpu_weight:
         said.append(f"CPU weight {asked.cpu_weight} instead of {now.cpu_weight}")
     if now.cpu_limit != asked.cpu_limit:

@@ -100,7 +100,9 @@ def restart_required(vm: VM, seen: Seen) -> Condition | None:
         return Condition(Type.RESTART_REQUIRED, "True", Reason.INVALID, f"the guest keeps its size: {why}")
     changed = differences(instance.spec, asked)
     if passwords.waits_for_start(vm, instance):
-        changed = ", ".join(filter(None, (changed, "a new password")))
+        changed = ", ".join(
+            filter(None, (changed, "a new password (which its guest agent, if it has one, did not set)"))
+        )
     if not changed:
         return None
     message = f"set spec.runPolicy to Stopped and then to Running to have: {changed}"

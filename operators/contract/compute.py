@@ -118,7 +118,9 @@ class VirtualMachineSpec:
     """Raised by one, the guest's power is cut and it is started again, once; compare `status.resetObserved`."""
     password_request: int = 0
     """Raised by one, a new password is made, kept in the Secret that `status.passwordSecret` names, and handed to the
-    guest at its next start; compare `status.passwordObserved`."""
+    guest: at once where its guest agent answers, else at its next start; compare `status.passwordObserved`."""
+    password_user: str = "root"  # noqa: S105 - whose, not which
+    """Whose password the guest agent sets; at a start the guest itself knows whose it is."""
     reinstall_request: int = 0
     """Raised by one, the root disk is made anew from `image`, which may change with it; all that is on it is lost.
     Compare `status.reinstallObserved`."""

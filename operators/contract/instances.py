@@ -55,6 +55,8 @@ class GuestPassword:
 
     request: int
     text: str = field(repr=False)
+    user: str = "root"
+    """Whose it is where the guest's agent sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,10 @@ class InstanceStatus:
     """The same of its NICs."""
     arrival: Arrival | None = None
     departure: Departure | None = None
+    password_set: int = 0
+    """The last password that the guest's own agent has set."""
+    password_refused: int = 0
+    """The last one that it did not set when it was asked to."""
     guest: GuestInfo | None = None
     """What the guest's own agent says; a part of its own, written at a low rate."""
     password_observed: int | None = None

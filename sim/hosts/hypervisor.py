@@ -217,6 +217,9 @@ class Driver:
     async def guest(self, uuid: str) -> GuestInfo | None:
         return None  # no agent: what guests say of themselves is nobody's input
 
+    async def set_password(self, uuid: str, user: str, text: str) -> None:
+        raise HypervisorError("the guest has no agent")
+
     async def samples(self, at: float) -> Mapping[str, Sample]:
         return {}
 

@@ -13,7 +13,7 @@ from operators.data.history.facts import shown
 from operators.data.rest.declare import LIST, BadRequest, Endpoint, NoSuchThing, Param, Values
 from operators.kernel.cache import Cache
 
-SECRETIVE = ("userData", "cloudInit")
+SECRETIVE = ("userData", "userDataSources", "cloudInit", "password")
 """Fields of specs that may hold secrets, left out of every answer."""
 PATIENCE = 2.0
 """Seconds that a list waits for a version to be seen."""

@@ -10,10 +10,12 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from agents.hypervisor.simulated import Faults
+from operators.contract.compute import COMPUTE_OFFERING
 from operators.contract.meta import Key, condition
 from operators.contract.migrations import MIGRATION
 from operators.contract.storage import VOLUME
 from tests.support.virtual_time import virtual
+from tests.unit.compute.test_sizes import CUSTOM
 from tests.unit.compute.world import NS, World, world
 
 
@@ -209,7 +211,7 @@ async def test_what_does_not_run_is_refused_for_good() -> None:
 
 
 @pytest.mark.parametrize("when", [0.0, 0.3, 0.9, 1.15, 1.3])
-@pytest.mark.parametrize("how", ["cancel", "delete", "stop", "destroy", "reboot", "reinstall"])
+@pytest.mark.parametrize("how", ["cancel", "delete", "stop", "destroy", "reboot", "reset", "pause", "reinstall"])
 @virtual
 async def test_it_may_be_given_up_at_any_moment(when: float, how: str) -> None:
     async with world() as cloud:
@@ -229,6 +231,10 @@ async def test_it_may_be_given_up_at_any_moment(when: float, how: str) -> None:
                 await cloud.delete()
             case "reboot":
                 await cloud.apply(rebootRequest=1)
+            case "reset":
+                await cloud.apply(resetRequest=1)
+            case "pause":
+                await cloud.apply(paused=True)
             case "reinstall":
                 cloud.tells_of_waiting = True
                 await cloud.apply(reinstallRequest=1)
@@ -244,14 +250,41 @@ async def test_it_may_be_given_up_at_any_moment(when: float, how: str) -> None:
         assert cloud.ready().true, cloud.ready()
         if how == "stop":
             assert not cloud.running(uuid)
+        elif how == "pause":
+            assert cloud.ready().reason == "Paused" and not cloud.running(uuid)
+            assert cloud.starts()[uuid] == starts
+            await cloud.apply()
+            await cloud.settle(20)  # a Migration that had not begun does so now
+            assert at(cloud, uuid) and cloud.starts()[uuid] == starts, "it goes on from where it was"
         else:
             assert at(cloud, uuid) == here
-            assert cloud.starts()[uuid] == starts + (how in ("reboot", "reinstall"))
+            assert cloud.starts()[uuid] == starts + (how in ("reboot", "reset", "reinstall"))
+            assert cloud.vm().status.reset_observed == int(how == "reset")
             assert cloud.vm().status.reinstall_observed == int(how == "reinstall")
         if how == "delete":
             assert cloud.server.read(MIGRATION, Key(NS, "move")) is None
         else:
             assert cloud.migration().status.finished_at, cloud.migration().status
+
+
+@pytest.mark.parametrize("when", [0.0, 0.3, 0.9, 1.15, 1.3, 5.0])
+@virtual
+async def test_a_guest_that_is_given_another_size_meanwhile_has_it_where_it_arrives(when: float) -> None:
+    async with world() as cloud:
+        await cloud.put(COMPUTE_OFFERING, "custom", CUSTOM)
+        sized = {"offering": "custom", "cpus": 1, "memory": "256Mi"}
+        await cloud.apply(**sized)
+        await cloud.settle(10)
+        uuid, source = cloud.vm().meta.uid, cloud.instance().spec.host_name
+        await cloud.migrate()
+        await cloud.settle(when)
+        await cloud.apply(**sized | {"cpus": 2, "memory": "192Mi"})
+        await cloud.settle(30)
+        here = cloud.instance()
+        assert at(cloud, uuid) == here.spec.host_name != source and cloud.starts()[uuid] == 1
+        record = cloud.hosts[here.spec.host_name].live[uuid]
+        assert (here.spec.cpus, record.cpus, record.memory) == (2, 2, 192 << 20)
+        assert cloud.ready().true
 
 
 @pytest.mark.parametrize("when", [0.2, 0.6, 1.0, 1.12, 1.2, 1.3])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from agents.hypervisor.simulated import SimulatedHost
 from operators.contract import names
+from operators.contract.compute import GuestInfo
 from operators.contract.core import SECRET
 from operators.contract.instances import INSTANCE
 from operators.contract.meta import Key, condition
@@ -106,3 +108,48 @@ async def test_a_password_that_was_made_when_compute_fell_is_the_password() -> N
         handed = cloud.instance().spec.password
         assert handed is not None
         assert handed.text == "made-before"
+
+
+async def with_an_agent(cloud: World) -> tuple[SimulatedHost, str]:
+    """A running guest whose own agent has been heard of."""
+    await cloud.apply()
+    await cloud.settle(5)
+    host, uuid = cloud.sim()
+    host.guests[uuid] = GuestInfo(hostname="web")
+    await cloud.settle(60)
+    assert cloud.instance().status.guest is not None
+    return host, uuid
+
+
+@virtual
+async def test_the_agent_of_a_running_guest_sets_it_at_once() -> None:
+    async with world() as cloud:
+        host, uuid = await with_an_agent(cloud)
+        await cloud.apply(passwordRequest=1, passwordUser="ada")
+        await cloud.settle(10)
+        assert host.passwords == {uuid: f"ada:{password(cloud, 1)}"}
+        assert cloud.instance().spec.password is None, "out of sight"
+        status = cloud.vm().status
+        assert (status.password_observed, status.password_secret) == (
+            1,
+            names.password_secret("web", cloud.vm().meta.uid, 1),
+        )
+        assert condition(cloud.vm().status.conditions, "RestartRequired") is None and cloud.ready().true
+        await started_anew(cloud, passwordRequest=1)
+        assert cloud.instance().spec.password is None, "what it has it is not told again"
+
+
+@virtual
+async def test_what_the_agent_does_not_set_waits_for_the_next_start() -> None:
+    async with world() as cloud:
+        host, uuid = await with_an_agent(cloud)
+        host.guests.pop(uuid)
+        await cloud.apply(passwordRequest=1)
+        await cloud.settle(10)
+        said = condition(cloud.vm().status.conditions, "RestartRequired")
+        assert said and "a new password" in said.message and cloud.ready().true
+        await started_anew(cloud, passwordRequest=1)
+        handed = cloud.instance().spec.password
+        assert handed is not None and handed.text == password(cloud, 1)
+        await takes(cloud, 1)
+        assert cloud.vm().status.password_observed == 1 and host.passwords == {}

@@ -209,8 +209,8 @@ def _owner(part: Any) -> str:
 
 
 @asynccontextmanager
-async def snapping(seed: int = 1) -> AsyncIterator[Snapping]:
-    async with world(("a",)) as cloud:
+async def snapping(seed: int = 1, hosts: tuple[str, ...] = ("a",)) -> AsyncIterator[Snapping]:
+    async with world(hosts) as cloud:
         disks = Disks(cloud, seed)
         it = Snapping(cloud, disks)
         for name in ("data", "logs"):
@@ -432,6 +432,55 @@ async def test_one_is_taken_and_another_brought_back_in_one_instant(takes_first:
         await it.power("Running")
         await it.cloud.settle(10)
         assert it.cloud.ready().true
+
+
+class Watching:
+    """Fails as soon as a guest is told to leave whose disks are at work for a snapshot, or the other way round."""
+
+    def __init__(self, cloud: World) -> None:
+        self.turns = self.moves = 0
+        cloud.server.subscribe(INSTANCE, self._tell)
+
+    def _tell(self, type_: str, body: dict[str, Any]) -> None:
+        turn = body["metadata"].get("annotations", {}).get(SNAPSHOT)
+        leaves = body["spec"].get("outgoing")
+        self.turns, self.moves = self.turns + bool(turn), self.moves + bool(leaves)
+        assert not (turn and leaves), body
+
+
+@virtual
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize("snapshot_first", [True, False])
+async def test_a_snapshot_and_a_migration_of_one_machine_wait_for_one_another(
+    snapshot_first: bool, delay: float, memory: bool
+) -> None:
+    async with snapping(hosts=("a", "b")) as it:
+        watching = Watching(it.cloud)
+        source = it.cloud.instance().spec.host_name
+        first, second = it.snap("snap", memory=memory), it.cloud.migrate()
+        for deed in (first, second) if snapshot_first else (second, first):
+            await deed
+            await it.cloud.settle(delay)
+        await it.cloud.settle(40)
+        assert it.said() == ("True", "AsSpecified") and it.whole(it.get()), it.get().status
+        assert condition(it.cloud.migration().status.conditions, "Succeeded") is not None
+        assert it.cloud.vm().status.host_name != source and it.cloud.ready().true
+        assert watching.turns and watching.moves and it.turn() == ""
+
+
+@virtual
+async def test_which_of_the_two_waits_says_so() -> None:
+    async with snapping(hosts=("a", "b")) as it:
+        it.disks.slowest = 20.0
+        await it.snap()
+        await it.cloud.settle(1)
+        await it.cloud.migrate()
+        await it.cloud.settle(1)
+        told = condition(it.cloud.migration().status.conditions, "Succeeded")
+        assert told is not None and told.reason == "WaitingForSnapshot" and "snap" in told.message, told
+        await it.cloud.settle(60)
+        assert it.cloud.migration().status.finished_at and it.said()[0] == "True"
 
 
 ACTS = ("stop", "start", "take", "revert", "drop", "wait")

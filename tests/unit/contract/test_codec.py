@@ -74,6 +74,7 @@ def test_what_is_empty_is_left_out() -> None:
         "offering": "tiny",
         "cpus": 0,
         "passwordRequest": 0,
+        "passwordUser": "root",
         "reinstallRequest": 0,
         "image": "tiny",
         "runPolicy": "Running",
