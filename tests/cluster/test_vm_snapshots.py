@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cluster import Cloud, manifest, vm, volume
 from tests.support.guest import guest
 
@@ -37,5 +39,31 @@ def test_what_a_guest_wrote_comes_back(cloud: Cloud) -> None:
 
     row = cloud.kubectl("get", "vmsnap", "monday", "--no-headers").split()
     assert row[:4] == ["monday", "web", "Ready", "true"], row
+    cloud.delete("VirtualMachineSnapshot", "monday")
+    assert cloud.list("VolumeSnapshot") == [] and cloud.list("DiskSnapshot") == []
+
+
+@pytest.mark.slow
+def test_a_guest_goes_on_from_where_it_was(cloud: Cloud) -> None:
+    """With its memory: what was in it alone is there again, and the guest was never booted anew."""
+    cloud.apply(vm("web", nics=[]))
+    cloud.ready("vm/web")
+    web = guest(cloud, "web")
+    web.wait_booted()
+    web.sh(f"mkdir -p /mem; mount -t tmpfs none /mem; echo before > /mem/note; echo before > {NOTE}")
+    boot = web.sh("cat /proc/sys/kernel/random/boot_id")
+    cloud.apply(manifest("VirtualMachineSnapshot", "monday", {"virtualMachine": "web", "memory": True}))
+    cloud.ready("vmsnap/monday")
+    assert cloud.need("VirtualMachineSnapshot", "monday")["status"]["guest"]["cpus"] >= 1
+    assert web.sh("cat /mem/note") == "before", "it went on"
+    web.sh(f"echo after > /mem/note; echo after > {NOTE}; sync")
+
+    cloud.patch("VirtualMachineSnapshot", "monday", {"spec": {"revertRequest": 1}})
+    cloud.condition("VirtualMachineSnapshot", "monday", "Reverted", "True")
+    cloud.ready("vm/web")
+    assert web.sh(f"cat /mem/note {NOTE} /proc/sys/kernel/random/boot_id") == f"before\nbefore\n{boot}"
+    (instance,) = cloud.list("Instance")
+    assert "resumeFrom" not in instance["spec"]
+    assert "compute.cloudstack.dev/snapshot" not in instance["metadata"].get("annotations", {})
     cloud.delete("VirtualMachineSnapshot", "monday")
     assert cloud.list("VolumeSnapshot") == [] and cloud.list("DiskSnapshot") == []

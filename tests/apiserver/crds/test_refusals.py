@@ -53,6 +53,12 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
         {"spec.image": None, "spec.rootDiskSize": None, "spec.rootVolume": "old", "spec.reinstallRequest": 1},
         "reinstallRequest makes a root disk anew from image, and a rootVolume has none",
     ),
+    ("VirtualMachine", {"spec.passwordUser": "root:"}, "spec.passwordUser in body should match"),
+    (
+        "VirtualMachineSnapshot",
+        {"spec.memory": True, "spec.quiesce": "Required"},
+        "leave out either memory or quiesce: Required",
+    ),
     ("VirtualMachine", {"spec.offering": ""}, "spec.offering in body should be at least 1 chars long"),
     ("VirtualMachine", {"spec.image": "a/b/c"}, "spec.image in body should match"),
     ("VirtualMachine", {"spec.runPolicy": "Maybe"}, 'supported values: "Running", "RerunOnFailure", "Stopped"'),
