@@ -36,7 +36,9 @@ def plan(snapshot: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if seen.trouble:
         return (), Retry(Reason.HYPERVISOR_ERROR, seen.trouble, after=BUSY)
     if guest is None or not guest.active:
-        return (), Blocked(Reason.STOPPED, "no guest of this host runs on it")
+        # One that ended and was started anew before the storage agent looked again changes nothing that is watched.
+        message = "no guest of this host runs on it"
+        return (), Retry(Reason.STOPPED, message, after=BUSY) if wanted(snapshot) else Blocked(Reason.STOPPED, message)
     ours = seen.backup is not None and bool(seen.backup.into(target))
     if not wanted(snapshot):
         return ((End(guest),) if ours else ()), Done()

@@ -11,6 +11,7 @@ from agents.hypervisor.captures.plan import plan
 from agents.hypervisor.driver import Backup
 from operators.contract.meta import Obj
 from operators.contract.snapshots import DISK_SNAPSHOT
+from operators.kernel import Blocked, Retry
 
 GUEST = Guest("uuid", "/pool/a", "web", active=True)
 A, B = Part("uid-a", "/pool/a", "/pool/.uid-a."), Part("uid-b", "/pool/b", "/pool/.uid-b.")
@@ -72,3 +73,9 @@ def test_one_job_copies_all_each_into_a_file_of_this_attempt() -> None:
         "/pool/a": "/pool/.uid-a.7.capture",
         "/pool/b": "/pool/.uid-b.7.capture",
     }
+
+
+def test_a_guest_that_is_started_anew_meanwhile_is_found_without_anybody_saying_so() -> None:
+    """It crashed as it was asked for, and runs again before the storage agent looks: found by seed 53."""
+    assert isinstance(plan(snapshot(), Seen())[1], Retry)
+    assert isinstance(plan(snapshot(captured=True), Seen())[1], Blocked)
