@@ -13,6 +13,13 @@ TOKEN_HEADER = "Upload-Token"  # noqa: S105 - the header's name
 """The token goes in a header of its own: `Authorization` is the API server's, and a URL is what proxies log."""
 OFFSET_HEADER = "Upload-Offset"
 CONTENT_TYPE = "application/offset+octet-stream"
+SIGNATURE_HEADER = "X-signature"
+"""Where CloudStack's own clients put what `getUploadParamsFor…` told them to: the token."""
+
+
+def image_url(base: str, uid: str) -> str:
+    """Where storage agents fetch what came for the ImageUpload of that uid; it can be named before it has come."""
+    return f"{base.rstrip('/')}/images/{uid}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +27,13 @@ class ImageUploadSpec:
     """A wish to bring one file. Immutable."""
 
     size: int
-    """Bytes."""
-    sha256: str
-    """Of the file, in hexadecimal."""
+    """Bytes; of a form, the most that may come."""
     token_sha256: str
     """Of the token, in hexadecimal; the token itself never reaches the API server."""
+    sha256: str = ""
+    """Of the file, in hexadecimal. Only that of a form may be left out: whatever comes first is then taken."""
+    form: bool = False
+    """Whether it comes as one form that a browser posts, which can neither be resumed nor say its size before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ import structlog
 from operators.contract.meta import Key, Kind
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import Type
-from operators.contract.storage import IMAGE
-from operators.contract.uploads import IMAGE_UPLOAD, ImageUploadStatus
+from operators.contract.storage import IMAGE, VOLUME
+from operators.contract.uploads import IMAGE_UPLOAD, ImageUploadStatus, image_url
 from operators.kernel import Blocked, Done, Outcome, Rejected, Report, health
 from operators.kernel.clock import parse_stamp, stamp
 from operators.kernel.component import Component, shared
@@ -25,7 +25,7 @@ from operators.kernel.report import Voice
 from operators.upload import server
 from operators.upload.files import Files
 from operators.upload.model import Action, Finish, Remove, Seen, State, Upload
-from operators.upload.plan import expiry, plan, received
+from operators.upload.plan import ALL, expiry, plan, received
 
 log = structlog.get_logger()
 
@@ -60,18 +60,23 @@ class Uploads:
         self.gone = asyncio.Event()
         """Set when files may have been left behind."""
         self._cache.index(IMAGE, BY_URL, lambda image: (image.spec.url,))
+        self._cache.index(VOLUME, BY_URL, lambda volume: (volume.spec.source.url,) if volume.spec.source.url else ())
         self._cache.index(IMAGE_UPLOAD, BY_URL, lambda upload: (self.url(upload),))
 
     def url(self, upload: Upload) -> str:
         """Where storage agents fetch its file."""
-        return f"{self._base}/images/{upload.meta.uid}"
+        return image_url(self._base, upload.meta.uid)
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
-        """An ImageUpload, and an Image that names its url."""
-        return {IMAGE_UPLOAD: lambda upload: (upload.key,), IMAGE: self._fetched_from}
+        """An ImageUpload, and what names its url."""
+        return {
+            IMAGE_UPLOAD: lambda upload: (upload.key,),
+            IMAGE: lambda image: self._fetched_from(image.spec.url),
+            VOLUME: lambda volume: self._fetched_from(volume.spec.source.url),
+        }
 
-    def _fetched_from(self, image: Any) -> Iterable[Key]:
-        return [upload.key for upload in self._cache.by(IMAGE_UPLOAD, BY_URL, image.spec.url)]
+    def _fetched_from(self, url: str) -> Iterable[Key]:
+        return [upload.key for upload in self._cache.by(IMAGE_UPLOAD, BY_URL, url)] if url else ()
 
     async def observe(self, key: Key) -> tuple[Upload, Seen] | None:
         """The ImageUpload, its file, and who needs that."""
@@ -83,13 +88,14 @@ class Uploads:
 
     def seen(self, upload: Upload) -> Seen:
         """How it stands."""
-        images = self._cache.by(IMAGE, BY_URL, self.url(upload))
+        made = (each for kind in (IMAGE, VOLUME) for each in self._cache.by(kind, BY_URL, self.url(upload)))
+        users = (f"{each.kind.kind} {each.meta.name}" for each in made if each.meta.namespace == upload.meta.namespace)
         return Seen(
             now=self._context.clock.now(),
             created=parse_stamp(upload.meta.creation_timestamp),
             limit=self._limit,
             file=self._files.staged(upload.meta.uid),
-            images=tuple(sorted(each.meta.name for each in images if each.meta.namespace == upload.meta.namespace)),
+            images=tuple(sorted(users)),
         )
 
     def plan(self, upload: Upload, seen: Seen) -> tuple[Sequence[Action], Outcome]:
@@ -114,11 +120,17 @@ class Uploads:
         whole = file is not None and file.state is State.WHOLE
         fields = ImageUploadStatus(
             phase=_phase(outcome),
-            received=received(upload, file.size) if file is not None else 0,
-            url=self.url(upload) if whole or seen.images else "",
+            received=_received(upload, seen),
+            url=self.url(upload) if whole or (seen.images and not upload.spec.form) else "",
             expires="" if seen.images else stamp(expiry(seen)),
         )
         return (Report(upload, fields),)
+
+    async def whole(self, upload: Upload, size: int) -> Seen:
+        """See `Desk`; its caller is the only one that writes the file."""
+        await asyncio.to_thread(self._files.finish, upload.meta.uid, size, upload.spec.sha256)
+        self.wake(upload.key)
+        return self.seen(upload)
 
     async def find(self, key: Key) -> Upload | None:
         """See `Desk`."""
@@ -144,6 +156,14 @@ class Uploads:
                     await asyncio.to_thread(self._files.remove, uid)
                 log.info("file_removed", uid=uid)
             await self.gone.wait()
+
+
+def _received(upload: Upload, seen: Seen) -> int:
+    """Percent; of a form, all or nothing, and what was there once stays said."""
+    if not upload.spec.form:
+        return received(upload, seen.file.size) if seen.file is not None else 0
+    whole = seen.file is not None and seen.file.state is State.WHOLE
+    return ALL if whole else upload.status.received
 
 
 def _phase(outcome: Outcome) -> str:
@@ -191,7 +211,7 @@ def _background(context: Context) -> Sequence[Awaitable[None]]:
 
 COMPONENT = Component(
     name=NAME,
-    watches=lambda env: [Watch(IMAGE_UPLOAD), Watch(IMAGE)],
+    watches=lambda env: [Watch(IMAGE_UPLOAD), Watch(IMAGE), Watch(VOLUME)],
     build=_build,
     background=_background,
     leads=False,

@@ -45,7 +45,7 @@ class Seen:
     """The most bytes that an image may have."""
     file: Staged | None = None
     images: tuple[str, ...] = ()
-    """Images of its namespace that name its url."""
+    """Images and Volumes of its namespace that name its url, each with its kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,15 @@ TO_COME = timedelta(hours=24)
 """From its creation, for all bytes to be there."""
 TO_USE = timedelta(hours=24)
 """From the last byte, for an Image to name the url."""
+ALL = 100
+"""Percent."""
 WRONG = "the file that came is not the one of spec.sha256: delete this ImageUpload and upload the file again"
 
 
 def plan(upload: Upload, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     """Check what has come; remove what nobody brought or used in its time."""
     file = seen.file
-    if seen.images:
+    if seen.images and not _awaited(upload, seen):
         return (), _used(upload, seen)
     if seen.now >= (ends := expiry(seen)):
         return (Remove(upload),), Done()
@@ -30,6 +32,8 @@ def plan(upload: Upload, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     if upload.spec.size > seen.limit:
         return (), Rejected(Reason.IMAGE_TOO_LARGE, _too_large(upload, seen))
     if file is None or file.state is State.PART:
+        if upload.spec.form:
+            return (), Retry(Reason.UPLOADING, "the form with its bytes is awaited", left)
         if file is not None and file.size >= upload.spec.size:
             return (Finish(upload),), Retry(Reason.UPLOADING, "all bytes are there and are being checked", left)
         return (), Retry(Reason.UPLOADING, "its bytes are awaited: cloudstack image upload brings them", left)
@@ -39,14 +43,20 @@ def plan(upload: Upload, seen: Seen) -> tuple[Sequence[Action], Outcome]:
 
 
 def _used(upload: Upload, seen: Seen) -> Outcome:
-    """While an Image is made from it, it has no end."""
+    """While something is made from it, it has no end."""
     if seen.file is not None and seen.file.state is State.WHOLE:
-        return Done(message=f"Image {seen.images[0]} is fetched from here")
+        return Done(message=f"{seen.images[0]} is fetched from here")
     message = (
-        f"the file is not on Upload's volume any more: pools that have Image {seen.images[0]} keep it, and no other "
+        f"the file is not on Upload's volume any more: pools that have {seen.images[0]} keep it, and no other "
         "pool can get it; upload the file as a new Image"
     )
     return Blocked(Reason.FILE_LOST, message)
+
+
+def _awaited(upload: Upload, seen: Seen) -> bool:
+    """Whether the file of a form has never been here: what names its url was made before it."""
+    whole = seen.file is not None and seen.file.state is State.WHOLE
+    return upload.spec.form and not whole and upload.status.received < ALL
 
 
 def expiry(seen: Seen) -> datetime:
@@ -80,7 +90,7 @@ def refusal(upload: Upload, seen: Seen) -> tuple[int, str] | None:
 
 def received(upload: Upload, size: int) -> int:
     """Percent, in steps of ten, so that an upload costs the API server ten writes."""
-    return min(100, size * 10 // max(1, upload.spec.size) * 10)
+    return min(ALL, size * 10 // max(1, upload.spec.size) * 10)
 
 
 def _too_large(upload: Upload, seen: Seen) -> str:

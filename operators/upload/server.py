@@ -1,57 +1,44 @@
 """HTTP, on two ports: tus's HEAD and PATCH of `/uploads/NAMESPACE/NAME` for clients, `/images/UID` for storage agents.
 
+Where an ImageUpload says so, the file comes as a form by POST in place of them (`forms.py`).
+
 Whoever may use the API server may ask through its proxy: what opens an upload is its token, as with consoles.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from email.utils import format_datetime
-from typing import Protocol
 
 import structlog
 from aiohttp import web
 
 from operators.contract.meta import Key
 from operators.contract.quantity import Quantity
-from operators.contract.uploads import CONTENT_TYPE, OFFSET_HEADER, TOKEN_HEADER, TUS
+from operators.contract.uploads import CONTENT_TYPE, OFFSET_HEADER, SIGNATURE_HEADER, TOKEN_HEADER, TUS
 from operators.kernel.store import StoreError
+from operators.upload import forms
+from operators.upload.desk import IDLE, SLOWEST, Desk, Refused
 from operators.upload.files import CHUNK, Busy, Files
 from operators.upload.model import Seen, State, Upload
 from operators.upload.plan import expiry, matches, received, refusal
 
 log = structlog.get_logger()
 
-IDLE, SLOWEST = 60.0, 16 << 10
-"""Seconds that a request may take, and bytes a second beyond them: one that drips would hold a place for ever."""
 MOST = 32
 """Requests that bring bytes at a time."""
 NOBODY = "there is no such upload, or the token is not its own"
-HEADERS = {"Tus-Resumable": TUS, "Cache-Control": "no-store"}
+HEADERS = {
+    "Tus-Resumable": TUS,
+    "Cache-Control": "no-store",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Headers": "x-signature, x-metadata, x-expires, content-type",
+}
+"""The last three let a browser post a form that a page of the cloud's own, at another address, has it post."""
 _UID = r"{uid:[0-9a-f-]{36}}"
-
-
-class Refused(Exception):
-    """The HTTP status, and a sentence for people."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-class Desk(Protocol):
-    """What the server asks of the room."""
-
-    async def find(self, key: Key) -> Upload | None:
-        """The ImageUpload of that name, even one that was made a moment ago."""
-
-    def seen(self, upload: Upload) -> Seen:
-        """How it stands."""
-
-    def wake(self, key: Key) -> None:
-        """There is news of its file."""
 
 
 def clients(desk: Desk, files: Files) -> web.Application:
@@ -68,16 +55,34 @@ def clients(desk: Desk, files: Files) -> web.Application:
 
     async def patch(request: web.Request) -> web.StreamResponse:
         upload = await _entitled(desk, request)
+        if upload.spec.form:
+            raise Refused(405, "this file comes as a form, by POST")
+        async with _place_for(upload):
+            offset = await _take(desk, files, upload, request)
+        return web.Response(status=204, headers=_told(upload, desk.seen(upload), offset))
+
+    async def post(request: web.Request) -> web.StreamResponse:
+        upload = await _entitled(desk, request)
+        if not upload.spec.form:
+            raise Refused(405, "this file comes by PATCH, as tus has it")
+        async with _place_for(upload):
+            await forms.take(desk, files, upload, request)
+        return web.Response(text="it is there\n", headers=HEADERS)
+
+    @asynccontextmanager
+    async def _place_for(upload: Upload) -> AsyncIterator[None]:
+        """Nobody else brings bytes of it, and not too many do of others."""
         if taking.locked():
             raise Refused(503, "too many uploads are going on here: try again in a while")
         try:
             async with taking, files.alone(upload.meta.uid):
-                offset = await _take(desk, files, upload, request)
+                yield
         except Busy as error:
             raise Refused(423, "another request brings bytes of this file: wait for its end") from error
-        return web.Response(status=204, headers=_told(upload, desk.seen(upload), offset))
 
     app = web.Application(middlewares=[_plainly])
+    app.router.add_route("POST", "/uploads/{namespace}/{name}", post)
+    app.router.add_route("OPTIONS", "/uploads/{namespace}/{name}", _may_post)
     app.router.add_route("HEAD", "/uploads/{namespace}/{name}", head)
     app.router.add_route("PATCH", "/uploads/{namespace}/{name}", patch)
     return app
@@ -101,7 +106,8 @@ async def _entitled(desk: Desk, request: web.Request) -> Upload:
     """The ImageUpload whose token came along. Raises Refused, alike for what is not there and what is not theirs."""
     key = Key(request.match_info["namespace"], request.match_info["name"])
     upload = await desk.find(key)
-    if upload is None or not matches(upload, request.headers.get(TOKEN_HEADER, "")):
+    token = request.headers.get(TOKEN_HEADER, "") or request.headers.get(SIGNATURE_HEADER, "")
+    if upload is None or not matches(upload, token):
         raise Refused(403, NOBODY)
     if (version := request.headers.get("Tus-Resumable", TUS)) != TUS:
         raise Refused(412, f"this is tus {TUS}, not {version[:20]}")
@@ -157,6 +163,11 @@ def _announced(request: web.Request) -> int:
 
 def _told(upload: Upload, seen: Seen, offset: int) -> dict[str, str]:
     return HEADERS | {OFFSET_HEADER: str(offset), "Upload-Expires": format_datetime(expiry(seen), usegmt=True)}
+
+
+async def _may_post(request: web.Request) -> web.StreamResponse:
+    """What a browser asks before it posts for a page of another address; there are no cookies that it could abuse."""
+    return web.Response(status=204, headers=HEADERS)
 
 
 @web.middleware
