@@ -63,7 +63,7 @@ def _upload(cluster: Cluster, asked: Asked, source: BinaryIO, url: str) -> None:
             raise ClientError(f"there is an Image {key} of another file: a new version is a new Image")
         print(f"image {asked.name} is there already")
         return
-    begun, token = _begun(cluster, key, ImageUploadSpec(size, sha256, ""))
+    begun, token = _begun(cluster, key, ImageUploadSpec(size, "", sha256))
     if not _ready(begun):
         if not token:
             raise ClientError(

@@ -29,6 +29,16 @@ MOST = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """Where clients reach other components; empty where they do not."""
+
+    consoles: str = ""
+    uploads: str = ""
+    images: str = ""
+    """Where storage agents, not clients, fetch what was uploaded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """What a command gets beside its arguments."""
 
@@ -43,8 +53,7 @@ class Call:
     doors: Doors
     history: History
     throttle: Throttle
-    console_url: str = ""
-    """Where Console is published; empty when it is not."""
+    published: Published
 
     def find(self, kind: Kind[SpecT, StatusT], uid: str) -> Obj[SpecT, StatusT] | None:
         """The object of a uid, if the caller may know of it."""

@@ -77,6 +77,7 @@ from operators.contract.storage import (
     VolumeSpec,
     VolumeStatus,
 )
+from operators.contract.uploads import IMAGE_UPLOAD
 from operators.contract.vmsnapshots import (
     VIRTUAL_MACHINE_SNAPSHOT,
     VirtualMachineSnapshotSpec,
@@ -117,8 +118,7 @@ KINDS: tuple[Kind[Any, Any], ...] = (
     *(ZONE, RACK, HOST_GROUP, HOST, HOST_REPORT, STORAGE_POOL, IP_RANGE, IMAGE_STORE),
     *(COMPUTE_OFFERING, DISK_OFFERING, NETWORK_OFFERING),
     *(AFFINITY_GROUP, INSTANCE_GROUP, SSH_KEY_PAIR, VOLUME_SNAPSHOT, SNAPSHOT_SCHEDULE, MIGRATION),
-    VIRTUAL_MACHINE_SNAPSHOT,
-    WEBHOOK,
+    *(VIRTUAL_MACHINE_SNAPSHOT, WEBHOOK, IMAGE_UPLOAD),
     *(USER_DATA, IMAGE, NETWORK, PORT, ROUTER, VOLUME, VIRTUAL_MACHINE, FLOW),
 )
 

@@ -91,6 +91,8 @@ class Declared:
     """The dataclass of what it answers with, or of each entry of its list, or of its job's result."""
     key: str = ""
     """What the item is called in the answer: `virtualmachine`."""
+    envelope: str = ""
+    """What the answer is called, where that is not the command's name and `response`."""
     refused: frozenset[str] = frozenset()
     """Parameters that CloudStack has and we cannot heed yet: an error, since to pass them over would mislead."""
     ignored: frozenset[str] = frozenset()
@@ -117,6 +119,7 @@ def command(
     *,
     item: type,
     key: str = "",
+    envelope: str = "",
     roles: frozenset[Role] = EVERYBODY,
     asynchronous: bool = False,
     refused: str = "",
@@ -131,6 +134,7 @@ def command(
             args=_args_of(run),
             item=item,
             key=key,
+            envelope=envelope,
             refused=frozenset(refused.split()),
             ignored=frozenset(ignored.split()),
             run=run,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from operators.api import errors, known, missing
-from operators.api.call import Call
+from operators.api.call import Call, Published
 from operators.api.commands import ALL
 from operators.api.declare import Answer, Command, Listing, Single, Started
 from operators.api.directory import Directory
@@ -78,7 +78,7 @@ class Dispatcher:
         history: History,
         throttle: Throttle,
         peers: Peers,
-        console_url: str = "",
+        published: Published | None = None,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -89,12 +89,13 @@ class Dispatcher:
         self._history = history
         self._throttle = throttle
         self.peers = peers
-        self._console_url = console_url
+        self._published = published or Published()
 
     async def answer(self, request: Request) -> Reply:
         """The answer, which may be an error; never an exception."""
         name = request.value("command")
-        key = f"{name.lower()}response" if name else "null"
+        known = COMMANDS.get(name.lower())
+        key = (known and known.envelope) or (f"{name.lower()}response" if name else "null")
         try:
             return await self._answer(request, name, key)
         except UnknownCommand as error:
@@ -144,7 +145,7 @@ class Dispatcher:
             self._doors,
             self._history,
             self._throttle,
-            self._console_url,
+            self._published,
         )
         with structlog.contextvars.bound_contextvars(command=command.name, user=caller.user.meta.name):
             args = parse(command, request.params, call.find)

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 import structlog
 
 from operators.api import cloud
+from operators.api.call import Published
 from operators.api.cloud import Cloud
 from operators.api.directory import Directory
 from operators.api.dispatch import Dispatcher
@@ -45,6 +46,10 @@ DEADLINE = "DEPLOY_DEADLINE"
 """Environment: how long a deployment may take before it has failed and is taken back; `30m` by default."""
 CONSOLES = "CONSOLE_URL"
 """Environment: where Console is published for clients, `wss://…`; empty when it is not."""
+UPLOADS = "UPLOAD_URL"
+"""Environment: where Upload's port for clients is published, `https://…`; empty when it is not."""
+IMAGES = "IMAGES_URL"
+"""Environment: where storage agents reach Upload; its Service in the components' own namespace by default."""
 DATA = "DATA_URL"
 """Environment: where the Data service is; the Service in the components' own namespace by default."""
 PEERS = "API_PEERS"
@@ -102,7 +107,11 @@ async def behind(context: Context, history: History | None = None) -> tuple[Disp
         history,
         Throttle.of(env, context.clock),
         peers,
-        env.get(CONSOLES, ""),
+        Published(
+            env.get(CONSOLES, ""),
+            env.get(UPLOADS, ""),
+            env.get(IMAGES) or f"http://cloudstack-upload.{system}.svc:8081",
+        ),
     )
     return dispatcher, doors
 

@@ -35,7 +35,7 @@ async def take(desk: Desk, files: Files, upload: Upload, request: web.Request) -
     await asyncio.to_thread(files.restart, uid)
     try:
         async with asyncio.timeout(IDLE + coming / SLOWEST):
-            size = await _file(files, upload, request)
+            size = await _file(files, upload, request, min(upload.spec.size, desk.seen(upload).limit))
     except TimeoutError as error:
         raise Refused(408, "the bytes come too slowly") from error
     except (ValueError, ConnectionError, ClientPayloadError) as error:
@@ -48,25 +48,25 @@ async def take(desk: Desk, files: Files, upload: Upload, request: web.Request) -
         raise Refused(409, WRONG)
 
 
-async def _file(files: Files, upload: Upload, request: web.Request) -> int:
+async def _file(files: Files, upload: Upload, request: web.Request, most: int) -> int:
     """Write the form's first file, and read to the form's end; its size. Raises ValueError for what is no form."""
     if not request.content_type.startswith("multipart/"):
         raise Refused(415, "the file comes as multipart/form-data")
     form, size = await request.multipart(), -1
     while (part := await form.next()) is not None:
         if isinstance(part, BodyPartReader) and part.filename is not None and size < 0:
-            size = await _write(files, upload, part)
+            size = await _write(files, upload, part, most)
     if size < 0:
         raise Refused(400, "there is no file in the form")
     await asyncio.to_thread(files.sync, upload.meta.uid)
     return size
 
 
-async def _write(files: Files, upload: Upload, part: BodyPartReader) -> int:
+async def _write(files: Files, upload: Upload, part: BodyPartReader, most: int) -> int:
     at = 0
     while data := await part.read_chunk(CHUNK):
-        if at + len(data) > upload.spec.size:
-            raise Refused(413, f"the file has more than {Quantity(upload.spec.size)}")
+        if at + len(data) > most:
+            raise Refused(413, f"the file has more than {Quantity(most)}")
         await asyncio.to_thread(files.append, upload.meta.uid, at, bytes(data))
         at += len(data)
     if not part.at_eof():

@@ -26,10 +26,12 @@ def plan(upload: Upload, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     file = seen.file
     if seen.images and not _awaited(upload, seen):
         return (), _used(upload, seen)
+    if seen.images and seen.now >= expiry(seen):
+        return (), Rejected(Reason.FILE_LOST, f"no file came in its time: delete this and {seen.images[0]}")
     if seen.now >= (ends := expiry(seen)):
         return (Remove(upload),), Done()
     left = (ends - seen.now).total_seconds()
-    if upload.spec.size > seen.limit:
+    if upload.spec.size > seen.limit and not upload.spec.form:
         return (), Rejected(Reason.IMAGE_TOO_LARGE, _too_large(upload, seen))
     if file is None or file.state is State.PART:
         if upload.spec.form:
@@ -83,7 +85,7 @@ def refusal(upload: Upload, seen: Seen) -> tuple[int, str] | None:
     if seen.now >= seen.created + TO_COME:
         hours = int(TO_COME.total_seconds()) // 3600
         return 410, f"this ImageUpload is older than {hours} hours: delete it and begin again"
-    if upload.spec.size > seen.limit:
+    if upload.spec.size > seen.limit and not upload.spec.form:
         return 413, _too_large(upload, seen)
     return None
 

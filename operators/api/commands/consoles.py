@@ -62,7 +62,7 @@ class ConsoleEndpointResponse:
 async def create_console_endpoint(call: Call, args: CreateConsoleEndpoint) -> Answer:
     """The Console that `cloudstack vnc` would make. Its token is in this answer alone, and in no URL."""
     vm = args.virtualmachineid
-    if not call.console_url:
+    if not call.published.consoles:
         own = f"`cloudstack vnc {vm.meta.name} -n {vm.meta.namespace}` opens one"
         return Single(
             ConsoleEndpointResponse(success=False, details=f"Consoles are not published (CONSOLE_URL): {own}")
@@ -73,7 +73,7 @@ async def create_console_endpoint(call: Call, args: CreateConsoleEndpoint) -> An
     key = Key(vm.meta.namespace, names.joined(vm.meta.name, secrets.token_hex(4)))
     spec = ConsoleSpec(vm.meta.name, hashlib.sha256(token.encode()).hexdigest(), ConsoleType.VNC)
     await call.store.create(CONSOLE, CONSOLE.body(key, spec=to_wire(spec)))
-    url, path = urlsplit(call.console_url), f"/consoles/{key.namespace}/{key.name}"
+    url, path = urlsplit(call.published.consoles), f"/consoles/{key.namespace}/{key.name}"
     whole = f"{url.path.rstrip('/')}{path}"
     return Single(
         ConsoleEndpointResponse(

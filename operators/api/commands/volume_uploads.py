@@ -24,7 +24,7 @@ class UploadVolume(OwnerArgs):
 
     name: str = string("Name of the volume", required=True)
     url: str = string("Where to fetch it: http:// or https://", required=True, length=2048)
-    format: str = string("QCOW2 or RAW", required=True)
+    format: str = string("QCOW2, RAW, VMDK or VDI", required=True)
     checksum: str = string(
         "{SHA-256} and its digits, {SHA-512}, {SHA-1} or {MD5}; without it whatever comes first is taken"
     )
@@ -45,7 +45,7 @@ async def upload_volume(call: Call, args: UploadVolume) -> Answer:
     if not args.url.lower().startswith(("http://", "https://")):
         raise errors.invalid("url must begin with http:// or https://")
     if args.format.lower() not in FORMATS:
-        raise errors.invalid(f"format {args.format} is not supported: it must be QCOW2 or RAW")
+        raise errors.invalid(f"format {args.format} is not supported: it must be QCOW2, RAW, VMDK or VDI")
     source = VolumeSource(url=args.url, checksum=checksum_of(args.checksum), format=FORMATS[args.format.lower()])
     offering = args.diskofferingid
     if offering is not None:

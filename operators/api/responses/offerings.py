@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from operators.api import ostypes
+from operators.api import ostypes, uploads
 from operators.api.call import Call
 from operators.api.cloud import ComputeOffering, DiskOffering, Image, Zone, name_of
 from operators.api.responses.owned import OwnedResponse, whose
@@ -173,6 +173,7 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
     ready = condition(obj.status.conditions, Type.READY)
     usable = ready.true if ready is not None else obj.spec.source is None
     system = obj.spec.os_type or ostypes.UNKNOWN
+    coming = uploads.awaited(call, obj.spec.url)
     return TemplateResponse(
         id=obj.meta.uid,
         name=name_of(obj),
@@ -183,8 +184,8 @@ def template(call: Call, obj: Image, zone: Zone | None) -> TemplateResponse:
         zonename=zone.meta.name if zone else None,
         ispublic=obj.spec.public or in_catalogue,
         isfeatured=in_catalogue,
-        isready=usable,
-        status="Download Complete" if usable else ready.message if ready else "",
+        isready=usable and not coming,
+        status=coming or ("Download Complete" if usable else ready.message if ready else ""),
         size=Long(int(obj.status.virtual_size)) if obj.status.virtual_size is not None else None,
         format=obj.spec.format.upper(),
         ostypeid=ostypes.id_of(system),

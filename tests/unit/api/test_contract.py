@@ -109,6 +109,27 @@ BEYOND: dict[str, Any] = {
         },
         "async": False,
     },
+    **{
+        f"getUploadParamsFor{what}": {
+            "params": dict.fromkeys(["name", "format"], "string!")
+            | {"zoneid": "uuid!", "domainid": "uuid", "projectid": "uuid"}
+            | dict.fromkeys(["checksum", "account"], "string")
+            | more,
+            "response": dict.fromkeys(["id", "postURL", "metadata", "expires", "signature"], "string"),
+            "async": False,
+        }
+        for what, more in {
+            "Template": {"hypervisor": "string!", "ostypeid": "uuid", "bits": "integer", "details": "map"}
+            | dict.fromkeys(["displaytext", "arch", "templatetag", "templatetype"], "string")
+            | dict.fromkeys(
+                ["isdynamicallyscalable", "isextractable", "isfeatured", "ispublic", "isrouting"], "boolean"
+            )
+            | dict.fromkeys(["passwordenabled", "requireshvm", "sshkeyenabled", "deployasis", "forcks"], "boolean"),
+            "Iso": {"displaytext": "string", "ostypeid": "uuid", "arch": "string"}
+            | dict.fromkeys(["bootable", "ispublic", "isextractable", "isfeatured"], "boolean"),
+            "Volume": {"diskofferingid": "uuid", "imagestoreuuid": "string"},
+        }.items()
+    },
     "resetApiLimit": {"params": {"account": "uuid"}, "response": {"success": "boolean"}, "async": False},
 }
 """What the file does not have, as CloudStack's documentation says it."""

@@ -112,7 +112,7 @@ async def test_a_volume_of_an_address(world: World) -> None:
     }
     offering = world.uid(DISK_OFFERING, "standard")
     for params, says in (
-        ({"format": "VHD"}, "QCOW2 or RAW"),
+        ({"format": "VHD"}, "QCOW2, RAW, VMDK or VDI"),
         ({"format": "RAW", "url": "ftp://example.org/a"}, "http"),
         ({"format": "RAW", "checksum": "{SHA-256}0123"}, "checksum must be"),
     ):

@@ -33,7 +33,7 @@ from operators.orchestration.handlers import COMPONENT as ENGINE
 
 SYSTEM, CATALOGUE, IDENTITY = "cloudstack-system", "cloudstack-catalog", "cloudstack-identity"
 ENV = {"POD_NAMESPACE": SYSTEM, "CATALOG_NAMESPACE": CATALOGUE, "IDENTITY_NAMESPACE": IDENTITY}
-ENV |= {"CONSOLE_URL": "wss://consoles.example.org"}
+ENV |= {"CONSOLE_URL": "wss://consoles.example.org", "UPLOAD_URL": "https://uploads.example.org/up/"}
 CHECKSUM = "sha256:" + "0" * 64
 PASSWORD_OF = {"admin": "correct horse", "alice": "battery staple"}
 HASHES = {name: passwords.hashed(word) for name, word in PASSWORD_OF.items()}
