@@ -13,7 +13,7 @@ from operators.api.call import Call, Published
 from operators.api.commands import ALL
 from operators.api.declare import Answer, Command, Listing, Single, Started
 from operators.api.directory import Directory
-from operators.api.doors import LOGIN, LOGOUT, Doors, LoginArgs, Proven
+from operators.api.doors import LOGIN, LOGOUT, Doors, LoginArgs, LogoutResponse, Proven
 from operators.api.errors import ApiError, UnknownCommand
 from operators.api.history import History
 from operators.api.noting import Noting
@@ -123,7 +123,8 @@ class Dispatcher:
         else:
             proven = await self._doors.prove(request.params, request.cookie)
         if name.lower() == LOGOUT.name:
-            return Reply(key, plain(self._doors.logout(proven.session)), ended=True)
+            await self.peers.logged_out(self._doors.logout(proven.session))
+            return Reply(key, plain(LogoutResponse()), ended=True)
         self._throttle.admit(proven.caller)
         if command is None:
             raise errors.not_yet(name, missing.reason(name))

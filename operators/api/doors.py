@@ -177,11 +177,9 @@ class Doors:
         finally:
             self._waiting -= 1
 
-    def logout(self, session: Session | None) -> LogoutResponse:
-        """End a session."""
-        if session is not None:
-            self._sessions.end(session, self._clock.now().timestamp())
-        return LogoutResponse()
+    def logout(self, session: Session | None) -> Mapping[str, int]:
+        """End a session; what the other replicas are to be told of it."""
+        return self._sessions.end(session, self._clock.now().timestamp()) if session is not None else {}
 
     def cookie(self, session: Session) -> str:
         """What the client is to keep of a session."""

@@ -22,6 +22,7 @@ from aiohttp import web
 
 from operators.api.cloud import KINDS
 from operators.api.noting import AnyKind, Noting
+from operators.api.sessions import Sessions
 from operators.contract.meta import Key
 from operators.kernel.cache import Cache
 from operators.kernel.clock import Clock
@@ -44,8 +45,9 @@ News: TypeAlias = dict[str, Any]
 class Floors:
     """What this replica must have seen before it answers."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, sessions: Sessions) -> None:
         self._cache = cache
+        self._sessions = sessions
         self._wanted: dict[AnyKind, int] = {}
         self._newest: dict[AnyKind, int] = {}
         """Of what was written here or told by others, for a replica that has just started."""
@@ -56,6 +58,7 @@ class Floors:
             if (kind := _KINDS.get(name)) is not None:
                 self._wanted[kind] = max(version, self._wanted.get(kind, 0))
                 self.wrote(kind, version)
+        self._sessions.ended_elsewhere(news.get("ended", {}))
         for name, namespace, own, uid in news["gone"]:
             if (kind := _KINDS.get(name)) is not None:
                 self._cache.drop(kind, Key(namespace, own), uid)
@@ -67,7 +70,8 @@ class Floors:
     @property
     def newest(self) -> News:
         """All that is known of, as news."""
-        return {"versions": {kind.crd: version for kind, version in self._newest.items() if kind.crd in _KINDS}}
+        versions = {kind.crd: version for kind, version in self._newest.items() if kind.crd in _KINDS}
+        return {"versions": versions, "gone": [], "ended": dict(self._sessions.ended)}
 
     async def caught_up(self) -> None:
         """Wait until the watches have brought what others told of, for a while at most."""
@@ -109,6 +113,11 @@ class Peers:
         gone = [[kind.crd, key.namespace, key.name, uid] for kind, key, uid in noted.gone if kind.crd in _KINDS]
         if self._known and (versions or gone):
             await self._send(self._known, {"versions": versions, "gone": gone})
+
+    async def logged_out(self, ended: Mapping[str, int]) -> None:
+        """Have every other replica know of sessions that ended here."""
+        if self._known and ended:
+            await self._send(self._known, {"versions": {}, "gone": [], "ended": dict(ended)})
 
     async def meet(self) -> None:
         """Look up the others and tell them of this one, which takes in all that they know of. It serves by then."""
@@ -159,7 +168,8 @@ class Peers:
             self._known.add(news["from"])
             self._apart.pop(news["from"], None)
         # One that says nothing has just started: what was written before it was known here, it must have seen, too.
-        answer = {"versions": {}, "gone": []} if news["versions"] or news["gone"] else self.floors.newest | {"gone": []}
+        told_something = news["versions"] or news["gone"] or news.get("ended")
+        answer = {"versions": {}, "gone": []} if told_something else self.floors.newest
         told = orjson.dumps(answer)
         return web.Response(body=told, headers={SIGNATURE: self._mac(told)})
 

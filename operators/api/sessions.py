@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 TIMEOUT = 1800
@@ -34,7 +35,7 @@ class Sessions:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._ended: dict[str, int] = {}
-        """Sessions that were logged out here, until they would have expired anyway."""
+        """Sessions that were logged out, until they would have expired anyway."""
 
     def begin(self, user: str, now: float) -> Session:
         """A new session."""
@@ -65,10 +66,21 @@ class Sessions:
             return None
         return Session(session.id, session.user, int(now) + TIMEOUT)
 
-    def end(self, session: Session, now: float) -> None:
-        """Log out. Other replicas learn nothing of it: there the cookie, if somebody kept it, lasts to its end."""
+    def end(self, session: Session, now: float) -> Mapping[str, int]:
+        """Log out; what the other replicas are to be told of it."""
         self._ended = {id_: expires for id_, expires in self._ended.items() if expires > now}
-        self._ended[session.id] = int(now) + TIMEOUT
+        told = {session.id: int(now) + TIMEOUT}
+        self._ended |= told
+        return told
+
+    def ended_elsewhere(self, ended: Mapping[str, int]) -> None:
+        """Take in what another replica tells of sessions that were logged out there."""
+        self._ended |= ended
+
+    @property
+    def ended(self) -> Mapping[str, int]:
+        """Sessions that were logged out, here or elsewhere, and until when that must be known."""
+        return self._ended
 
     def _mac(self, what: str, text: str) -> str:
         return hmac.new(self._key, f"{what}:{text}".encode(), hashlib.sha256).hexdigest()[:40]

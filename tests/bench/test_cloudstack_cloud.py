@@ -238,3 +238,27 @@ def test_replicas_killed_under_load(replicas: Replicas) -> None:
     assert client.retried > 0, "no call was cut off, so this showed nothing"
     print(f"{lives} lives, four kills, {client.retried} calls tried again, none failed; load {os.getloadavg()[0]:.1f}")
     client.close()
+
+
+def test_whoever_answers_shows_it(replicas: Replicas) -> None:
+    """What was done by one replica, the other lists at once: no affinity, no waiting."""
+    clients = [Client(replicas.url(number), API_KEY, SECRET_KEY) for number in (0, 1)]
+    missed, took, rounds = 0, [], 100
+    for number in range(rounds):
+        here, there = clients[number % 2], clients[1 - number % 2]
+        began = time.perf_counter()
+        made = here.call("createInstanceGroup", name=f"g{number}")["instancegroup"]
+        took.append(time.perf_counter() - began)
+        listed = there.call("listInstanceGroups").get("instancegroup", ())
+        missed += made["id"] not in [each["id"] for each in listed]
+        there.call("deleteInstanceGroup", id=made["id"])
+        left = here.call("listInstanceGroups").get("instancegroup", ())
+        missed += made["id"] in [each["id"] for each in left]
+    table(
+        f"Read-your-writes of two replicas, load {os.getloadavg()[0]:.1f}",
+        [["what", "p50 ms", "p95 ms", "max ms", "a second"], Figures(took, sum(took)).row("createInstanceGroup")],
+    )
+    print(f"{missed} of {2 * rounds} lists were behind")
+    assert missed == 0
+    for client in clients:
+        client.close()

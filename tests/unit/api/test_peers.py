@@ -14,6 +14,7 @@ import pytest
 from operators.api import handlers, peers
 from operators.api.dispatch import Dispatcher
 from operators.api.server import application
+from operators.api.sessions import Sessions
 from operators.contract.codec import Json
 from operators.contract.meta import Key
 from operators.contract.storage import VOLUME
@@ -21,7 +22,7 @@ from operators.kernel import health
 from operators.kernel.cache import AnyKind
 from operators.kernel.manager import Manager
 from operators.kernel.memory import MemoryStore
-from tests.unit.api.world import ENV, Told, World
+from tests.unit.api.world import ENV, PASSWORD_OF, Told, World
 
 LATE, NEVER = 0.4, 600.0
 """Seconds by which the second replica's watches are late: less than it waits for them, whatever the machine does."""
@@ -108,6 +109,31 @@ async def test_one_that_died_is_in_nobodys_way(world: World) -> None:
     assert await world.call("alice", "listSSHKeyPairs") == {}
 
 
+async def test_a_session_that_was_logged_out_is_over_everywhere(world: World) -> None:
+    async with beside(world, knows=True) as (other, _):
+        login = {"command": "login", "username": "alice", "password": PASSWORD_OF["alice"], "response": "json"}
+        login["domain"] = "ROOT/sales/east"
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar) as session:
+            async with session.post(world.url, data=login) as answer:
+                assert answer.status == 200, await answer.text()
+                kept = {cookie.key: cookie.value for cookie in jar}
+            query = {"response": "json", "sessionkey": kept["sessionkey"]}
+
+            async def listed(at: World) -> int:
+                cookies = {"JSESSIONID": kept["JSESSIONID"]}
+                async with (
+                    aiohttp.ClientSession(cookies=cookies) as own,
+                    own.get(at.url, params=query | {"command": "listVolumes"}) as told,
+                ):
+                    return told.status
+
+            assert [await listed(at) for at in (world, other)] == [200] * 2
+            async with session.get(other.url, params=query | {"command": "logout"}) as answer:
+                assert answer.status == 200
+            assert [await listed(at) for at in (world, other)] == [401] * 2
+
+
 @pytest.mark.parametrize("signature", ["", "0" * 64])
 async def test_news_of_strangers_is_refused(world: World, signature: str) -> None:
     url = world.url.removesuffix("/client/api") + peers.PATH
@@ -122,7 +148,7 @@ async def test_news_of_strangers_is_refused(world: World, signature: str) -> Non
 
 async def test_a_watch_that_never_tells_holds_nobody_up_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "PATIENCE", 0.05)
-    floors = peers.Floors(world.manager.cache)
+    floors = peers.Floors(world.manager.cache, Sessions(b"key"))
     floors.told(
         {"versions": {VOLUME.crd: 10**9, "others.example.org": 7}, "gone": [["others.example.org", "", "", ""]]}
     )
