@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from operators.compute import limits
 from operators.compute.capacity import Ledger
 from operators.compute.model import VM, Seen
 from operators.compute.observe import survey
@@ -109,6 +110,8 @@ class Placements:
         if (lack := missing(vm, seen)) is not None:
             return [], Rejected(lack.reason, lack.message)
         assert seen.offering is not None
+        if much := limits.over(vm, seen.offering, seen.rooms):
+            return [], Rejected(Reason.LIMIT_EXCEEDED, much)
         choice = choose(need(vm, seen.offering, seen), seen.hosts, seen.policy)
         if not choice.host:
             return [], Rejected(Reason.NO_HOST_FITS, choice.message)

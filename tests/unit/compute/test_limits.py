@@ -6,6 +6,8 @@ import asyncio
 
 from operators.contract.compute import COMPUTE_OFFERING
 from operators.contract.identity import ACCOUNT, DOMAIN, PROJECT
+from operators.contract.meta import Key, condition
+from operators.contract.placement import PLACEMENT_PLAN
 from tests.support.virtual_time import virtual
 from tests.unit.compute.world import NS, World, world
 
@@ -71,6 +73,20 @@ async def test_a_domain_s_limit_is_for_all_beneath() -> None:
         assert len(cloud.instances()) == 1
         (late,) = {"one", "two"} - set(names(cloud))
         assert "Domain sales may have 1 processors" in cloud.ready(late).message
+
+
+@virtual
+async def test_a_placement_plan_says_so_too() -> None:
+    async with world(("a", "b")) as cloud:
+        await tenants(cloud, account={"cpus": 1})
+        await cloud.apply("one")
+        await cloud.settle(5)
+        await cloud.put(PLACEMENT_PLAN, "where", {"offering": "tiny", "image": "tiny"}, NS)
+        await cloud.settle(5)
+        body = cloud.server.read(PLACEMENT_PLAN, Key(NS, "where"))
+        assert body is not None
+        told = condition(PLACEMENT_PLAN.parse(body).status.conditions, "Ready")
+        assert told is not None and (told.true, told.reason) == (False, "LimitExceeded")
 
 
 @virtual
