@@ -27,6 +27,7 @@ class VolumeResponse(OwnedResponse):
     id: str
     name: str
     created: Date | None
+    attached: Date | None
     state: str
     type: str
     size: Long
@@ -70,6 +71,7 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
         name=name_of(obj),
         **whose(call, meta.namespace),
         created=date(meta.creation_timestamp),
+        attached=_attached(obj) if vm else None,
         state=_state(obj),
         type=type_of(obj),
         size=Long(int(size)),
@@ -97,6 +99,12 @@ def _zone(call: Call, pool: Pool | None, vm: VM | None) -> Zone | None:
     if pool is not None:
         return call.cloud.zone(pool.spec.zone)
     return zone_of(call, vm) if vm is not None else call.cloud.zone()
+
+
+def _attached(obj: Volume) -> Date | None:
+    """Since when somebody has it: clients take a volume without this date for nobody's."""
+    said = condition(obj.status.conditions, Type.ATTACHED)
+    return date(said.last_transition_time if said is not None else obj.meta.creation_timestamp)
 
 
 def type_of(obj: Volume) -> str:

@@ -135,3 +135,17 @@ async def test_a_job_ends_that_only_another_pool_could_do(world: World) -> None:
     body |= {"status": {"conditions": [said]}}
     body["metadata"] |= {"generation": 1, "uid": "1"}
     assert settled(VOLUME_SNAPSHOT.parse(body)) == (FAILED, "pool p cannot")
+
+
+async def test_a_volume_tells_since_when_somebody_has_it(world: World) -> None:
+    """`cs_volume` takes a volume without the date for nobody's, and never detaches it."""
+    await world.network("alice")
+    begun = await world.call("alice", "deployVirtualMachine", name="web", **await world.ids("alice"))
+    await world.job("alice", begun["jobid"])
+    (root,) = (await world.call("alice", "listVolumes", virtualmachineid=begun["id"]))["volume"]
+    assert root["attached"]
+    zone = (await world.call("alice", "listZones"))["zone"][0]["id"]
+    offering = (await world.call("alice", "listDiskOfferings"))["diskoffering"][0]["id"]
+    made = await world.call("alice", "createVolume", name="ledger", zoneid=zone, diskofferingid=offering, size="1")
+    (free,) = (await world.call("alice", "listVolumes", id=made["id"]))["volume"]
+    assert "attached" not in free
