@@ -28,6 +28,7 @@ from operators.api.commands.key_pairs import named
 from operators.api.commands.templates import image_for
 from operators.api.commands.volume_creation import blank
 from operators.api.declare import Answer, Started, boolean, command, long, maps, string, uuid, uuids, words
+from operators.api.installing import belong, is_iso, prepare, root_spec
 from operators.api.jobs import job_of
 from operators.api.limits import gib, of_machine, of_root_disk, reserved
 from operators.api.responses.virtualmachine import HYPERVISOR, VirtualMachineResponse
@@ -64,7 +65,7 @@ class Deploy(OwnerArgs):
 
     zoneid: Zone = uuid("ID of the zone", ZONE, required=True)
     serviceofferingid: ComputeOffering = uuid("ID of the service offering", COMPUTE_OFFERING, required=True)
-    templateid: Image | None = uuid("ID of the template of the root disk", IMAGE)
+    templateid: Image | None = uuid("ID of the template of the root disk, or of an ISO to install from", IMAGE)
     networkids: tuple[Network, ...] = uuids("IDs of the networks, in the order of the interfaces", NETWORK)
     iptonetworklist: tuple[Mapping[str, str], ...] = maps(
         "Networks with addresses, in place of networkids: iptonetworklist[0].networkid, .ip, .mac"
@@ -75,8 +76,10 @@ class Deploy(OwnerArgs):
     displayname: str = string("What people read in place of the name")
     startvm: bool = boolean("Whether to start it; true by default", default=True)
     rootdisksize: int | None = long("Size of the root disk in GB; the template's when left out")
-    diskofferingid: DiskOffering | None = uuid("ID of the disk offering of a data volume for it", DISK_OFFERING)
-    size: int | None = long("Size of the data volume in GB, where its offering leaves it to the caller")
+    diskofferingid: DiskOffering | None = uuid(
+        "ID of the disk offering of a data volume for it; with an ISO, of its root disk", DISK_OFFERING
+    )
+    size: int | None = long("Size of that volume in GB, where its offering leaves it to the caller")
     overridediskofferingid: DiskOffering | None = uuid("ID of the disk offering of the root disk", DISK_OFFERING)
     userdataid: Document | None = uuid("ID of registered user data, in place of userdata", USER_DATA)
     userdata: str = string("Base64 of what first boot gets to run or read; at most 8 KiB of it", length=1048576)
@@ -115,18 +118,27 @@ async def deploy(call: Call, args: Deploy) -> Answer:
         names.ANNOTATION_DEPLOY_ON_FAILURE: OnFailure.COMPENSATE.value,
     }
     group = {names.LABEL_GROUP: await group_called(call, namespace, args.group)} if args.group else {}
-    data = await _made(call, namespace, own, disk) if disk is not None else None
-    spec = replace(spec, volumes=(data.meta.name,)) if data is not None else spec
+    made: tuple[Volume, ...] = ()
+    if args.templateid is not None and is_iso(args.templateid):
+        root = root_spec(args.templateid, args.diskofferingid, args.size)
+        install = await prepare(call, namespace, own, args.templateid, root)
+        made, spec = install.volumes, replace(spec, root_volume=install.root.meta.name, cdrom=install.cd.meta.name)
+    elif disk is not None:
+        made = (await _made(call, namespace, own, disk),)
+        spec = replace(spec, volumes=(made[0].meta.name,))
     body = VIRTUAL_MACHINE.body(Key(namespace, own), spec=to_wire(spec), annotations=notes, labels=group)
     amounts = Counter(of_machine(size_of(args.serviceofferingid, spec)))
-    amounts.update(of_root_disk(args.templateid, (args.rootdisksize or 0) * GIB))
+    if spec.image:
+        amounts.update(of_root_disk(args.templateid, (args.rootdisksize or 0) * GIB))
     try:
         async with reserved(call, namespace, VIRTUAL_MACHINE, own, amounts):
             vm = VIRTUAL_MACHINE.parse(await call.store.create(VIRTUAL_MACHINE, body))
     except (errors.ApiError, StoreError) as error:
-        if data is not None:
-            await remove(call, data)
+        for volume in made:
+            await remove(call, volume)
         raise _refused(error, own, namespace) from None
+    if spec.cdrom:
+        await belong(call, vm, made)
     return Started(await job_of(call, vm, Operation.DEPLOY), vm.meta.uid)
 
 
@@ -141,6 +153,8 @@ def _refused(error: errors.ApiError | StoreError, own: str, namespace: str) -> e
 
 
 def _data_disk(args: Deploy) -> VolumeSpec | None:
+    if is_iso(args.templateid):
+        return None  # the offering is that of the root disk
     if args.diskofferingid is not None:
         return blank(args.diskofferingid, args.size)
     if args.size is not None:
@@ -170,6 +184,8 @@ def _spec(call: Call, args: Deploy, namespace: str) -> VirtualMachineSpec:
         raise errors.denied(f"Cannot perform this operation, zone {args.zoneid.meta.name} is currently disabled")
     if (args.hostid or args.clusterid) and not call.caller.root:
         raise errors.denied("Only root admins may choose a host or a cluster")
+    if is_iso(args.templateid) and (args.rootdisksize is not None or args.overridediskofferingid is not None):
+        raise errors.invalid("rootdisksize and overridediskofferingid are a template's: an ISO takes diskofferingid")
     if args.rootdisksize is not None and args.rootdisksize < 1:
         raise errors.invalid("Root disk size should be a positive number of GB")
     size = chosen("deployVirtualMachine", args.serviceofferingid, args.details)
@@ -177,7 +193,7 @@ def _spec(call: Call, args: Deploy, namespace: str) -> VirtualMachineSpec:
         offering=args.serviceofferingid.meta.name,
         cpus=size.cpus,
         memory=size.memory,
-        image=image_for(call, args.templateid, namespace),
+        image="" if is_iso(args.templateid) else image_for(call, args.templateid, namespace),
         root_disk_size=None if args.rootdisksize is None else Quantity(args.rootdisksize * GIB),
         root_disk_offering=args.overridediskofferingid.meta.name if args.overridediskofferingid else "",
         run_policy=RunPolicy.RUNNING if args.startvm else RunPolicy.STOPPED,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from operators.api import errors, naming
 from operators.api.call import Call, OwnerArgs, TaggedListArgs, asked, listing, place_to_make, tagged
-from operators.api.changing import change, remove
+from operators.api.changing import change, given, remove, update
 from operators.api.cloud import VM, Image, Volume, Zone, name_of
 from operators.api.commands.guests import os_type
 from operators.api.commands.templates import checksum_of, filter_of, image_for, own_template, visible
-from operators.api.declare import Answer, Listing, Started, boolean, command, identifier, string, uuid
+from operators.api.declare import Answer, Listing, Single, Started, boolean, command, identifier, string, uuid
 from operators.api.jobs import DELETION, changed, job_id
 from operators.api.responses.done import Done
 from operators.api.responses.offerings import TemplateResponse, template
@@ -110,6 +110,33 @@ async def register_iso(call: Call, args: RegisterIso) -> Answer:
     where = place_to_make(call, args)
     body = await naming.create(call, IMAGE, where, args.name, to_wire(spec), amounts={Resource.IMAGES: 1})
     return Listing(1, [template(call, IMAGE.parse(body), args.zoneid)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateIso:
+    """Arguments."""
+
+    id: Image = uuid("ID of the ISO", IMAGE, required=True)
+    name: str = string("Its name")
+    displaytext: str = string("What people read in place of the name", length=4096)
+    bootable: bool | None = boolean("Whether one can boot from it, which stays as it is", default=None)
+
+
+@command(
+    "updateIso",
+    "Gives a CD or DVD other names. What is on it stays as it is.",
+    item=TemplateResponse,
+    key="iso",
+    refused="arch cleanupdetails details forceupdateostype format isrouting",
+    ignored="sortkey isdynamicallyscalable ostypeid passwordenabled requireshvm sshkeyenabled",
+)
+async def update_iso(call: Call, args: UpdateIso) -> Answer:
+    """The names."""
+    image = own_template(call, _iso(args.id))
+    if args.bootable not in (None, image.spec.bootable):
+        raise errors.invalid(f"ISO {name_of(image)} stays what it is: register it anew to say otherwise of booting")
+    named = await update(call, image, given(displayName=args.displaytext), name=args.name)
+    return Single(template(call, named, None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 
 from operators.api.call import Call
-from operators.api.cloud import VM, InstanceGroup, Network, Port, Zone, name_of
+from operators.api.cloud import VM, Image, InstanceGroup, Network, Port, Zone, name_of
 from operators.api.responses.owned import OwnedResponse, whose
 from operators.api.sizes import size_of
 from operators.api.tags import TagResponse, tag_responses
@@ -22,7 +22,7 @@ from operators.contract.meta import condition
 from operators.contract.networking import NETWORK, PORT
 from operators.contract.placement import AFFINITY_GROUP
 from operators.contract.reasons import Reason, Type
-from operators.contract.storage import IMAGE
+from operators.contract.storage import IMAGE, VOLUME
 
 HYPERVISOR = "KVM"
 MIB = 2**20
@@ -77,6 +77,9 @@ class VirtualMachineResponse(OwnedResponse):
     templatename: str | None
     templatedisplaytext: str | None
     templateformat: str | None
+    isoid: str | None
+    isoname: str | None
+    isodisplaytext: str | None
     passwordenabled: bool = False
     serviceofferingid: str | None
     serviceofferingname: str
@@ -115,6 +118,7 @@ def written(call: Call, vm: VM) -> Prepared:
         vm.meta.resource_version,
         *(port.meta.resource_version if port else "" for port in ports),
         *(flow.meta.resource_version for flow in cloud.flows_of(vm)),
+        bool(vm.spec.cdrom) and cloud.named(VOLUME, vm.spec.cdrom, vm.meta.namespace) is not None,
         cloud.migration_of(vm) is not None and state_of(call, vm),
     )
     rests_on = (cloud.stamp(CATALOGUE), own)
@@ -126,6 +130,7 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
     cloud, meta, spec = call.cloud, vm.meta, vm.spec
     offering = cloud.named(COMPUTE_OFFERING, spec.offering)
     image = cloud.image(spec.image, meta.namespace) if spec.image else None
+    cd = _cd(call, vm)
     host = cloud.named(HOST, vm.status.host_name) if call.caller.root and vm.status.host_name else None
     zone, nics, size = zone_of(call, vm), nics_of(call, vm), size_of(offering, spec)
     custom, group = offering is not None and offering.spec.custom is not None, group_of(call, vm)
@@ -144,6 +149,9 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
         templateid=image.meta.uid if image else None,
         templatename=image.meta.name if image else None,
         templatedisplaytext=(image.spec.display_name or image.meta.name) if image else None,
+        isoid=cd.meta.uid if cd else None,
+        isoname=cd.meta.name if cd else None,
+        isodisplaytext=(cd.spec.display_name or cd.meta.name) if cd else None,
         templateformat=image.spec.format.upper() if image else None,
         serviceofferingid=offering.meta.uid if offering else None,
         serviceofferingname=(offering.spec.display_name or offering.meta.name) if offering else spec.offering,
@@ -159,6 +167,14 @@ def virtual_machine(call: Call, vm: VM) -> VirtualMachineResponse:
         keypairs=",".join(spec.ssh_key_pairs) or None,
         deleteprotection=spec.delete_protection,
         tags=tag_responses(meta),
+    )
+
+
+def _cd(call: Call, vm: VM) -> Image | None:
+    """What is in its CD drive, where that is of an Image."""
+    volume = call.cloud.named(VOLUME, vm.spec.cdrom, vm.meta.namespace) if vm.spec.cdrom else None
+    return (
+        call.cloud.image(volume.spec.source.image, vm.meta.namespace) if volume and volume.spec.source.image else None
     )
 
 

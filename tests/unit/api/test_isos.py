@@ -60,3 +60,61 @@ async def test_a_cd_comes_and_goes(world: World) -> None:
     assert left is None or left["metadata"].get("deletionTimestamp")
     status, _ = await world.ask("alice", "detachIso", virtualmachineid=vm)
     assert status == 431
+
+
+async def test_a_machine_is_installed_from_a_cd(world: World) -> None:
+    await world.network("alice")
+    iso, ids = await registered(world), await world.ids("alice")
+    offering = (await world.call("alice", "listDiskOfferings"))["diskoffering"][0]["id"]
+    about = ids | {"templateid": iso, "name": "web"}
+    refused = [
+        ({}, "requires a disk offering to be specified for the root disk"),
+        ({"diskofferingid": offering}, "size is needed"),
+        ({"diskofferingid": offering, "size": "2", "rootdisksize": "3"}, "an ISO takes diskofferingid"),
+    ]
+    for wrong, why in refused:
+        status, body = await world.ask("alice", "deployVirtualMachine", **about, **wrong)
+        assert status == 431 and why in body["deployvirtualmachineresponse"]["errortext"]
+    assert list(world.server.all(VOLUME)) == []
+
+    begun = await world.call("alice", "deployVirtualMachine", **about, diskofferingid=offering, size="2")
+    done = await world.job("alice", begun["jobid"])
+    vm = done["jobresult"]["virtualmachine"]
+    assert (done["jobstatus"], vm["state"], vm["isoid"], vm["isoname"]) == (1, "Running", iso, "setup")
+    assert "templateid" not in vm
+    body = world.server.read(VIRTUAL_MACHINE, Key("alice", "web"))
+    assert body is not None and "image" not in body["spec"]
+    root = world.server.read(VOLUME, Key("alice", body["spec"]["rootVolume"]))
+    cd = world.server.read(VOLUME, Key("alice", body["spec"]["cdrom"]))
+    assert root is not None and cd is not None
+    assert (root["spec"]["size"], root["spec"].get("source", {})) == ("2Gi", {})
+    assert cd["spec"]["source"] == {"image": "setup"}
+    for volume in (root, cd):
+        assert [each["uid"] for each in volume["metadata"]["ownerReferences"]] == [vm["id"]]
+    (shown,) = (await world.call("alice", "listVolumes", virtualmachineid=vm["id"]))["volume"]
+    assert (shown["type"], shown["size"]) == ("ROOT", 2 << 30)
+    begun = await world.call("alice", "detachIso", virtualmachineid=vm["id"])
+    assert "isoid" not in (await world.job("alice", begun["jobid"]))["jobresult"]["virtualmachine"]
+
+
+async def test_a_name_that_is_taken_leaves_no_disk_behind(world: World) -> None:
+    await deployed(world)
+    before = len(list(world.server.all(VOLUME)))
+    offering = (await world.call("alice", "listDiskOfferings"))["diskoffering"][0]["id"]
+    about = (await world.ids("alice")) | {"templateid": await registered(world), "name": "web"}
+    status, body = await world.ask("alice", "deployVirtualMachine", **about, diskofferingid=offering, size="2")
+    assert status == 431 and "already exists" in str(body)
+    assert len([each for each in world.server.all(VOLUME) if not each["metadata"].get("deletionTimestamp")]) == before
+
+
+async def test_an_iso_gets_other_names(world: World) -> None:
+    iso = await registered(world)
+    now = (await world.call("alice", "updateIso", id=iso, name="Set Up", displaytext="To begin with"))["iso"]
+    assert (now["id"], now["name"], now["displaytext"]) == (iso, "Set Up", "To begin with")
+    status, body = await world.ask("alice", "updateIso", id=iso, bootable="false")
+    assert status == 431 and "register it anew" in str(body)
+    template = (await world.ids("alice"))["templateid"]
+    status, _ = await world.ask("alice", "updateIso", id=template, name="x")
+    assert status == 431
+    status, _ = await world.ask("bob", "updateIso", id=iso, name="x")
+    assert status == 431
