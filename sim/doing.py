@@ -107,6 +107,9 @@ class Doing:
     def _volumes(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         return self._patch(namespace, name, {"volumes": list(args["volumes"])})
 
+    def _nics(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
+        return self._patch(namespace, name, {"nics": args["nics"]})
+
     def _pause(self, namespace: str, name: str, args: dict[str, Any]) -> Any:
         return self._patch(namespace, name, {"paused": True})
 

@@ -346,6 +346,18 @@ def _removes_what_is_open() -> Undo:
     return _patched(disk_act, "remove", remove)
 
 
+def _nics_let_go_while_used() -> Undo:
+    """Networking takes a Port for free once no Instance lists it, whatever the guest still has."""
+    from operators.networking import lookup
+
+    old = lookup.instances
+
+    def instances(cache: Any, port: Any) -> Any:
+        return tuple(each for each in old(cache, port) if port.meta.name in each.spec.ports)
+
+    return _patched(lookup, "instances", instances)
+
+
 def _rules_stay() -> Undo:
     """What a PortBinding let through stays let through when it is gone."""
     from agents.network.ports import plan
@@ -368,6 +380,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("mark-lost", "a key marked while it is worked on does not come back", _lost_mark, 10),
     Mutation("time-rewritten", "a condition's time changes with every report", _always_a_new_time, 6),
     Mutation("rules-stay", "addresses stay let through when their Port is gone", _rules_stay, 6),
+    Mutation("nic-let-go", "a Port is freed while a guest has it", _nics_let_go_while_used, 60),
     Mutation("no-status-guard", "a status is written over a newer state", _no_status_guard, 6),
     Mutation("not-synced", "a disk is called made before it is safe from a loss of power", _no_sync, 60, theme="hosts"),
     Mutation("deletion-missed", "a relist does not drop what is gone", _deletions_are_missed, 60, theme="gaps"),

@@ -48,7 +48,7 @@ POOLS = ("shared", "shared", "local-host1", "nowhere")
 MORE = {
     "vm-snapshot": 2.5, "vm-unsnapshot": 0.7, "vm-revert": 1.5, "reinstall": 1.5, "password": 1.0, "image": 1.2,
     "unimage": 0.5, "backup": 1.5, "unbackup": 0.5, "restore-backup": 1.0, "schedule": 0.7, "unschedule": 0.2,
-    "rate": 0.5, "insert": 1.0, "eject": 0.7,
+    "rate": 0.5, "insert": 1.0, "eject": 0.7, "nics": 3.0,
 }  # fmt: skip
 """Further deeds, and how often each is done beside the others."""
 STORIES = 0.6
@@ -66,6 +66,7 @@ STORY: dict[str, tuple[tuple[float, str], ...]] = {
     "the root disk is made anew": ((3, "vm-snapshot"), (5, "reinstall"), (8, "reinstall"), (9, "vm-revert")),
     "a password is wanted": ((3, "password"), (5, "reset"), (8, "password"), (9, "stop"), (10, "start")),
     "an image is made": ((4, "stop"), (5, "image"), (8, "image"), (10, "start")),
+    "NICs come and go": ((3, "nics"), (5, "nics"), (8, "nics"), (9, "nics"), (11, "reset")),
     "CDs come and go": ((3, "insert"), (6, "insert"), (8, "eject"), (9, "reset")),
 }
 """What is done one after the other, with the times at which it is in twelve seconds."""
@@ -82,6 +83,8 @@ class Users:
     vms: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     taken: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     """The snapshots of each machine."""
+    born: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    """The NICs that each machine was made with."""
     saved: dict[str, set[int]] = field(default_factory=dict)
     """The backups of each namespace."""
 
@@ -220,6 +223,13 @@ class Users:
             case "schedule" | "unschedule":
                 when = (("volume", volume), ("minute", rng.randrange(3)), ("keep", 1))
                 return Deed(time, what, namespace, f"sched{number}", when)
+            case "nics":
+                more: dict[str, Any] = {"network": "net1", "name": "back"}
+                if rng.random() < 0.3:
+                    more["default"] = True
+                some = self.born[namespace, vm]
+                known["nics"] = rng.choice(([*some, more], [*some, more], some, some[:1], [more], []))
+                return Deed(time, what, namespace, vm, (("nics", known["nics"]),))
             case "rate":
                 return Deed(time, what, "", rng.choice(("tiny", "small")), (("rate", rng.choice((0, 100, 500))),))
         return Deed(time, what, namespace, vm, (("volume", f"cd{number}"),))  # insert, eject
@@ -248,8 +258,9 @@ class Users:
         rng = self.rng
         spec: dict[str, Any] = {"offering": rng.choice(("tiny", "tiny", "small")), "image": "tiny"}
         nics = rng.choices((0, 1, 2), (1, 6, 2))[0]
+        self.born[namespace, name] = [{"network": f"net{rng.randrange(2)}"} for _ in range(nics)]
         if nics:
-            spec["nics"] = [{"network": f"net{rng.randrange(2)}"} for _ in range(nics)]
+            spec["nics"] = self.born[namespace, name]
         if rng.random() < 0.25:
             spec["volumes"] = [f"vol{rng.randrange(2)}"]
         if rng.random() < 0.1:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.invariants.words import BINDING, INSTANCE, ROUTER, Complaints, deleting, name_of, why
+from operators.contract import names
+from sim.invariants.words import BINDING, INSTANCE, PORT, ROUTER, VM, Complaints, deleting, name_of, why
 from sim.store.schema import Json
 
 if TYPE_CHECKING:
@@ -28,6 +29,24 @@ def networks_work(run: Run) -> Complaints:
     for router in run.all(ROUTER):
         if not deleting(router):
             yield from _serves(run, router)
+
+
+def guests_have_the_nics_they_ask_for(run: Run) -> Complaints:
+    """A running guest has a device for each NIC of its spec, with the addresses of its Port, and no other."""
+    ports = {(each["metadata"]["namespace"], each["metadata"]["name"]): each for each in run.all(PORT)}
+    for vm in run.all(VM):
+        uid, meta = vm["metadata"]["uid"], vm["metadata"]
+        hosts = [host for host in run.world.hosts.values() if uid in host.machine.running]
+        off = vm["spec"]["runPolicy"] == "Stopped" or vm["spec"].get("paused") or deleting(vm)
+        if off or len(hosts) != 1 or run.cancelled(vm) or run.unsatisfiable(vm) or uid in run.orphans:
+            continue
+        wanted = []
+        for number, nic in enumerate(vm["spec"].get("nics", ())):
+            port = ports.get((meta["namespace"], names.port(meta["name"], nic.get("name") or f"nic{number}")))
+            wanted.append(names.tap(port["metadata"]["uid"]) if port is not None else f"no Port for {nic}")
+        found = [nic.tap for nic in hosts[0].machine.running[uid].nics]
+        if sorted(found) != sorted(wanted):
+            yield f"{name_of(vm)} is to have {sorted(wanted)}, and its guest has {sorted(found)}: {why(vm)}"
 
 
 def _serves(run: Run, router: Json) -> Complaints:

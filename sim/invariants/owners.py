@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from operators.contract import names
 from operators.contract.quantity import Quantity
 from sim.invariants.words import (
     BINDING,
@@ -11,7 +13,7 @@ from sim.invariants.words import (
     DISK,
     HOST_NETWORK,
     INSTANCE,
-    PORT,
+    PEOPLE,
     ROUTER,
     VM,
     Complaints,
@@ -24,6 +26,10 @@ from sim.store.server import Event, Table
 
 if TYPE_CHECKING:
     from sim.run import Run
+
+
+NICS = re.compile(r"nic\d|back")
+"""What users here call NICs, or leave uncalled."""
 
 
 @of("routers")
@@ -96,18 +102,41 @@ def a_vm_has_one_instance(run: Run, table: Table, event: Event, author: str) -> 
 
 @of("ports")
 def a_nic_has_one_port(run: Run, table: Table, event: Event, author: str) -> Complaints:
-    """A VirtualMachine has no more Ports than it has NICs: no step of a Flow is done twice."""
+    """A VirtualMachine's Ports are named after its NICs, which come and go: no step of a Flow is done twice."""
     if event.type != "ADDED":
         return
     for owner in event.obj["metadata"].get("ownerReferences", ()):
         vm = next((each for each in run.all(VM) if each["metadata"]["uid"] == owner["uid"]), None)
-        ports = [
-            each
-            for each in run.all(PORT)
-            if any(o["uid"] == owner["uid"] for o in each["metadata"].get("ownerReferences", ()))
-        ]
-        if vm is not None and len(ports) > len(vm["spec"].get("nics", ())):
-            yield f"{name_of(vm)} has {len(vm['spec'].get('nics', ()))} NICs and {len(ports)} Ports"
+        if vm is not None and not NICS.fullmatch(event.obj["metadata"]["name"].rpartition("-")[2]):
+            yield f"{name_of(vm)} has no NIC for {name_of(event.obj)}"
+
+
+@of("portbindings")
+def no_binding_goes_under_a_guest(run: Run, table: Table, event: Event, author: str) -> Complaints:
+    """Nobody deletes a PortBinding whose device a running guest has, unless that guest's Instance is deleted too."""
+    if author in PEOPLE or not deleting(event.obj) or event.before is None or deleting(event.before):
+        return
+    spec = event.obj["spec"]
+    host = run.world.hosts.get(spec["hostName"])
+    standing = {each["spec"]["virtualMachine"]["uid"] for each in run.all(INSTANCE) if not deleting(each)}
+    for uuid, guest in host.machine.running.items() if host is not None else ():
+        if uuid in standing and any(nic.tap == spec["tap"] for nic in guest.nics):
+            yield f"{author} deleted {name_of(event.obj)}, whose device guest {uuid} has"
+
+
+@of("routers")
+def an_address_is_freed_after_its_device(run: Run, table: Table, event: Event, author: str) -> Complaints:
+    """An address leaves the ledger only when no running guest has a device for it."""
+    if event.type != "MODIFIED" or event.before is None or run.restored:
+        return
+    held = {each["port"]["uid"] for each in event.obj["spec"].get("reservations", ())}
+    freed = {each["port"]["uid"] for each in event.before["spec"].get("reservations", ())} - held
+    taps = {names.tap(uid): uid for uid in freed}
+    for host in run.world.hosts.values() if taps else ():
+        for uuid, guest in host.machine.running.items():
+            for nic in guest.nics:
+                if nic.tap in taps and uuid not in run.orphans:
+                    yield f"{name_of(event.obj)} frees {nic.mac}, which guest {uuid} on {host.name} has"
 
 
 @of("instances")

@@ -138,12 +138,12 @@ def _serve(want: Wanted, seen: Seen, *, fresh: bool) -> list[Action]:
     pid = seen.service.pid
     if not pid:
         return [*actions, Start(want.spec.netns, want.state)]
-    if fresh or serving.CONFIG in write:
+    # dnsmasq 2.90 ends when it is told to look again and an entry on lease has changed.
+    if fresh or write.keys() & before.keys() or serving.CONFIG in write:
         return [Stop(pid), *actions, Start(want.spec.netns, want.state)]
-    stale = [before[path] for path in sorted(before) if path in remove or (path in write and path != serving.CONFIG)]
-    if stale:
-        kept = {serving.reservation(text) for text in wanted.values()}
-        released = tuple(pair for pair in map(serving.reservation, stale) if pair is not None and pair not in kept)
+    if remove:
+        stale = (serving.reservation(before[path]) for path in remove)
+        released = tuple(pair for pair in stale if pair is not None)
         server = str(ipaddress.IPv4Interface(want.spec.gateway).ip)
         actions.append(Reload(pid, want.spec.netns, server, released))
     return actions

@@ -190,7 +190,6 @@ async def test_only_the_default_nic_is_told_of_the_router(tmp_path: Path) -> Non
         await here.network()
         guest = await here.guest("web", "n1")
         key = Key(NS, names.instance("web"))
-        server = here.hosts["n1"].exec(["sh", "-c", "cat /var/lib/cloudstack/network/csr*/dnsmasq.pid"]).stdout
         state = "cat /var/lib/cloudstack/network/csr*/hosts.d/*"
 
         async def default(yes: bool) -> None:
@@ -208,8 +207,6 @@ async def test_only_the_default_nic_is_told_of_the_router(tmp_path: Path) -> Non
         await default(True)
         lease = guest.dhcp()
         assert (lease["ip"], lease["router"], lease["dns"]) == (guest.ip, "10.1.1.1", "10.1.1.1")
-        again = here.hosts["n1"].exec(["sh", "-c", "cat /var/lib/cloudstack/network/csr*/dnsmasq.pid"]).stdout
-        assert again == server, "nothing was restarted"
 
 
 async def test_a_restarted_agent_changes_nothing_and_misses_nothing(tmp_path: Path) -> None:
