@@ -48,7 +48,8 @@ def test_interfaces_and_networks_made_anew(
     image = found(own.listTemplates(templatefilter="featured", name="tiny"), "template")["id"]
     asked = {"zoneid": zone, "serviceofferingid": size, "templateid": image, "networkids": front, "name": "web"}
     vm = own.deployVirtualMachine(**asked, fetch_result=True)["virtualmachine"]["id"]
-    web = Guest(where, account["name"], "web")
+    path = f'jsonpath={{.items[?(@.metadata.uid=="{vm}")].metadata.namespace}}'
+    web = Guest(where, where.kubectl("get", "virtualmachines", "-A", "-o", path).strip(), "web")
     web.wait_booted()
 
     of = {"virtualmachineid": vm, "networkid": back["network"]["id"], "ipaddress": "10.7.7.77"}

@@ -11,7 +11,7 @@ from operators.api.call import Call, OwnerArgs, TaggedListArgs, asked, listing, 
 from operators.api.changing import change, given, remove, update
 from operators.api.cloud import VM, Image, Volume, Zone, name_of
 from operators.api.commands.guests import os_type
-from operators.api.commands.templates import checksum_of, filter_of, image_for, own_template, visible
+from operators.api.commands.templates import checksum_of, filter_of, image_for, must_stay, own_template, visible
 from operators.api.declare import Answer, Listing, Single, Started, boolean, command, identifier, string, uuid
 from operators.api.jobs import DELETION, changed, job_id
 from operators.api.responses.done import Done
@@ -119,7 +119,8 @@ class UpdateIso:
     id: Image = uuid("ID of the ISO", IMAGE, required=True)
     name: str = string("Its name")
     displaytext: str = string("What people read in place of the name", length=4096)
-    bootable: bool | None = boolean("Whether one can boot from it, which stays as it is", default=None)
+    bootable: bool | None = boolean("Whether one can boot from it: as it is", default=None)
+    ostypeid: str = identifier("ID of the operating system that it has")
 
 
 @command(
@@ -128,13 +129,12 @@ class UpdateIso:
     item=TemplateResponse,
     key="iso",
     refused="arch cleanupdetails details forceupdateostype format isrouting",
-    ignored="sortkey isdynamicallyscalable ostypeid passwordenabled requireshvm sshkeyenabled",
+    ignored="sortkey isdynamicallyscalable passwordenabled requireshvm sshkeyenabled",
 )
 async def update_iso(call: Call, args: UpdateIso) -> Answer:
     """The names."""
     image = own_template(call, _iso(args.id))
-    if args.bootable not in (None, image.spec.bootable):
-        raise errors.invalid(f"ISO {name_of(image)} stays what it is: register it anew to say otherwise of booting")
+    must_stay(call, image, args.ostypeid, args.bootable)
     named = await update(call, image, given(displayName=args.displaytext), name=args.name)
     return Single(template(call, named, None))
 

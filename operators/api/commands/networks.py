@@ -202,6 +202,11 @@ class RestartNetwork:
     """Arguments."""
 
     id: Network = uuid("ID of the network", NETWORK, required=True)
+    cleanup: bool = boolean(
+        "Whether its router is made anew; without, what is there is only waited for, since its hosts mend that all the "
+        "time",
+        default=True,
+    )
 
 
 @command(
@@ -210,12 +215,14 @@ class RestartNetwork:
     item=Done,
     asynchronous=True,
     refused="makeredundant",
-    ignored="cleanup livepatch",
+    ignored="livepatch",
 )
 async def restart_network(call: Call, args: RestartNetwork) -> Answer:
     """The caller's own `spec.restartRequest`, raised by one."""
 
     def make(now: Network) -> Json:
+        if not args.cleanup:
+            return {}
         return {"spec": {"restartRequest": now.spec.restart_request + 1}}
 
     return Started(changed(await change(call, args.id, make)))

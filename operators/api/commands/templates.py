@@ -222,12 +222,18 @@ async def update_template(call: Call, args: UpdateTemplate) -> Answer:
         raise errors.invalid(f"template {name_of(image)} is {image.spec.format.upper()}, and stays what it is")
     if args.isrouting:
         raise errors.invalid("there are no templates of routers: they are network namespaces of hosts")
-    if args.ostypeid not in ("", template(call, image, None).ostypeid):
-        raise errors.invalid(f"the operating system of template {name_of(image)} is said when it is registered")
-    if args.bootable not in (None, image.spec.bootable):
-        raise errors.invalid(f"whether template {name_of(image)} is bootable is said when it is registered")
+    must_stay(call, image, args.ostypeid, args.bootable)
     named = await update(call, image, given(displayName=args.displaytext), name=args.name)
     return Single(template(call, named, None))
+
+
+def must_stay(call: Call, image: Image, ostypeid: str, bootable: bool | None) -> None:
+    """Refuse another operating system or use than an Image was registered with; who repeats them is welcome."""
+    what = f"{'ISO' if image.spec.format == 'iso' else 'template'} {name_of(image)}"
+    if ostypeid not in ("", template(call, image, None).ostypeid):
+        raise errors.invalid(f"the operating system of {what} is said when it is registered")
+    if bootable not in (None, image.spec.bootable):
+        raise errors.invalid(f"whether {what} is bootable is said when it is registered")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

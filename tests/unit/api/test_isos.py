@@ -112,7 +112,7 @@ async def test_an_iso_gets_other_names(world: World) -> None:
     now = (await world.call("alice", "updateIso", id=iso, name="Set Up", displaytext="To begin with"))["iso"]
     assert (now["id"], now["name"], now["displaytext"]) == (iso, "Set Up", "To begin with")
     status, body = await world.ask("alice", "updateIso", id=iso, bootable="false")
-    assert status == 431 and "register it anew" in str(body)
+    assert status == 431 and "said when it is registered" in str(body)
     template = (await world.ids("alice"))["templateid"]
     status, _ = await world.ask("alice", "updateIso", id=template, name="x")
     assert status == 431

@@ -51,6 +51,11 @@ async def test_a_life(world: World) -> None:
         assert driver.list_nodes()[0].state == NodeState.STOPPED
         assert driver.ex_start(found) == "Running"
         assert driver.reboot_node(found)
+        assert driver.ex_attach_nic_to_node(found, network, "10.1.1.77")
+        first, second = driver.ex_list_nics(found)
+        assert (first.is_default, second.is_default, second.network_id) == (True, False, network.id)
+        assert driver.ex_detach_nic_from_node(second, found)
+        assert [nic.id for nic in driver.ex_list_nics(found)] == [first.id]
 
         volume = driver.create_volume(1, "ledger", location=location)
         assert [each.name for each in driver.list_volumes() if each.id == volume.id] == ["ledger"]

@@ -353,4 +353,8 @@ async def test_a_network_is_restarted(world: World) -> None:
     store = MemoryStore(world.server, "networking")
     await store.apply_status(NETWORK, Key("alice", "front"), {"conditions": [ready]}, resource_version="")
     assert (await world.job("alice", begun["jobid"]))["jobresult"] == {"success": True}
+    begun = await world.call("alice", "restartNetwork", id=network, cleanup="false")
+    assert (await world.job("alice", begun["jobid"]))["jobresult"] == {"success": True}
+    body = world.server.read(NETWORK, Key("alice", "front"))
+    assert body is not None and body["spec"]["restartRequest"] == 1, "what works is left alone"
     assert (await world.ask("bob", "restartNetwork", id=network))[0] == 431
