@@ -114,9 +114,11 @@ class Machines:
             yield from tuple(self._placeless)
 
     def _by_port(self, port: Any) -> Iterable[Key]:
-        """Not of a Port that says nothing yet: its making was expected."""
-        if port.spec.virtual_machine and (port.status.conditions or self._goes(port)):
-            yield Key(port.meta.namespace, port.spec.virtual_machine)
+        """Not of a Port that says nothing yet, whose making was expected; but of one that an Instance may list now."""
+        key = Key(port.meta.namespace, port.spec.virtual_machine)
+        listing = [port.meta.name in each.spec.ports for each in self._cache.by(INSTANCE, "vm", str(key))]
+        if port.spec.virtual_machine and (port.status.conditions or self._goes(port) or not all(listing)):
+            yield key
 
     def _by_flow(self, flow: Any) -> Iterable[Key]:
         """Only where one of the target's Flows is given up: no other says anything to Compute."""

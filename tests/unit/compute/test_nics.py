@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.hypervisor.simulated import Faults
+from operators.contract.codec import to_wire
 from operators.contract.compute import Nic, VirtualMachineSpec
 from operators.contract.meta import Key
 from operators.contract.networking import PORT
@@ -92,6 +93,23 @@ async def test_a_stopped_machine_changes_its_nics_and_starts_with_them() -> None
         await cloud.apply(nics=[BACK])
         await cloud.settle(5)
         assert has(cloud) == ["web-back"] and cloud.ready().true
+
+
+@virtual
+async def test_a_nic_whose_port_comes_late_is_attached_as_soon_as_it_is_there() -> None:
+    async with world() as cloud:
+        await cloud.apply(nics=[FRONT])
+        await cloud.settle(5)
+        cloud.orchestrates = False
+        await cloud.apply(nics=[FRONT, BACK])
+        await cloud.settle(30)
+        assert cloud.ready().reason == "Attaching" and "Port web-back" in cloud.ready().message
+        cloud.orchestrates = True
+        owner = to_wire(cloud.vm().owner)
+        spec = {"network": "back", "virtualMachine": "web"}
+        await cloud.put(PORT, "web-back", spec, NS, ownerReferences=[owner])
+        await cloud.settle(1)
+        assert has(cloud) == ["web-nic0", "web-back"]
 
 
 @virtual
