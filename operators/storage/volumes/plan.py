@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from operators.contract import names
 from operators.contract.formats import Ability
-from operators.contract.meta import condition, holds
+from operators.contract.meta import condition
 from operators.contract.quantity import Quantity
 from operators.contract.reasons import ON_THE_WAY, Reason, Type
 from operators.contract.storage import DiskSpec
 from operators.kernel.outcome import Blocked, Done, Outcome, Problem, Rejected, Retry
 from operators.storage import abilities, lost
-from operators.storage.volumes import cloning, restore
+from operators.storage.volumes import cloning, restore, sharing
 from operators.storage.volumes.following import follow
 from operators.storage.volumes.limits import too_much, within
 from operators.storage.volumes.model import (
@@ -102,7 +102,7 @@ def _place(volume: VolumeObj, seen: Seen) -> Plan:
     if seen.name_taken:
         return (), Blocked(Reason.PROVISIONING, "the Disk of an earlier Volume of this name is still being freed")
     if seen.sights:
-        return _promote(volume, seen)
+        return sharing.promote(volume, seen)
     if volume.status.disk and volume.status.size:
         return _take_up(volume, seen, volume.status.size)
     if volume.spec.source.snapshot:
@@ -166,40 +166,6 @@ def _take_up(volume: VolumeObj, seen: Seen, size: Quantity) -> Plan:
     )
 
 
-def _promote(volume: VolumeObj, seen: Seen) -> Plan:
-    """The Disk of the host that saw to the file is gone: one by which another host sees it takes its place."""
-    hosts = {holder.host for holder in seen.holders}
-    staying = [each for each in seen.sights if not each.meta.deleting]
-    if not staying:
-        return (), Blocked(Reason.PROVISIONING, "hosts that no longer use its file let go of it")
-    heir = next((each for each in staying if each.spec.host_name in hosts), staying[0])
-    spec = replace(heir.spec, file_of="", adopt=True, keep=keeps(volume))
-    return (Adjust(heir, spec),), Blocked(Reason.PROVISIONING, f"its file passes to host {spec.host_name}")
-
-
-def _sights(volume: VolumeObj, seen: Seen, disk: DiskObj) -> list[Action]:
-    """Let every other host on which an Instance lists the Volume reach its file, and no host longer than that."""
-    hosts = ({holder.host for holder in seen.holders} & seen.reached) - {disk.spec.host_name}
-    spec = replace(disk.spec, file_of=disk.meta.name, adopt=True, keep=True)
-    actions: list[Action] = []
-    for sight in seen.sights:
-        theirs = replace(spec, host_name=sight.spec.host_name)
-        if sight.spec.host_name not in hosts and not sight.meta.deleting:
-            actions.append(DeleteDisk(sight))
-        elif not sight.meta.deleting and sight.spec != theirs:
-            actions.append(Adjust(sight, theirs))
-    for host in sorted(hosts - {sight.spec.host_name for sight in seen.sights}):
-        actions.append(MakeDisk(volume, names.disk_on(volume.meta.name, host), replace(spec, host_name=host)))
-    return actions
-
-
-def _passes(seen: Seen, disk: DiskObj) -> bool:
-    """Whether the file is to pass to another host: it is used only there, and is seen from there."""
-    hosts = {holder.host for holder in seen.holders}
-    sees = {each.spec.host_name for each in seen.sights if holds(each.status.conditions, Type.PROVISIONED)}
-    return disk.spec.host_name not in hosts and bool(hosts & sees)
-
-
 def _keep(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     if disk.meta.deleting:
         if disk.spec.keep and seen.sights:
@@ -222,7 +188,7 @@ def _passing(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Outcome:
 
 
 def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
-    if _passes(seen, disk):
+    if sharing.passes(seen, disk):
         adjust = () if disk.spec.keep else (Adjust(disk, replace(disk.spec, keep=True)),)
         return adjust or (DeleteDisk(disk),), _verdict(seen, disk, disk.spec)
     target = aligned(volume.spec.size) if volume.spec.size else disk.spec.size
@@ -234,7 +200,7 @@ def _stay(volume: VolumeObj, seen: Seen, disk: DiskObj) -> Plan:
     # A guest that has it sees it grow: its hypervisor does what the storage agent may not, with QEMU on the file.
     spec = replace(disk.spec, size=target, keep=keeps(volume), limits=limits(volume, seen, disk.spec.limits))
     actions: list[Action] = [] if spec == disk.spec else [Adjust(disk, spec)]
-    actions += _sights(volume, seen, replace(disk, spec=spec))
+    actions += sharing.sights(volume, seen, replace(disk, spec=spec))
     moves, moving = move(volume, seen, disk)
     outcome = _verdict(seen, disk, spec)
     outcome = stays if stays is not None and isinstance(outcome, Done) else outcome

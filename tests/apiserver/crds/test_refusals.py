@@ -27,6 +27,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     # An upload.
     ("ImageUpload", {"spec.size": 0}, "spec.size in body should be greater than or equal to 1"),
     ("ImageUpload", {"spec.size": None}, "spec.size: Required value"),
+    ("ImageUpload", {"spec.sha256": None}, "only one that comes as a form may do without"),
     ("ImageUpload", {"spec.sha256": "sha256:" + "0" * 64}, "spec.sha256: Too long"),
     ("ImageUpload", {"spec.tokenSha256": "token"}, "spec.tokenSha256 in body should be at least 64 chars long"),
     # A virtual machine: what it is made of.
