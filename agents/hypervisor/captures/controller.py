@@ -27,7 +27,7 @@ log = structlog.get_logger()
 HOLD_FIRST, HOLD_LONGEST = 5.0, 300.0
 """Seconds before a copy that failed is tried again; doubled each time."""
 BY_VOLUME = "volume"
-"""Index of Instances: `namespace/volume` for each Volume that they list."""
+"""Index of Instances and DiskSnapshots: `namespace/volume` for each Volume that they list or are of."""
 BY_MOMENT = "moment"
 """Index of DiskSnapshots: `namespace/id` of the moment that they are to be of."""
 
@@ -69,10 +69,20 @@ class Captures:
         self._attempts: dict[str, _Attempt] = {}
         self._cache.index(INSTANCE, BY_VOLUME, _volumes_of)
         self._cache.index(DISK_SNAPSHOT, BY_MOMENT, _moment_of)
+        self._cache.index(DISK_SNAPSHOT, BY_VOLUME, lambda each: (f"{each.meta.namespace}/{each.spec.volume.name}",))
 
     def triggers(self) -> Mapping[Kind[Any, Any], Callable[[Any], Iterable[Key]]]:
-        """Guests that come and go are seen when the storage agent looks again."""
-        return {DISK_SNAPSHOT: lambda snapshot: (snapshot.key, *(each.key for each in self._others(snapshot)))}
+        """A guest that comes or goes concerns what is still to be copied of its disks."""
+        return {
+            DISK_SNAPSHOT: lambda snapshot: (snapshot.key, *(each.key for each in self._others(snapshot))),
+            INSTANCE: self._of_guest,
+        }
+
+    def _of_guest(self, instance: Any) -> Iterable[Key]:
+        for volume in _volumes_of(instance):
+            for snapshot in self._cache.by(DISK_SNAPSHOT, BY_VOLUME, volume):
+                if wanted(snapshot):
+                    yield snapshot.key
 
     async def observe(self, key: Key) -> tuple[SnapshotObj, Seen] | None:
         """The guest that has the disk, and the copy that is being made of it."""
@@ -89,6 +99,8 @@ class Captures:
 
     async def _look(self, snapshot: SnapshotObj, attempt: _Attempt) -> Seen:
         guest = await self._guest(snapshot)
+        if guest is not None and attempt.remembered:
+            return Seen(guest, remembered=True)  # whatever has become of the guest since
         if guest is None or not guest.active:
             attempt.known = False
             return Seen(guest)

@@ -35,6 +35,8 @@ def plan(snapshot: SnapshotObj, seen: Seen) -> tuple[Sequence[Action], Outcome]:
     guest, target = seen.guest, snapshot.status.target
     if seen.trouble:
         return (), Retry(Reason.HYPERVISOR_ERROR, seen.trouble, after=BUSY)
+    if guest is not None and seen.remembered and wanted(snapshot):
+        return (), Done(Reason.CAPTURED, f"copied with the memory of VirtualMachine {guest.virtual_machine}")
     if guest is None or not guest.active:
         # One that ended and was started anew before the storage agent looked again changes nothing that is watched.
         message = "no guest of this host runs on it"
@@ -81,8 +83,6 @@ def _with_memory(
         return ([Still(guest)] if seen.stood else [End(guest)]), waits
     if seen.backup is not None or not (seen.known and seen.failure == ""):
         return None
-    if seen.remembered:
-        return [], Done(Reason.CAPTURED, f"copied with the memory of VirtualMachine {guest.virtual_machine}")
     if not seen.stood:
         return None  # it has gone on, so its memory is of another moment
     if any(part.memory and part.uid == snapshot.meta.uid for part in seen.parts):

@@ -134,9 +134,13 @@ class Two:
 
     # The user.
 
-    async def deploy(self, **spec: Any) -> None:
+    async def ask(self, **spec: Any) -> None:
+        """State the virtual machine."""
         body = {"offering": "tiny", "image": "tiny", "nics": [{"network": "front"}], "userData": {"inline": TICKS}}
         await self.put(VIRTUAL_MACHINE, VM.name, body | spec, SPACE, finalizers=["cloudstack.dev/orchestration"])
+
+    async def deploy(self, **spec: Any) -> None:
+        await self.ask(**spec)
         await self.until(lambda: self.ready(), 60)
         await self.until(lambda: "TINY READY" in self.console(self.where), 120)
         while len((await self.sh(self.where, LIFE)).split()) < 2:

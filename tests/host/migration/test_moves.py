@@ -113,7 +113,26 @@ async def _target_stands_still(cloud: Two, source: str, target: str) -> None:
     await cloud.migrate(cancel=True)
 
 
-DEEDS = [_source_qemu, _target_qemu, _source_libvirtd, _target_libvirtd, _agents, _cancel, _target_stands_still]
+async def _reset(cloud: Two, source: str, target: str) -> None:
+    """The move is given up for it, and the guest boots where it is."""
+    await cloud.ask(resetRequest=1)
+    await cloud.until(lambda: cloud.vm().status.reset_observed == 1, 90)
+
+
+async def _pause(cloud: Two, source: str, target: str) -> None:
+    """The same; it stands still on one host, with all that was in its memory, and goes on from there."""
+    here, boot = cloud.where, "cat /proc/sys/kernel/random/boot_id"
+    before = await cloud.sh(here, boot)
+    await cloud.ask(paused=True)
+    await cloud.until(lambda: list(cloud.states().values()) == ["paused"] and cloud.over(), 90)
+    (there,) = cloud.states()
+    await cloud.ask()
+    await cloud.until(lambda: cloud.states() == {there: "running"}, 60)
+    assert await cloud.sh(there, boot) == before
+
+
+KILLS = [_source_qemu, _target_qemu, _source_libvirtd, _target_libvirtd, _agents, _cancel, _target_stands_still]
+DEEDS = [*KILLS, _reset, _pause]
 CASES = [
     pytest.param(deed, shared, id=f"{deed.__name__[1:]}-{'shared' if shared else 'local'}", marks=marks)
     for deed in DEEDS

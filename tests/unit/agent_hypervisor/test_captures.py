@@ -18,7 +18,9 @@ A, B = Part("uid-a", "/pool/a", "/pool/.uid-a."), Part("uid-b", "/pool/b", "/poo
 OURS = Backup(("/pool/.uid-b.7.capture", "/pool/.uid-a.7.capture"))
 
 
-def snapshot(name: str = "a", *, target: bool = True, captured: bool = False, deleting: bool = False) -> Obj[Any, Any]:
+def snapshot(
+    name: str = "a", *, target: bool = True, captured: bool = False, deleting: bool = False, memory: str = ""
+) -> Obj[Any, Any]:
     about = {"name": name, "namespace": "team", "uid": f"uid-{name}", "resourceVersion": "1"}
     spec = {
         "hostName": "h1",
@@ -27,7 +29,7 @@ def snapshot(name: str = "a", *, target: bool = True, captured: bool = False, de
         "snapshot": {"name": name, "uid": f"uid-{name}"},
         "volume": {"name": name, "uid": f"uid-volume-{name}"},
         "source": f"volumes/{name}.qcow2",
-        "moment": {"id": "moment", "size": 2},
+        "moment": {"id": "moment", "size": 2, "memory": memory},
     }
     conditions = [{"type": "Captured", "status": "True", "reason": "Captured"}] if captured else []
     status = {"target": f"/pool/.uid-{name}.", "conditions": conditions} if target else {}
@@ -62,6 +64,35 @@ def seen(**more: Any) -> Seen:
 )
 def test_capture(want: Any, there: Seen, actions: str, reason: str) -> None:
     steps, outcome = plan(want, there)
+    assert " ".join(type(each).__name__ for each in steps) == actions
+    assert outcome.reason == reason, outcome
+
+
+KEEPS = Part("uid-a", "/pool/a", "/pool/.uid-a.", memory=True)
+STILL = Guest("uuid", "/pool/a", "web", active=True, stands=True)
+ENDED = Guest("uuid", "/pool/a", "web", active=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "actions", "reason"),
+    [
+        ("a", {}, "Still", "Capturing"),  # first it stands still
+        ("a", {"guest": STILL}, "Begin", "Capturing"),
+        ("b", {"guest": STILL}, "", "Capturing"),
+        ("a", {"guest": STILL, "backup": OURS, "stood": True}, "Still", "Capturing"),
+        ("a", {"backup": OURS}, "End", "Capturing"),  # it has gone on meanwhile, or an earlier process began it
+        ("a", {"guest": STILL, "known": True, "failure": "", "stood": True}, "SaveMemory", "Capturing"),
+        ("b", {"guest": STILL, "known": True, "failure": "", "stood": True}, "Still", "Capturing"),
+        ("a", {"known": True, "failure": ""}, "Still", "Capturing"),  # of another moment: all anew
+        ("a", {"remembered": True}, "", "Captured"),
+        ("b", {"remembered": True}, "", "Captured"),
+        ("a", {"guest": ENDED, "remembered": True}, "", "Captured"),  # whatever has become of the guest
+        ("a", {"guest": ENDED}, "", "Stopped"),
+        ("a", {"guest": STILL, "known": True, "failure": "", "passed": True}, "", "MomentPassed"),
+    ],
+)
+def test_memory(name: str, there: dict[str, Any], actions: str, reason: str) -> None:
+    steps, outcome = plan(snapshot(name, memory="a"), seen(parts=(KEEPS, B), **there))
     assert " ".join(type(each).__name__ for each in steps) == actions
     assert outcome.reason == reason, outcome
 
