@@ -78,7 +78,10 @@ def plugging(seen: Seen) -> Blocked | None:
         if port.name not in spec.ports:
             earlier = "an earlier one of its name goes first" if port.deleting else "it is being made"
             return Blocked(Reason.ATTACHING, f"NIC {port.nic} is attached once Port {port.name} is there: {earlier}")
-    for what, listed, has in (("Volume", listed_volumes, has_volumes), ("Port", spec.ports, status.ports)):
+    # An agent of an earlier release says nothing of NICs, and has plugged in what is listed.
+    wordless = not status.nics and status.observed_generation >= instance.meta.generation
+    has_ports = spec.ports if wordless else status.ports
+    for what, listed, has in (("Volume", listed_volumes, has_volumes), ("Port", spec.ports, has_ports)):
         for name in sorted(listed - has):
             return Blocked(Reason.ATTACHING, f"host {host} is attaching {what} {name}")
         for name in sorted(has - listed):
