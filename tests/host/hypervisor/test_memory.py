@@ -30,11 +30,14 @@ echo $! > /mem/pid"""
 """What lives in the guest's memory alone: a file, and a process that counts."""
 
 
+COUNTS, PATIENTLY = "until [ $(cat /mem/count)", "i=$((i+1)); [ $i -lt 300 ] || exit 1; sleep 0.1"
+
+
 async def begun(both: Both) -> tuple[Key, str]:
     """A guest that counts, and what it was started as."""
     key = await both.guest("vm1", copy="tiny")
     await both.sh(key, COUNTER)
-    await both.sh(key, "until [ -s /mem/count ]; do sleep 0.1; done")
+    await both.sh(key, f"i=0; until [ -s /mem/count ]; do {PATIENTLY}; done")
     return key, both.world.status(key).started_at
 
 
@@ -56,7 +59,7 @@ async def gone_on(both: Both, key: Key, start: int = 1) -> None:
     # What its disk has, and not what it remembers of it.
     assert await both.sh(key, "echo 3 > /proc/sys/vm/drop_caches; cat /data/synced") == "before"
     first = int(await both.sh(key, "cat /mem/count"))
-    await both.sh(key, f"kill -0 $(cat /mem/pid); until [ $(cat /mem/count) -gt {first} ]; do sleep 0.1; done")
+    await both.sh(key, f"kill -0 $(cat /mem/pid) && i=0 && {COUNTS} -gt {first} ]; do {PATIENTLY}; done")
 
 
 def kept(both: Both) -> set[str]:

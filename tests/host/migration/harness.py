@@ -39,7 +39,7 @@ SPACE = "team-a"
 VM = Key(SPACE, "web")
 BRIDGE, VXLAN, SEGMENT = "csbr901", "csvx901", 901
 GUEST, GATEWAY, MAC = "10.1.1.10", "10.1.1.1", "02:00:00:00:09:01"
-TICKS = "#!/bin/sh\n(n=0; while :; do n=$((n+1)); echo $n > /data/ticks; sleep 0.2; done) &\n"
+TICKS = "#!/bin/sh\n(n=0; while :; do n=$((n+1)); echo $n > /data/next; mv /data/next /data/ticks; sleep 0.2; done) &\n"
 LIFE = "cat /proc/sys/kernel/random/boot_id; cat /data/ticks; sync"
 READY = [{"type": "Ready", "status": "True", "reason": "AsSpecified"}]
 MIB = 1 << 20

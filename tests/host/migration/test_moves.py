@@ -45,12 +45,20 @@ async def test_a_guest_moves_there_and_back(two: Worlds, how: dict[str, bool], s
         assert sent - answered < sent / 2
         await cloud.until(lambda: cloud.ready() and cloud.vm().status.phase == "Running")
         again, later = (await cloud.sh(target, LIFE)).split()
-        assert again == boot and int(later) > int(ticks), "the same kernel goes on counting, on the same disk"
+        assert again == boot, _how_it_ended(cloud)
+        assert int(later) > int(ticks), "the same kernel goes on counting, on the same disk"
         await cloud.migrate("back", targetHost=source)
         await cloud.until(lambda: cloud.over("back"), 60)
         assert cloud.states() == {source: "running"}, cloud.describe()
         again, latest = (await cloud.sh(source, LIFE)).split()
-        assert again == boot and int(latest) > int(later)
+        assert again == boot, _how_it_ended(cloud)
+        assert int(latest) > int(later)
+
+
+def _how_it_ended(cloud: Two) -> str:
+    """What is known of a guest that was booted anew: how often Compute started it again, and its last words."""
+    words = {name: cloud.console(name)[-3000:] for name in cloud.hosts}
+    return f"restarted {cloud.vm().status.restarts} times: {words}"
 
 
 async def _twice(cloud: Two) -> None:
