@@ -12,6 +12,7 @@ import pytest
 from agents.hypervisor.room import Room
 from operators.compute.capacity import Ledger, Taken
 from sim import invariants
+from sim.invariants import owners
 from sim.many import tally
 from sim.plain import lives
 from sim.run import Run, Scenario, run, scenario, tight
@@ -50,7 +51,7 @@ def test_a_host_that_is_given_out_twice_is_found(monkeypatch: pytest.MonkeyPatch
     if not second_line:
         monkeypatch.setattr(Room, "refusal", lambda self, instance, limits: "")
     assert _found("capacity_is_not_exceeded")
-    rest = tuple(each for each in invariants.AT_EVERY_WRITE if each is not invariants.capacity_is_not_exceeded)
+    rest = tuple(each for each in invariants.AT_EVERY_WRITE if each is not owners.capacity_is_not_exceeded)
     monkeypatch.setattr(invariants, "AT_EVERY_WRITE", rest)
     assert _found("no_host_is_overfull") is not second_line
 
