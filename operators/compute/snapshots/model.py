@@ -53,7 +53,9 @@ class Seen:
         it = self.instance
         if it is None:
             return True
-        return it.spec.power is Power.STOPPED and it.status.power in (Power.STOPPED, Power.CRASHED)
+        # Its host has heard that it is to be off: else what it says of it may be older than a start that is on its way.
+        heard = it.status.observed_generation >= it.meta.generation
+        return heard and it.spec.power is Power.STOPPED and it.status.power in (Power.STOPPED, Power.CRASHED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def instance(
     turn: str = "",
     start: int = 0,
     started: int = 0,
+    heard: int = 1,
     **more: Any,
 ) -> Obj[Any, Any]:
     spec = {
@@ -62,6 +63,7 @@ def instance(
     } | more
     listed = [{"volume": each, "device": "vda", "size": "1Gi"} for each in disks]
     status = {"power": power, "startedAt": "t1", "disks": listed, "startObserved": started}
+    status |= {"observedGeneration": heard}
     marked = {"compute.cloudstack.dev/snapshot": turn} if turn else {}
     return INSTANCE.parse({"metadata": meta("web-a", annotations=marked), "spec": spec, "status": status})
 
@@ -272,6 +274,8 @@ GUEST: dict[str, Any] = {"guest": {"cpus": 1, "memory": "128Mi"}}
 WAS: dict[str, Any] = TAKEN | GUEST
 COMING: dict[str, Any] = ON_ITS_WAY | GUEST
 ALL_BACK = made(part("web-root", request=1, observed=1, memory=True), part("data", request=1, observed=1))
+NOT_HEARD = instance(asked="Stopped", power="Stopped", turn=BACK, start=4, heard=0)
+"""A start may be on its way there, of which its host's last word knows nothing."""
 CUT = instance(asked="Stopped", power="Stopped", turn=BACK, start=4)
 
 
@@ -294,6 +298,7 @@ CUT = instance(asked="Stopped", power="Stopped", turn=BACK, start=4)
         (snapshot(**KEPT, **WAS), there(made=WITH, instance=instance(turn=BACK)), "", {"reverting": 1}, "Reverting"),
         (snapshot(**KEPT, **COMING), there(made=WITH, instance=instance(turn=BACK)), "", {}, "Reverting"),
         (snapshot(**KEPT, **COMING), there(made=WITH, instance=CUT), "BringBack BringBack", {}, "Reverting"),
+        (snapshot(**KEPT, **COMING), there(made=WITH, instance=NOT_HEARD), "", {}, "Reverting"),
         (snapshot(**KEPT, **COMING), there(made=ALL_BACK, instance=CUT), "", {"resume_start": 5}, "Reverting"),
         (snapshot(**KEPT, **COMING, resumeStart=5), there(made=ALL_BACK, instance=CUT), "", {}, "Reverting"),
         (
