@@ -14,7 +14,6 @@ from typing import Any
 from agents.hypervisor import instances as hypervisor_instances
 from agents.hypervisor import plan as hypervisor_plan
 from agents.storage import folders
-from agents.storage.backups import layout
 from agents.storage.disks import act as disk_act
 from operators.contract import names
 from operators.contract.compute import Power
@@ -254,20 +253,6 @@ def _unclaimed() -> Undo:
     return _patched(Claims, "take", take)
 
 
-def _started_while_going_back() -> Undo:
-    """A machine whose disks are being brought back is started all the same."""
-    from operators.compute import observe
-
-    return _patched(observe, "brought_back", lambda vm, cache: "")
-
-
-def _several_moments() -> Undo:
-    """Copies of disks are taken for a machine's snapshot whenever they were made."""
-    from operators.compute.snapshots import plan
-
-    return _patched(plan, "_one_moment", lambda snapshot, found, seen: True)
-
-
 def _nothing_is_reserved() -> Undo:
     """Limits are looked at, and what is about to be made is not written down."""
     from operators.api import limits
@@ -286,18 +271,6 @@ def _ends_are_not_recorded() -> Undo:
 
 
 # Agents.
-
-
-def _pieces_of_others_go() -> Undo:
-    """A backup that goes takes with it what other backups of its Volume share with it."""
-    from agents.storage.backups import controller
-
-    async def forget(store: Any, volume: str, backup: str) -> None:
-        data = await store.get(layout.list_key(volume, backup))
-        pieces = layout.Listing.unpack(data).pieces.values() if data is not None else ()
-        await store.delete(layout.list_key(volume, backup), *(layout.piece_key(volume, each) for each in pieces))
-
-    return _patched(controller, "forget", forget)
 
 
 def _released_before_it_is() -> Undo:
@@ -404,9 +377,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         theme="swarm",
         scale="small",
     ),
+    Mutation("limits-unreserved", "limits are only looked at", _nothing_is_reserved, 20, scale="tenants"),
+    Mutation("end-not-recorded", "what is gone is used on, in the history", _ends_are_not_recorded, 10, scale="tenants"),
     Mutation("made-over", "what is to be made once is made over what is there", _made_over, 40, 50, theme="rivals"),
 )
-"""The last ten have a second line of defence behind them: only runs with a theme meet what gets past both."""
+"""Most of the last dozen have a second line of defence behind them: only runs with a theme meet what gets past both."""
 
 
 def by_name(name: str) -> Mutation:
