@@ -378,7 +378,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         scale="small",
     ),
     Mutation("limits-unreserved", "limits are only looked at", _nothing_is_reserved, 20, scale="tenants"),
-    Mutation("end-not-recorded", "what is gone is used on, in the history", _ends_are_not_recorded, 10, scale="tenants"),
+    Mutation(
+        "end-not-recorded", "what is gone is used on, in the history", _ends_are_not_recorded, 10, scale="tenants"
+    ),
     Mutation("made-over", "what is to be made once is made over what is there", _made_over, 40, 50, theme="rivals"),
 )
 """Most of the last dozen have a second line of defence behind them: only runs with a theme meet what gets past both."""
