@@ -23,10 +23,11 @@ from operators.contract.meta import Key
 from operators.contract.networking import NETWORK_OFFERING, PORT
 from operators.contract.orchestration import FLOW
 from operators.contract.storage import DISK_OFFERING, IMAGE, VOLUME
+from operators.contract.webhooks import WEBHOOK
 from tests.apiserver.client import Client
 from tests.apiserver.control_plane import HOST, ControlPlane, free_ports
 from tests.apiserver.kernel.processes import until
-from tests.apiserver.policies.conftest import SECRETS, rendered
+from tests.apiserver.policies.conftest import SECRETS, SYSTEM, rendered
 from tests.apiserver.policies.test_roles import OPT_IN
 from tests.apiserver.rooms.conftest import Room, Start, as_account
 from tests.apiserver.rooms.test_orchestration import NS, Cloud
@@ -160,3 +161,27 @@ def _job(cs: CloudStack, jobid: str) -> dict[str, Any]:
     until(lambda: cs.queryAsyncJobResult(jobid=jobid)["jobstatus"] != 0, 15, f"job {jobid}")
     told: dict[str, Any] = cs.queryAsyncJobResult(jobid=jobid)
     return told
+
+
+def test_webhooks_where_the_namespace_lets_the_api_keep_their_keys(cs: CloudStack, admin: Client) -> None:
+    role = names.API_SECRETS_ROLE
+    binding = {
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "cloudstack-api", "namespace": SYSTEM}],
+    }
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NS}/rolebindings"
+    admin.ask("POST", bindings, binding)
+    try:
+        made = cs.createWebhook(name="hook", payloadurl="https://hooks.example.org/in")["webhook"]
+        where = f"/apis/{WEBHOOK.group}/{WEBHOOK.version}/namespaces/{NS}/webhooks/hook"
+        body = admin.ask("GET", where)
+        assert body["metadata"]["uid"] == made["id"]
+        secret = admin.ask("GET", f"/api/v1/namespaces/{NS}/secrets/{body['spec']['secret']}")
+        assert base64.b64decode(secret["data"]["key"]).decode() == made["secretkey"]
+        assert cs.updateWebhook(id=made["id"], state="Disabled")["webhook"]["state"] == "Disabled"
+        assert admin.ask("GET", where)["spec"]["enabled"] is False
+        assert cs.deleteWebhook(id=made["id"])["success"] is True
+        assert cs.listWebhooks() == {}
+    finally:
+        admin.ask("DELETE", f"{bindings}/{role}")
