@@ -67,6 +67,8 @@ def _take(snapshot: SnapshotObj, seen: Seen) -> Decision:
         return Decision(drops, lack, snapshot.status)
     if snapshot.status.parts:
         return _gather(snapshot, seen)
+    if snapshot.status.attempt >= ATTEMPTS:
+        return Decision(tuple(_drops(seen)), _given_up(), snapshot.status)
     if (waits := _waits(snapshot, seen)) is not None:
         return Decision(tuple(_drops(seen)), waits, snapshot.status)
     if (turn := back.turn(snapshot, seen, Purpose.TAKE)) is not None:
@@ -218,14 +220,19 @@ def _started(seen: Seen) -> str:
 
 def _anew(snapshot: SnapshotObj, seen: Seen) -> Decision:
     if snapshot.status.attempt >= ATTEMPTS:
-        message = (
-            f"{ATTEMPTS} times its disks were not all copied at one moment, as agents or the guest ended or began "
-            "meanwhile; delete this, and take another one when they are well"
-        )
-        return Decision(tuple(_drops(seen)), Rejected(Reason.FAILED, message), snapshot.status)
+        # None of its disks is named any more: what is named and missing would be taken again, for ever.
+        return Decision(tuple(_drops(seen)), _given_up(), replace(snapshot.status, parts=()))
     # Said before anything goes: what is not named any more is dropped by whatever run comes next.
     message = "its disks were not all copied at one moment; all are taken anew"
     return Decision((), Blocked(Reason.RETRYING, message), replace(snapshot.status, parts=()))
+
+
+def _given_up() -> Rejected:
+    message = (
+        f"{ATTEMPTS} times its disks were not all copied at one moment, as agents or the guest ended or began "
+        "meanwhile, or another virtual machine has one of them; delete this, and take another one when they are well"
+    )
+    return Rejected(Reason.FAILED, message)
 
 
 def _under_way(found: Sequence[DiskObj], total: int) -> Outcome:

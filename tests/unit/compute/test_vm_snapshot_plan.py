@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -348,3 +349,12 @@ def test_one_that_goes_hands_its_place_on() -> None:
     assert tree.tied(three, (one, two)) == "one", "until it has said so"
     assert tree.tied(three, (at("one", "3"), two)) == ""
     assert tree.parent(at("four", "4", "three"), (one, two, three)) == "one"
+
+
+def test_what_was_given_up_is_not_begun_again() -> None:
+    """It named its disks still, which were taken and dropped for ever (found by a seed, whose disk another guest had)."""
+    last = snapshot(**BEGUN | {"attempt": ATTEMPTS})
+    given_up = decide(last, there(made=made(part("web-root"), part("data", taken="x"))))
+    assert not given_up.status.parts
+    after = decide(replace(last, status=given_up.status), there(made={}))
+    assert (after.actions, type(after.outcome)) == ((), Rejected)
