@@ -322,13 +322,23 @@ def _removes_what_is_open() -> Undo:
 def _nics_let_go_while_used() -> Undo:
     """Networking takes a Port for free once no Instance lists it, whatever the guest still has."""
     from operators.networking import lookup
+    from operators.networking.ports import act
 
     old = lookup.instances
 
     def instances(cache: Any, port: Any) -> Any:
         return tuple(each for each in old(cache, port) if port.meta.name in each.spec.ports)
 
-    return _patched(lookup, "instances", instances)
+    async def unused(binding: Any, store: Any) -> None:
+        """Nobody is asked."""
+
+    believed, looked = _patched(lookup, "instances", instances), _patched(act, "_unused", unused)
+
+    def undo() -> None:
+        believed()
+        looked()
+
+    return undo
 
 
 def _rules_stay() -> Undo:
