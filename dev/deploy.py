@@ -83,8 +83,13 @@ def publish(where: Target, guest: Path) -> None:
     image = ("-n", CATALOG, "images.storage.cloudstack.dev", "tiny")
     there = where.kubectl(*image[:2], "get", *image[2:], "--ignore-not-found", "-o", "jsonpath={.spec.checksum}")
     if there not in ("", f"sha256:{checksum}"):
-        # An Image cannot change. This waits for as long as disks are made from the earlier one.
-        say("image tiny is another one now: removing the earlier one, and its virtual machines keep it until they go")
+        # An Image cannot change, and goes only when no disk is made from it.
+        made = '{range .items[?(@.spec.source.image=="tiny")]}{.metadata.namespace}/{.metadata.name} {end}'
+        users = where.kubectl("get", "volumes.storage.cloudstack.dev", "-A", "-o", f"jsonpath={made}").split()
+        if users:
+            say(f"image tiny stays the one of an earlier build, which is in use by {', '.join(users)}")
+            say("the new one comes with the next deploy after their virtual machines are deleted")
+            return
         where.kubectl(*image[:2], "delete", *image[2:], "--timeout=170s")
     where.kubectl("apply", "--server-side", "-f", "-", input=text)
     say("image tiny is in the catalogue")
