@@ -70,10 +70,11 @@ class Guests:
             self._next.pop(key, None)
             return instance, Seen(runs=instance.status.power == Power.PAUSED, info=instance.status.guest)
         started = instance.status.started_at
-        if self._since.get(key, ("", 0.0))[0] != started:
-            self._since[key] = started, now
+        known = self._since.get(key)
+        if known is None or known[0] != started:  # It may run before it is known since when.
+            known = self._since[key] = started, now
             self._next[key] = now + LOOK_SOON
-        age = now - self._since[key][1]
+        age = now - known[1]
         if now < self._next.get(key, 0.0):
             return instance, Seen(runs=True, info=instance.status.guest, age=age)
         uuid = instance.spec.virtual_machine.uid

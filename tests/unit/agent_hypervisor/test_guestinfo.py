@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -11,11 +12,17 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from agents.hypervisor.driver import Facts
 from agents.hypervisor.guestinfo import MIB, Sample, guest_info, told, usage
+from agents.hypervisor.guests import Guests
 from agents.hypervisor.simulated import SimulatedHost, SimulatedHypervisor
 from agents.hypervisor.statistics import Published, Statistics
 from operators.contract.codec import from_wire, to_wire
 from operators.contract.compute import FilesystemInfo, GuestInfo, Usage
+from operators.contract.instances import INSTANCE
+from operators.contract.meta import Key
 from operators.contract.quantity import Quantity
+from operators.kernel import Cache
+from operators.kernel.manager import Context
+from operators.kernel.memory import MemoryServer, MemoryStore
 from tests.support.virtual_time import VirtualClock, virtual
 
 LIBVIRT = {
@@ -123,3 +130,17 @@ async def test_metrics_are_of_our_guests_only() -> None:
     assert f'cloudstack_vm_disk_bytes_total{{device="vda",{own},way="write"}} 3.0' in text
     assert f'cloudstack_vm_network_packets_total{{device="eth0",{own},way="receive"}} 6.0' in text
     assert text.count("cloudstack_vm_cpu_seconds_total{") == 2
+
+
+@virtual
+async def test_a_guest_that_runs_before_it_is_known_since_when_is_looked_at() -> None:
+    """Seed 252 of the simulation: its status said Running, and nothing of a start."""
+    spec = {"hostName": "a", "virtualMachine": {"name": "web", "uid": "u"}, "domain": "web", "cpus": 1, "memory": "1Gi"}
+    body = INSTANCE.body(Key("team", "web"), spec=spec, uid="i") | {"status": {"power": "Running"}}
+    clock = VirtualClock()
+    context = Context(MemoryStore(MemoryServer(), "test"), Cache([INSTANCE]), clock, random.Random(1), {})
+    context.cache.put(INSTANCE.parse(body))
+    hypervisor = Sampled(SimulatedHost(Facts(1, 1, "", "")), clock)
+    guests = Guests(context, hypervisor, Statistics(hypervisor, clock, lambda uid: None))
+    seen = await guests.observe(Key("team", "web"))
+    assert seen is not None and seen[1].runs
