@@ -139,7 +139,7 @@ async def test_a_guest_that_runs_before_it_is_known_since_when_is_looked_at() ->
     body = INSTANCE.body(Key("team", "web"), spec=spec, uid="i") | {"status": {"power": "Running"}}
     clock = VirtualClock()
     context = Context(MemoryStore(MemoryServer(), "test"), Cache([INSTANCE]), clock, random.Random(1), {})
-    context.cache.put(INSTANCE.parse(body))
+    context.cache.put(INSTANCE, body)
     hypervisor = Sampled(SimulatedHost(Facts(1, 1, "", "")), clock)
     guests = Guests(context, hypervisor, Statistics(hypervisor, clock, lambda uid: None))
     seen = await guests.observe(Key("team", "web"))
