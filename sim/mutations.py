@@ -378,15 +378,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "ledger-unguarded", "addresses are reserved without a guard", _ledger_without_guard, 60, 100, theme="rivals"
     ),
-    Mutation(
-        "volume-let-go",
-        "a Volume is freed while a machine uses it",
-        _volumes_let_go_while_used,
-        60,
-        20,
-        theme="swarm",
-        scale="small",
-    ),
     Mutation("limits-unreserved", "limits are only looked at", _nothing_is_reserved, 20, scale="tenants"),
     Mutation(
         "end-not-recorded", "what is gone is used on, in the history", _ends_are_not_recorded, 10, scale="tenants"
@@ -403,5 +394,9 @@ def by_name(name: str) -> Mutation:
 
 HARD: tuple[Mutation, ...] = (
     Mutation("volume-unclaimed", "Volumes are given out from what the cache says", _unclaimed, 60, theme="rivals"),
+    Mutation(
+        "volume-let-go", "a Volume is freed while a machine uses it", _volumes_let_go_while_used, 60, theme="swarm"
+    ),
 )
-"""Not found within that many seeds: two machines that list one Volume, two leaders, and a late watch must meet."""
+"""Not found within that many seeds. The first needs two machines that list one Volume, two leaders, and a late watch. The
+second takes away two lines of defence; the agent's look at the file's lock, a mutation of its own, is the third."""

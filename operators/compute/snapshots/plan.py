@@ -102,6 +102,11 @@ def _waits(snapshot: SnapshotObj, seen: Seen) -> Outcome | None:
             return Blocked(Reason.WAITING_FOR_VOLUMES, f"Volume {each} of VirtualMachine {name} has no disk yet")
         if volume.status.move_to:
             return Blocked(Reason.MOVING, f"Volume {each} moves to another pool")
+        if (other := volume.status.attached_to) not in ("", name):
+            message = (
+                f"VirtualMachine {other} runs on Volume {each}: stop that, or take the Volume out of one of the two"
+            )
+            return Blocked(Reason.STILL_ATTACHED, message)
     if instance is None:
         return Blocked(Reason.STARTING, f"VirtualMachine {name} has no host just now; start it once if it never ran")
     if snapshot.spec.memory and (seen.stopped or instance.spec.power is Power.STOPPED):

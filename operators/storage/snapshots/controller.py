@@ -111,7 +111,9 @@ class Snapshots:
                 spec = replace(mine.spec, revert_request=request)
                 await self._store.apply(DISK_SNAPSHOT, DISK_SNAPSHOT.body(mine.key, spec=to_wire(spec), **guard))
             case Drop(mine):
-                await self._store.delete(DISK_SNAPSHOT, mine.key, uid=mine.meta.uid)
+                # As it was seen: it may be taken by now, and another one that believes to lead has said so.
+                version = mine.meta.resource_version
+                await self._store.delete(DISK_SNAPSHOT, mine.key, uid=mine.meta.uid, resource_version=version)
 
     def report(self, wanted: SnapshotObj, seen: Seen, outcome: Outcome) -> Sequence[Report]:
         """What there is of it; once it was taken, that stays said."""

@@ -139,6 +139,13 @@ STILL = made(part("web-root", running=False), part("data", running=False, taken=
         (snapshot(), there(moving=True), "", Blocked, "WaitingForMigration"),
         (snapshot(), there(volumes={}), "", Blocked, "WaitingForVolumes"),
         (snapshot(), there(volumes=made(volume("web-root", move_to="x"), volume("data"))), "", Blocked, "Moving"),
+        (
+            snapshot(),
+            there(volumes=made(volume("web-root"), volume("data", attached="other"))),
+            "",
+            Blocked,
+            "StillAttached",
+        ),
         (snapshot(), there(instance=instance(asked="Stopped")), "", Blocked, "Stopping"),
         (snapshot(), there(instance=instance(power="Stopped")), "", Blocked, "Starting"),
         (snapshot(), there(instance=instance(disks=("web-root",))), "", Blocked, "Attaching"),
