@@ -398,5 +398,5 @@ HARD: tuple[Mutation, ...] = (
         "volume-let-go", "a Volume is freed while a machine uses it", _volumes_let_go_while_used, 60, theme="swarm"
     ),
 )
-"""Not found within that many seeds. The first needs two machines that list one Volume, two leaders, and a late watch. The
-second takes away two lines of defence; the agent's look at the file's lock, a mutation of its own, is the third."""
+"""Not found within that many seeds. The first needs two machines that list one Volume, two leaders, and a late watch.
+The second takes away two lines of defence; the agent's look at the file's lock, a mutation of its own, is the third."""
