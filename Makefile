@@ -36,7 +36,7 @@ sim: $(SETUP) ## Simulate the control plane: SEEDS=10000 [FIRST=1] [JOBS=2], or 
 	$(PY) -m sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --first $(or $(FIRST),1) $(if $(JOBS),--jobs $(JOBS)))
 
 sim-tests: $(SETUP) ## A fixed number of seeds, and mistakes that the simulation must find
-	$(PY) -m pytest tests/sim -q
+	$(PY) -m pytest tests/sim -q -n 2 --dist worksteal
 
 host: $(SETUP) ## Agents on real libvirt, QEMU, nftables; no Kubernetes
 	$(PY) -m dev build
