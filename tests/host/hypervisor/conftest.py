@@ -217,12 +217,13 @@ class World:
         return subprocess.run(command, check=check, capture_output=True, text=True, timeout=30).stdout.strip()
 
     def qemu(self, key: Key) -> int | None:
-        """The process of a guest, numbered as out here."""
-        name = f"guest={self.read(key).spec.domain},"  # type: ignore[union-attr]
+        """The process of a guest, numbered as out here. By its uid: another process that runs tests has guests of that name."""
+        uid = self.read(key).spec.virtual_machine.uid  # type: ignore[union-attr]
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    if name in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                    words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                    if "qemu" in words[0] and uid in words:
                         return int(entry.name)
                 except OSError:
                     continue
