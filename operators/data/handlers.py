@@ -96,8 +96,22 @@ class Service:
                 await self.context.clock.sleep(AGAIN)
         self.migrated.set()
         await self.context.synced.wait()
-        await self._look_for_the_vanished()
-        await self._forget_for_ever()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._notice_for_ever())
+            both.create_task(self._forget_for_ever())
+
+    async def _notice_for_ever(self) -> None:
+        """Look whenever this replica begins to lead: what ended before then, nobody may have written down."""
+        looked = False
+        while True:
+            leads = self.context.leading()
+            try:
+                if leads and not looked:
+                    await self._look_for_the_vanished()
+                looked = leads
+            except Away as away:
+                log.warning("database_away", error=str(away), again_in=AGAIN)
+            await self.context.clock.sleep(AGAIN)
 
     async def _look_for_the_vanished(self) -> None:
         plurals = {kind.kind: kind for kind in RECORDED}

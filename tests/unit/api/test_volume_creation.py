@@ -99,3 +99,14 @@ async def test_what_cannot_be_made_leaves_no_data_volume(world: World) -> None:
     )
     assert (status, "already exists" in body["deployvirtualmachineresponse"]["errortext"]) == (431, True)
     assert await world.call("alice", "listVolumes", type="DATADISK") == {}
+
+
+async def test_nothing_is_taken_of_a_volume_that_nobody_used(world: World) -> None:
+    """Its job would wait for a virtual machine (seed 1414 of the simulation)."""
+    store = MemoryStore(world.server, "storage")
+    made = await store.create(VOLUME, VOLUME.body(Key("alice", "ledger"), spec={"size": "2Gi"}))
+    waits = {"type": "Bound", "status": "False", "reason": "WaitingForFirstConsumer", "observedGeneration": 1}
+    await store.apply_status(VOLUME, Key("alice", "ledger"), {"conditions": [waits]}, resource_version="")
+    await world.call("alice", "listVolumes")
+    status, body = await world.ask("alice", "createSnapshot", volumeid=made["metadata"]["uid"])
+    assert (status, "Allocated" in body["createsnapshotresponse"]["errortext"]) == (431, True)
