@@ -13,13 +13,12 @@ from operators.api.declare import Answer, Started, boolean, command, maps, strin
 from operators.api.jobs import DELETION, REVERTING, changed, job_id
 from operators.api.responses.done import Done
 from operators.api.responses.snapshot import SnapshotResponse, snapshot
-from operators.api.responses.volume import user_of
+from operators.api.responses.volume import ALLOCATED, user_of, volume_state
 from operators.api.tags import written
 from operators.contract import names
 from operators.contract.codec import Json, to_wire
 from operators.contract.fabric import ZONE
 from operators.contract.identity import Resource
-from operators.contract.reasons import Reason
 from operators.contract.snapshots import VOLUME_SNAPSHOT, Quiesce, VolumeSnapshotSpec
 from operators.contract.storage import VOLUME
 from operators.contract.vmsnapshots import VIRTUAL_MACHINE_SNAPSHOT
@@ -47,8 +46,7 @@ class CreateSnapshot:
 async def create_snapshot(call: Call, args: CreateSnapshot) -> Answer:
     """The VolumeSnapshot that kubectl would make, beside its volume."""
     volume = args.volumeid
-    waits = any(each.reason == Reason.WAITING_FOR_FIRST_CONSUMER for each in volume.status.conditions)
-    if waits and user_of(call, volume) is None:
+    if volume_state(volume) == ALLOCATED and user_of(call, volume) is None:
         said = f"VolumeId: {volume.meta.uid} is not in Ready state but Allocated. Cannot take snapshot"
         raise errors.invalid(f"{said}: it has no disk until a virtual machine uses it")
     quiesce = Quiesce.REQUIRED if args.quiescevm else Quiesce.IF_POSSIBLE

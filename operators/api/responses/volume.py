@@ -18,6 +18,8 @@ from operators.contract.snapshots import VOLUME_SNAPSHOT
 from operators.contract.storage import DISK_OFFERING
 
 ROOT, DATA = "ROOT", "DATADISK"
+ALLOCATED = "Allocated"
+"""The state of a volume that has no disk, and gets none before a virtual machine uses it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ def volume(call: Call, obj: Volume) -> VolumeResponse:
         **whose(call, meta.namespace),
         created=date(meta.creation_timestamp),
         attached=_attached(obj) if vm else None,
-        state=_state(obj),
+        state=volume_state(obj),
         type=type_of(obj),
         size=Long(int(size)),
         zoneid=zone.meta.uid if zone else None,
@@ -129,11 +131,12 @@ def _device(obj: Volume, vm: VM | None) -> Long | None:
     return Long(vm.spec.volumes.index(obj.meta.name) + 1 if obj.meta.name in vm.spec.volumes else 0)
 
 
-def _state(obj: Volume) -> str:
+def volume_state(obj: Volume) -> str:
+    """CloudStack's word for where it is."""
     if obj.meta.deleting:
         return "Expunging"
     bound = condition(obj.status.conditions, Type.BOUND)
     if holds(obj.status.conditions, Type.READY):
         return "Ready"
     waits = bound is None or bound.reason == Reason.WAITING_FOR_FIRST_CONSUMER
-    return "Allocated" if waits else "Creating"
+    return ALLOCATED if waits else "Creating"
