@@ -18,6 +18,7 @@ from sim.invariants.words import (
     reason,
     says_ready,
     status_of,
+    why,
 )
 from sim.store.schema import Json
 
@@ -41,6 +42,8 @@ def obstacle(run: Run, vm: Json) -> str:
         mine = volume["metadata"]["name"] in listed(vm)
         if volume["metadata"]["namespace"] == where and mine and reason(volume, "Ready") == "StorageError":
             return "its disk was deleted after the backup that was restored"
+    if run.restored and (guest := _unknown_guest(run, vm)):
+        return f"guest {guest}, of which nobody knows since the backup was restored, has its disk"
     for each in run.all(VM_SNAPSHOT):
         status = status_of(each)
         under_way = status.get("reverting", 0) > status.get("revertObserved", 0)
@@ -57,6 +60,12 @@ def obstacle(run: Run, vm: Json) -> str:
         if full(run, where, nic["network"]):
             return f"network {nic['network']} has no address left"
     return _volumes_trouble(run, vm)
+
+
+def _unknown_guest(run: Run, vm: Json) -> str:
+    """The guest that an agent names as who has a disk of it, if it is left to an administrator to end that."""
+    known = {each["metadata"]["uid"] for each in run.all(VM)}
+    return next((each for each in sorted(run.orphans - known) if each in why(vm)), "")
 
 
 def full(run: Run, namespace: str, network: str) -> bool:
