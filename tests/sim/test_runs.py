@@ -22,10 +22,10 @@ from sim.workload import Deed
 from sim.world import Shape
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = float(os.environ.get("SIM_SECONDS", "75"))
+SECONDS = float(os.environ.get("SIM_SECONDS", "120"))
 FIRST = int(os.environ.get("SIM_FIRST", "1"))
 JOBS = int(os.environ.get("SIM_JOBS", "2"))
-LEAST, MOST = 60, int(os.environ.get("SIM_MOST", "150"))
+LEAST, MOST = 60, int(os.environ.get("SIM_MOST", "900"))
 """Seeds that must be done whatever the machine's pace, and where a fast one ends: what nobody has run yet is for `make sim` to find."""
 
 
